@@ -1,0 +1,1 @@
+"""Measurements: cost and speed on real and generated orders."""

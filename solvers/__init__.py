@@ -1,0 +1,1 @@
+"""Pure functions over arrays that decide one window. Start at `choose.solve`."""
