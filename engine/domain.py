@@ -19,9 +19,7 @@ UNITS_MAX = 2**31 - 1
 LINES_MAX = 5_000
 """The most lines one order may have; the largest real order we know has 1,114."""
 
-Identifier = Annotated[
-    str, Meta(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f{}]+( [^\s\x00-\x1f{}]+)*$")
-]
+Identifier = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f{}]+( [^\s\x00-\x1f{}]+)*$")]
 """An id made by the caller: printable, no braces (they delimit store keys), single spaces inside at most."""
 Money = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,3})?$")]
 """A decimal string with at most three places, never negative."""
@@ -35,7 +33,7 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of everything a caller sends: immutable, and an unknown field is an error."""
 
 
-class ShipTo(Record):
+class ShipTo(Record, frozen=True, kw_only=True):
     """Where an order goes. `zone` is the merchant's own name for a destination, used by lanes."""
 
     country: Country
@@ -47,7 +45,7 @@ class ShipTo(Record):
     timezone: Annotated[str, Meta(max_length=64)] | None = None
 
 
-class OrderLine(Record):
+class OrderLine(Record, frozen=True, kw_only=True):
     """Units of one SKU. `line_id` is unique within the order; the same SKU may stand on several lines."""
 
     line_id: Identifier
@@ -57,7 +55,7 @@ class OrderLine(Record):
     group: Identifier | None = None
 
 
-class Limits(Record):
+class Limits(Record, frozen=True, kw_only=True):
     """What a plan of this order must respect."""
 
     max_parcels: Units | None = None
@@ -70,7 +68,7 @@ class Limits(Record):
     allow_substitutes: bool = False
 
 
-class Order(Record):
+class Order(Record, frozen=True, kw_only=True):
     """One customer order. `order_id` is made by the caller and is the idempotency key within its partition."""
 
     order_id: Identifier
@@ -88,7 +86,7 @@ class Order(Record):
     hold_seconds: Annotated[int, Meta(ge=1, le=31_536_000)] | None = None
 
 
-class Sku(Record):
+class Sku(Record, frozen=True, kw_only=True):
     """A catalogue entry. Absent measures are 0: the parcel is then priced at the lightest row."""
 
     sku: Identifier
@@ -105,7 +103,7 @@ class Sku(Record):
         return self.length_mm * self.width_mm * self.height_mm
 
 
-class StockRow(Record):
+class StockRow(Record, frozen=True, kw_only=True):
     """A counted stock level. Without `safety` the cell keeps its own, or the node's default if it never had one."""
 
     node_id: Identifier
@@ -114,7 +112,7 @@ class StockRow(Record):
     safety: Count | None = None
 
 
-class Movement(Record):
+class Movement(Record, frozen=True, kw_only=True):
     """One change of stock, applied once per `movement_id`.
 
     receive: + quantity (> 0); adjust: signed; count: new on_hand; damage: moves units to blocked; write_off: - quantity,

@@ -1,0 +1,104 @@
+"""Everything that can go wrong for a caller, as one tree. `api.problems` maps each class to a status; a test keeps it complete.
+
+EngineError
+├── InvalidInputError        the content is wrong: where and why
+├── NotFoundError            no such thing in this partition
+├── ConflictError            it contradicts what is stored
+│   ├── OrderConflictError       the order id was decided with other content
+│   ├── KeyConflictError         the idempotency key was used for something else
+│   ├── NodeInUseError           the node still has stock or holds
+│   └── NoNetworkError           orders need a network first
+└── UnavailableError         not now; `retry_after_s` says when
+    ├── OverloadedError          the queue is full
+    ├── DeadlineError            it could not be decided in time; nothing was taken
+    ├── StoppingError            this process is shutting down
+    └── StoreUnavailableError    the store does not answer or refuses writes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+
+class Fault(NamedTuple):
+    """One thing wrong at one place. `path` is a JSON path ("$.lines[0].quantity") or a line ("line 12")."""
+
+    path: str
+    reason: str
+
+
+class EngineError(Exception):
+    """Base of the tree. `slug` names the kind for ever; the text is for people."""
+
+    slug: ClassVar[str] = "error"
+    title: ClassVar[str] = "The request could not be served"
+
+    def __init__(self, detail: str, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.faults = tuple(faults)
+
+
+class InvalidInputError(EngineError):
+    slug = "invalid-input"
+    title = "The content is not valid"
+
+
+class NotFoundError(EngineError):
+    slug = "not-found"
+    title = "There is no such thing"
+
+
+class ConflictError(EngineError):
+    slug = "conflict"
+    title = "The request contradicts what is stored"
+
+
+class OrderConflictError(ConflictError):
+    slug = "order-conflict"
+    title = "This order id was decided with other content"
+
+
+class KeyConflictError(ConflictError):
+    slug = "idempotency-key-conflict"
+    title = "This idempotency key was used for something else"
+
+
+class NodeInUseError(ConflictError):
+    slug = "node-in-use"
+    title = "A node with stock or holds cannot be removed"
+
+
+class NoNetworkError(ConflictError):
+    slug = "no-network"
+    title = "Orders need a network first"
+
+
+class UnavailableError(EngineError):
+    slug = "unavailable"
+    title = "Not now, please retry"
+
+    def __init__(self, detail: str, retry_after_s: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class OverloadedError(UnavailableError):
+    slug = "overloaded"
+    title = "The queue is full"
+
+
+class DeadlineError(UnavailableError):
+    slug = "deadline"
+    title = "The order could not be decided in time; nothing was taken"
+
+
+class StoppingError(UnavailableError):
+    slug = "stopping"
+    title = "This process is shutting down"
+
+
+class StoreUnavailableError(UnavailableError):
+    slug = "store-unavailable"
+    title = "The store does not answer"

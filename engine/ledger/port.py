@@ -1,0 +1,344 @@
+"""What the engine asks of a ledger: live stock, node load, decisions and the log of every change, per partition.
+
+Two implementations keep one contract: `memory` (tests, simulation, baselines) and `redis` (production).
+Nodes are *numbers* here (0..65535), given once per node id by the ledger and never reused; SKUs are their ids.
+Days are days since 1970-01-01 in the node's own calendar. Instants are milliseconds since the epoch by the ledger's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+SLOT = np.dtype([("node", "<u2"), ("on_hand", "<i4"), ("held", "<i4"), ("safety", "<i4"), ("blocked", "<i4")])
+"""One stocked cell of a SKU's row; safety -1 means that the node's default applies."""
+
+LOAD = np.dtype([("parcels", "<u4"), ("units", "<u4")])
+"""What one node already ships on one day, indexed by node number."""
+
+Slots = NDArray[np.void]
+
+
+class LedgerUnavailableError(Exception):
+    """The store cannot be reached or does not answer; the same call may be made again without harm."""
+
+
+class LedgerRefusedError(Exception):
+    """The store refuses writes for good reason (memory or disk watermark, read only); the text says which."""
+
+
+class Versions(NamedTuple):
+    """The documents that a decision rests on. Network 0: there is none yet. Policy 1: the built-in default."""
+
+    network: int
+    policy: int
+    catalog: int
+
+
+class Row(NamedTuple):
+    """The stock of one SKU. `gain` counts the times that anything became available here; it never falls."""
+
+    gain: int
+    slots: Slots
+
+
+class DayLoad(NamedTuple):
+    """The load of all nodes on one day. `gain` counts the times that load was given back."""
+
+    gain: int
+    nodes: NDArray[np.void]
+
+
+class Decided(NamedTuple):
+    """An order id that has been decided before: hash of its content, and its first decision byte for byte."""
+
+    content: bytes
+    decision: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a window needs of the store, read at one instant. `rows` and `days` parallel to what was asked for."""
+
+    at_ms: int
+    versions: Versions
+    rows: tuple[Row, ...]
+    days: Mapping[int, DayLoad]
+    decided: Mapping[str, Decided]
+
+
+class Take(NamedTuple):
+    """Units to hold in one cell. `sku` indexes `Batch.skus`; `slot` is the cell's place in the row as it was seen.
+
+    `safety` is the node's default, for cells without their own.
+    """
+
+    sku: int
+    slot: int
+    node: int
+    units: int
+    safety: int
+
+
+class LoadTake(NamedTuple):
+    """Capacity to take at a node on a day; maxima of the node's network entry, -1 for unlimited."""
+
+    day: int
+    node: int
+    parcels: int
+    units: int
+    parcels_max: int
+    units_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One order's outcome as decided, to be committed whole or not at all.
+
+    `order` and `decision` are JSON bytes, kept as they are. `state` is the order's state after commit.
+    `short_skus` (indexes into `Batch.skus`) and `short_days`: what this decision claims to have run out of; if any of
+    them gained since the snapshot, or a proposal of the batch that was to take from it did not commit, the claim may be
+    wrong and the proposal is LOST.
+    """
+
+    order_id: str
+    content: bytes
+    order: bytes
+    decision: bytes
+    state: str
+    takes: tuple[Take, ...] = ()
+    loads: tuple[LoadTake, ...] = ()
+    short_skus: tuple[int, ...] = ()
+    short_days: tuple[int, ...] = ()
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The proposals of one window. `gains`, parallel to `skus`, and `day_gains` are those of the snapshot."""
+
+    window_id: str
+    versions: Versions
+    skus: tuple[str, ...]
+    gains: tuple[int, ...]
+    day_gains: Mapping[int, int]
+    proposals: tuple[Proposal, ...]
+    record: bytes = b"{}"
+    """The window's record as JSON: what is needed to explain and replay it. Kept once per window."""
+
+
+class Verdict(Enum):
+    """What became of a proposal. Only LOST and STALE are worth solving again."""
+
+    COMMITTED = "committed"
+    REPEAT = "repeat"
+    """The same order was decided before: `decision` is the first one."""
+    CONFLICT = "conflict"
+    """The order id was decided before with other content."""
+    KEY_CONFLICT = "key_conflict"
+    """The idempotency key was used before for another order or other content."""
+    LOST = "lost"
+    """Another commit came first; nothing of this proposal was written."""
+    STALE = "stale"
+    """Network or policy changed since the snapshot; nothing was written."""
+
+
+class Outcome(NamedTuple):
+    """Verdict on one proposal, with the decision that now stands, if any."""
+
+    verdict: Verdict
+    decision: bytes | None = None
+
+
+class Change(NamedTuple):
+    """One order command or event in an order's history."""
+
+    at_ms: int
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRecord:
+    """An order as it stands. `takes` are (sku, node number, units) still held; `loads` (day, node, parcels, units)."""
+
+    order_id: str
+    content: bytes
+    order: bytes
+    decision: bytes
+    state: str
+    history: tuple[Change, ...]
+    takes: tuple[tuple[str, int, int], ...] = ()
+    loads: tuple[tuple[int, int, int, int], ...] = ()
+
+
+class Cancelled(Enum):
+    """Answer to a cancel command."""
+
+    DONE = "done"
+    ALREADY = "already"
+    UNKNOWN = "unknown"
+
+
+class StockKind(Enum):
+    """How a stock write changes a cell; `SNAPSHOT` and `COUNT` set on_hand and are logged as deltas."""
+
+    SNAPSHOT = "snapshot"
+    RECEIVE = "receive"
+    ADJUST = "adjust"
+    COUNT = "count"
+    DAMAGE = "damage"
+    WRITE_OFF = "write_off"
+
+
+@dataclass(frozen=True, slots=True)
+class StockWrite:
+    """One change of one cell. `safety` only with SNAPSHOT (None keeps it); `movement_id` makes it apply once."""
+
+    sku: str
+    node: int
+    kind: StockKind
+    quantity: int
+    safety: int | None = None
+    movement_id: str | None = None
+
+
+class StockOutcome(Enum):
+    """What became of a stock write."""
+
+    APPLIED = "applied"
+    REPEATED = "repeated"
+    """The movement id was applied before, with the same content."""
+    CONFLICT = "conflict"
+    """The movement id was applied before with other content."""
+    BELOW_ZERO = "below_zero"
+    """on_hand or blocked would fall below zero."""
+    TOO_LARGE = "too_large"
+    """on_hand or blocked would pass 2^31 - 1."""
+    NODE_REMOVED = "node_removed"
+    """The node is being removed from the network, or is not part of it."""
+
+
+class Document(NamedTuple):
+    """A stored JSON document and its version."""
+
+    version: int
+    body: bytes
+
+
+class NodeInUseError(Exception):
+    """Nodes cannot leave the network while they have stock or holds; `.node_ids` lists them."""
+
+    def __init__(self, node_ids: Sequence[str]) -> None:
+        super().__init__(", ".join(node_ids))
+        self.node_ids = tuple(node_ids)
+
+
+class Event(NamedTuple):
+    """One change as subscribers see it. `event_id` is resumable and ascending; `data` is JSON."""
+
+    event_id: str
+    at_ms: int
+    type: str
+    subject: str
+    data: bytes
+
+
+class CellChange(NamedTuple):
+    """Deltas of one cell; `safety` is the new value or None for unchanged."""
+
+    sku: str
+    node: int
+    on_hand: int
+    held: int
+    blocked: int
+    safety: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One atomic change in the log: replaying all entries from empty gives the live state."""
+
+    entry_id: str
+    at_ms: int
+    kind: str
+    events: tuple[Event, ...]
+    cells: tuple[CellChange, ...] = ()
+    loads: tuple[tuple[int, int, int, int], ...] = ()
+    """(day, node, parcels, units) deltas."""
+    orders: tuple[tuple[str, str], ...] = ()
+    """(order_id, new state)."""
+    record: bytes = field(default=b"")
+
+
+class Ledger(Protocol):
+    """The port. Every method may raise LedgerUnavailableError; every write may raise LedgerRefusedError."""
+
+    async def snapshot(
+        self, partition: str, skus: Sequence[str], days: Sequence[int], order_ids: Sequence[str]
+    ) -> Snapshot:
+        """Stock of these SKUs, load of these days, and which of these orders are decided: at one instant, in one call."""
+
+    async def commit(self, partition: str, batch: Batch) -> list[Outcome]:
+        """Decide proposals in sequence and write those that stand, each whole or not at all; durable on return.
+
+        Calling it again with the same batch is safe: what was committed answers REPEAT with its own decision.
+        """
+
+    async def order(self, partition: str, order_id: str) -> OrderRecord | None:
+        """An order as it stands, or None."""
+
+    async def cancel(self, partition: str, order_id: str) -> Cancelled:
+        """Give back all that the order holds. Idempotent by state."""
+
+    async def write_stock(self, partition: str, writes: Sequence[StockWrite]) -> list[StockOutcome]:
+        """Apply writes in sequence, each on its own merits."""
+
+    async def stock(self, partition: str, sku: str) -> Row:
+        """The stock of one SKU; no slots if it was never stocked."""
+
+    async def stock_page(self, partition: str, cursor: str, limit: int) -> tuple[str, list[tuple[str, Row]]]:
+        """About `limit` SKUs with stock, and the next cursor ("" at both ends); each SKU that stays appears at least once."""
+
+    async def load(self, partition: str, day: int) -> DayLoad:
+        """The load of all nodes on one day."""
+
+    async def versions(self, partition: str) -> Versions:
+        """The current versions."""
+
+    async def put_network(self, partition: str, body: bytes, node_ids: Sequence[str]) -> int:
+        """Replace the network, number its new nodes, return the new version. Raises NodeInUseError."""
+
+    async def network(self, partition: str) -> tuple[Document, dict[str, int]] | None:
+        """The network document and the numbers of all nodes it ever had; None if there is none."""
+
+    async def put_policy(self, partition: str, body: bytes) -> int:
+        """Replace the policy `default`; returns the new version."""
+
+    async def policy(self, partition: str) -> Document | None:
+        """The stored policy, or None while the built-in default applies."""
+
+    async def put_skus(self, partition: str, entries: Mapping[str, bytes]) -> int:
+        """Upsert catalogue entries (JSON by SKU); returns the new catalogue version."""
+
+    async def skus_since(self, partition: str, version: int) -> tuple[int, dict[str, bytes]]:
+        """Catalogue entries changed after `version`, and the version they bring it to (call until it is current)."""
+
+    async def sku(self, partition: str, sku: str) -> bytes | None:
+        """One catalogue entry."""
+
+    def entries(self, partition: str, after: str = "0") -> AsyncIterator[Entry]:
+        """The log after an entry id, oldest first, to its present end."""
+
+    async def tail(self, partition: str, after: str, wait_ms: int) -> list[Entry]:
+        """Entries after an entry id ("$": from now on), waiting up to `wait_ms` for the first."""
+
+    async def ping(self) -> None:
+        """Raise LedgerUnavailableError unless the store answers."""
+
+    async def close(self) -> None:
+        """Release connections."""

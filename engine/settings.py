@@ -1,0 +1,37 @@
+"""Settings of one service process, from the environment (`APPORTION_*`) or the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults. Durations in the unit of their name."""
+
+    model_config = SettingsConfigDict(env_prefix="APPORTION_", extra="ignore")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    data_dir: Path = Path("data")
+    redis_url: str | None = None
+    """A Redis or Valkey to use; none: an embedded one in `data_dir`."""
+
+    window_linger_ms: float = Field(default=2.0, ge=0, le=1_000)
+    """How long a window stays open for company although the allocator is idle."""
+    queue_orders_max: int = Field(default=20_000, ge=1)
+    """Orders waiting for a window, over all partitions; one more is refused with a time to retry."""
+    queue_lines_max: int = Field(default=500_000, ge=1)
+    """The same bound in order lines, so that large orders cannot fill the memory."""
+    window_lines_max: int = Field(default=4_000, ge=1)
+    """A window closes at this many lines, whatever its number of orders (one larger order goes alone)."""
+    order_timeout_ms: int = Field(default=10_000, ge=100)
+    """How long one order may wait for its decision before the caller is told to retry."""
+    body_bytes_max: int = Field(default=4 * 2**20, ge=1_024)
+    """The largest body of a single document or order."""
+    bulk_bytes_max: int = Field(default=512 * 2**20, ge=1_024)
+    """The largest body of a bulk upload."""
+    drain_seconds: float = Field(default=8.0, ge=0)
+    """How long a stopping process lets accepted orders finish."""
