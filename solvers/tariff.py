@@ -1,0 +1,217 @@
+"""What a shipment costs, exactly: one at a time and for many candidates at once.
+
+Terms and rounding: `problem.Options`. All money is in mills; only the term per kilogram needs rounding (half up).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from solvers.packing import pack
+from solvers.problem import UNLIMITED, Curves, Ints, Problem
+
+BEYOND = 2**50
+"""A price from here on counts as "cannot go": sums of thousands of them, times a thousand, still fit an int64."""
+
+HEAVIEST = 2**60
+"""Weights and volumes are held at this; no price reaches so far."""
+
+
+class ShipmentCost(NamedTuple):
+    """Shipping and handling of one shipment over all its boxes, in mills, and how many boxes."""
+
+    shipping: int
+    handling: int
+    boxes: int
+
+
+class Contents(NamedTuple):
+    """What lies in one box, for many boxes at once: arrays that broadcast against each other."""
+
+    weight_g: Ints
+    volume_mm3: Ints
+    lines: Ints
+    units: Ints
+
+
+def shipment_cost(problem: Problem, option: int, units: Ints) -> ShipmentCost | None:
+    """The exact cost of one shipment, or None if it cannot go by this option (see `packing`, `Curves`).
+
+    units int64[lines of the option's order], not all zero. Stock, eligibility and capacity are not looked at.
+    """
+    options = problem.options
+    order = int(np.searchsorted(options.start, option, side="right")) - 1
+    at = problem.lines_of(order)
+    weight, volume = problem.lines.weight_g[at].tolist(), problem.lines.volume_mm3[at].tolist()
+    groups = pack(weight, units.tolist(), int(options.max_weight_g[option]))
+    if groups is None:
+        return None
+    divisor = int(options.dim_divisor[option])
+    shipping = handling = boxes = 0
+    for count, inside, grams in groups:
+        lines, pieces = sum(1 for u in inside if u), sum(inside)
+        mm3 = sum(v * u for v, u in zip(volume, inside, strict=True))
+        carried = _curve_price(problem.curves, int(options.curve[option]), grams, mm3, divisor)
+        per_box = (
+            carried
+            + int(options.ship_parcel[option])
+            + int(options.ship_line[option]) * lines
+            + int(options.ship_unit[option]) * pieces
+            + (int(options.ship_per_kg[option]) * grams + 500) // 1000
+        )
+        at_node = (
+            int(options.handle_parcel[option])
+            + int(options.handle_line[option]) * lines
+            + int(options.handle_unit[option]) * pieces
+        )
+        if per_box + at_node >= BEYOND or max(grams, mm3) >= HEAVIEST:
+            return None
+        shipping += count * per_box
+        handling += count * at_node
+        boxes += count
+    return ShipmentCost(shipping, handling, boxes) if shipping + handling < BEYOND else None
+
+
+def _curve_price(curves: Curves, curve: int, grams: int, mm3: int, divisor: int) -> int:
+    if curve < 0:
+        return 0
+    billable = max(grams, -(-mm3 // divisor)) if divisor else grams
+    at = int(np.searchsorted(curves.up_to_g[curve], min(billable, UNLIMITED)))
+    return int(curves.price[curve, at]) if at < curves.price.shape[1] else UNLIMITED
+
+
+class _Steps(NamedTuple):
+    """All curves as one ascending array: curve c owns keys from c * `stride`, so one search serves every curve."""
+
+    curves: Curves
+    keys: Ints
+    stride: int
+    price: Ints
+
+
+_last_steps: _Steps | None = None
+# The steps of the curves used last. Only a saving: another window's curves are recognised by identity and rebuilt.
+
+
+def _steps(curves: Curves) -> _Steps:
+    global _last_steps
+    known = _last_steps
+    if known is not None and known.curves is curves:
+        return known
+    count, breaks = curves.price.shape
+    stride = 2**62 // (count + 1)
+    keys = np.minimum(curves.up_to_g, stride - 1) + stride * np.arange(count, dtype=np.int64)[:, None]
+    # One sentinel column: a weight over the last break finds no carrier instead of the next curve's first price.
+    keys = np.hstack([keys, stride * np.arange(1, count + 1, dtype=np.int64)[:, None] - 1])
+    price = np.hstack([np.minimum(curves.price, BEYOND), np.full((count, 1), BEYOND, np.int64)])
+    _last_steps = _Steps(curves, keys.ravel(), stride, price.ravel())
+    return _last_steps
+
+
+def times(left: Ints, right: Ints) -> Ints:
+    """The product of two non-negative arrays, held at HEAVIEST instead of overflowing."""
+    if left.size == 0 or right.size == 0 or int(left.max()) * int(right.max()) < HEAVIEST:
+        return left * right
+    over = left.astype(np.float64) * right.astype(np.float64) >= HEAVIEST
+    with np.errstate(over="ignore"):
+        return np.where(over, HEAVIEST, left * right)
+
+
+def box_prices(problem: Problem, option: Ints, inside: Contents) -> Ints:
+    """Shipping plus handling of many boxes, in mills; BEYOND where the option cannot carry the box.
+
+    `option` int64[...] broadcasts against the contents. The weight limit is not looked at (see `shipment_table`).
+    """
+    options = problem.options
+    weight, volume, lines, units = inside
+    fixed = options.ship_parcel[option] + options.handle_parcel[option]
+    total = fixed + times(options.ship_line[option] + options.handle_line[option], lines)
+    total = total + times(options.ship_unit[option] + options.handle_unit[option], units)
+    per_kg = options.ship_per_kg[option]
+    if per_kg.any():
+        total = total + (times(per_kg, weight) + 500) // 1000
+    curve = options.curve[option]
+    if problem.curves.price.size and (curve >= 0).any():
+        divisor = options.dim_divisor[option]
+        billable = weight
+        if divisor.any():
+            billable = np.maximum(weight, np.where(divisor > 0, -(-volume // np.maximum(divisor, 1)), 0))
+        steps = _steps(problem.curves)
+        query = np.minimum(billable, steps.stride - 1) + steps.stride * np.maximum(curve, 0)
+        carried = steps.price[np.searchsorted(steps.keys, query)]
+        total = total + np.where(curve >= 0, carried, 0)
+    total = np.minimum(total, BEYOND)
+    if max(int(weight.max(initial=0)), int(volume.max(initial=0))) >= HEAVIEST:
+        total = np.where((weight >= HEAVIEST) | (volume >= HEAVIEST), BEYOND, total)
+    return total
+
+
+def shipment_table(
+    problem: Problem, option: Ints, owner: Ints, states: Ints, unit_weight: Ints, unit_volume: Ints
+) -> tuple[Ints, Ints]:
+    """Price many candidate shipments by many options at once.
+
+    option int64[R]; owner int64[R]: which of G orders of one shape the option serves; states int64[M, n]: units per line
+    of every candidate shipment; unit_weight, unit_volume int64[G, n]. Returns (mills, boxes), int64[M, R] both: BEYOND
+    where the option cannot carry the candidate; the empty candidate costs what an empty box would.
+    """
+    weight, volume = _totals(states, unit_weight), _totals(states, unit_volume)
+    lines, units = (states > 0).sum(axis=1, dtype=np.int64)[:, None], states.sum(axis=1)[:, None]
+    limit = problem.options.max_weight_g[option]
+    at_weight = weight[:, owner]
+    cost = box_prices(problem, option, Contents(at_weight, volume[:, owner], lines, units))
+    boxes = np.ones(cost.shape, np.int64)
+    over = at_weight > limit
+    if over.any():
+        # Options of one order with one limit pack alike: pack once, price the boxes for all of them.
+        columns = np.flatnonzero(over.any(axis=0))
+        for order, grams in sorted({(int(owner[r]), int(limit[r])) for r in columns.tolist()}):
+            same = columns[(owner[columns] == order) & (limit[columns] == grams)]
+            which = np.flatnonzero(weight[:, order] > grams)
+            priced, count = _packed(problem, option[same], states[which], unit_weight[order], unit_volume[order], grams)
+            cost[np.ix_(which, same)], boxes[np.ix_(which, same)] = priced, count[:, None]
+    return cost, boxes
+
+
+def _totals(states: Ints, per_unit: Ints) -> Ints:
+    """int64[M, G]: states int64[M, n] times per_unit int64[G, n], summed over lines and held at HEAVIEST."""
+    largest = states.max(axis=0).tolist()
+    worst = max((sum(a * b for a, b in zip(largest, row, strict=True)) for row in per_unit.tolist()), default=0)
+    if worst < HEAVIEST:
+        return states @ per_unit.T
+    exact = states.astype(object) @ per_unit.astype(object).T
+    return np.minimum(exact, HEAVIEST).astype(np.int64)
+
+
+def _packed(
+    problem: Problem, option: Ints, states: Ints, unit_weight: Ints, unit_volume: Ints, limit_g: int
+) -> tuple[Ints, Ints]:
+    """(mills int64[m, r], boxes int64[m]) of candidates over one weight limit; BEYOND where they cannot be packed."""
+    weights = unit_weight.tolist()
+    inside, counts, starts, carried = [], [], [], []
+    boxes = np.zeros(len(states), np.int64)
+    cost = np.full((len(states), len(option)), BEYOND, np.int64)
+    for at, units in enumerate(states.tolist()):
+        groups = pack(weights, units, limit_g)
+        if groups is None:
+            continue
+        carried.append(at)
+        starts.append(len(inside))
+        inside += [group.units for group in groups]
+        counts += [group.count for group in groups]
+        boxes[at] = sum(group.count for group in groups)
+    if not carried:
+        return cost, boxes
+    packed = np.array(inside, np.int64)
+    contents = Contents(
+        _totals(packed, unit_weight[None, :]),
+        _totals(packed, unit_volume[None, :]),
+        (packed > 0).sum(axis=1, dtype=np.int64)[:, None],
+        packed.sum(axis=1)[:, None],
+    )
+    each = box_prices(problem, option, contents)
+    whole = np.minimum(times(each, np.array(counts, np.int64)[:, None]), BEYOND)
+    cost[carried] = np.minimum(np.add.reduceat(whole, starts, axis=0), BEYOND)
+    return cost, boxes
