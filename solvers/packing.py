@@ -14,9 +14,9 @@ MAX_BOXES = 10_000
 
 
 class BoxGroup(NamedTuple):
-    """`count` consecutive boxes with the same contents: `units` per line and `weight_g` are of one box."""
+    """`boxes` consecutive boxes with the same contents: `units` per line and `weight_g` are of one box."""
 
-    count: int
+    boxes: int
     units: tuple[int, ...]
     weight_g: int
 
@@ -60,7 +60,7 @@ def pack(weight_g: Sequence[int], units: Sequence[int], limit_g: int) -> list[Bo
 def _fill(
     count: int, free: int, content: dict[int, int], line: int, weight: int, left: int
 ) -> tuple[list[tuple[int, int, dict[int, int]]], int]:
-    """Put up to `left` units of a line into a group of equal boxes: full ones, one partial, untouched; and what is left."""
+    """Put up to `left` units of a line into a group of equal boxes: full, one partial, untouched; and what is left."""
     per_box = left if weight == 0 else free // weight
     if left == 0 or per_box == 0:
         return [(count, free, content)], left

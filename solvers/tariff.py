@@ -50,7 +50,7 @@ def shipment_cost(problem: Problem, option: int, units: Ints) -> ShipmentCost | 
         return None
     divisor = int(options.dim_divisor[option])
     shipping = handling = boxes = 0
-    for count, inside, grams in groups:
+    for same, inside, grams in groups:
         lines, pieces = sum(1 for u in inside if u), sum(inside)
         mm3 = sum(v * u for v, u in zip(volume, inside, strict=True))
         carried = _curve_price(problem.curves, int(options.curve[option]), grams, mm3, divisor)
@@ -68,9 +68,9 @@ def shipment_cost(problem: Problem, option: int, units: Ints) -> ShipmentCost | 
         )
         if per_box + at_node >= BEYOND or max(grams, mm3) >= HEAVIEST:
             return None
-        shipping += count * per_box
-        handling += count * at_node
-        boxes += count
+        shipping += same * per_box
+        handling += same * at_node
+        boxes += same
     return ShipmentCost(shipping, handling, boxes) if shipping + handling < BEYOND else None
 
 
@@ -100,7 +100,7 @@ def _steps(curves: Curves) -> _Steps:
     known = _last_steps
     if known is not None and known.curves is curves:
         return known
-    count, breaks = curves.price.shape
+    count = len(curves.price)
     stride = 2**62 // (count + 1)
     keys = np.minimum(curves.up_to_g, stride - 1) + stride * np.arange(count, dtype=np.int64)[:, None]
     # One sentinel column: a weight over the last break finds no carrier instead of the next curve's first price.
@@ -153,8 +153,8 @@ def shipment_table(
 ) -> tuple[Ints, Ints]:
     """Price many candidate shipments by many options at once.
 
-    option int64[R]; owner int64[R]: which of G orders of one shape the option serves; states int64[M, n]: units per line
-    of every candidate shipment; unit_weight, unit_volume int64[G, n]. Returns (mills, boxes), int64[M, R] both: BEYOND
+    option int64[R]; owner int64[R]: which of G orders of one shape the option serves; states int64[M, n]: units
+    per line of every candidate shipment; unit_weight, unit_volume int64[G, n]. Returns (mills, boxes), int64[M, R] both: BEYOND
     where the option cannot carry the candidate; the empty candidate costs what an empty box would.
     """
     weight, volume = _totals(states, unit_weight), _totals(states, unit_volume)
@@ -182,7 +182,8 @@ def _totals(states: Ints, per_unit: Ints) -> Ints:
     if worst < HEAVIEST:
         return states @ per_unit.T
     exact = states.astype(object) @ per_unit.astype(object).T
-    return np.minimum(exact, HEAVIEST).astype(np.int64)
+    held: Ints = np.minimum(exact, HEAVIEST).astype(np.int64)
+    return held
 
 
 def _packed(
@@ -190,7 +191,10 @@ def _packed(
 ) -> tuple[Ints, Ints]:
     """(mills int64[m, r], boxes int64[m]) of candidates over one weight limit; BEYOND where they cannot be packed."""
     weights = unit_weight.tolist()
-    inside, counts, starts, carried = [], [], [], []
+    inside: list[tuple[int, ...]] = []
+    counts: list[int] = []
+    starts: list[int] = []
+    carried: list[int] = []
     boxes = np.zeros(len(states), np.int64)
     cost = np.full((len(states), len(option)), BEYOND, np.int64)
     for at, units in enumerate(states.tolist()):
@@ -200,8 +204,8 @@ def _packed(
         carried.append(at)
         starts.append(len(inside))
         inside += [group.units for group in groups]
-        counts += [group.count for group in groups]
-        boxes[at] = sum(group.count for group in groups)
+        counts += [group.boxes for group in groups]
+        boxes[at] = sum(group.boxes for group in groups)
     if not carried:
         return cost, boxes
     packed = np.array(inside, np.int64)
