@@ -115,8 +115,8 @@ class StockRow(Record, frozen=True, kw_only=True):
 class Movement(Record, frozen=True, kw_only=True):
     """One change of stock, applied once per `movement_id`.
 
-    receive: + quantity (> 0); adjust: signed; count: new on_hand; damage: moves units to blocked; write_off: - quantity,
-    out of blocked first.
+    receive: + quantity (> 0); adjust: signed; count: new on_hand; damage: moves units to blocked;
+    write_off: - quantity, out of blocked first.
     """
 
     movement_id: Identifier

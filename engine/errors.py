@@ -1,4 +1,6 @@
-"""Everything that can go wrong for a caller, as one tree. `api.problems` maps each class to a status; a test keeps it complete.
+"""Everything that can go wrong for a caller, as one tree.
+
+`api.problems` maps each class to a status; a test keeps it complete.
 
 EngineError
 ├── InvalidInputError        the content is wrong: where and why

@@ -2,7 +2,7 @@
 
 Two implementations keep one contract: `memory` (tests, simulation, baselines) and `redis` (production).
 Nodes are *numbers* here (0..65535), given once per node id by the ledger and never reused; SKUs are their ids.
-Days are days since 1970-01-01 in the node's own calendar. Instants are milliseconds since the epoch by the ledger's clock.
+Days are days since 1970-01-01 in the node's own calendar. Instants are milliseconds since the epoch, ledger's clock.
 """
 
 from __future__ import annotations
@@ -281,7 +281,7 @@ class Ledger(Protocol):
     async def snapshot(
         self, partition: str, skus: Sequence[str], days: Sequence[int], order_ids: Sequence[str]
     ) -> Snapshot:
-        """Stock of these SKUs, load of these days, and which of these orders are decided: at one instant, in one call."""
+        """Stock of these SKUs, load of these days, which of these orders are decided: at one instant, in one call."""
 
     async def commit(self, partition: str, batch: Batch) -> list[Outcome]:
         """Decide proposals in sequence and write those that stand, each whole or not at all; durable on return.
@@ -302,7 +302,7 @@ class Ledger(Protocol):
         """The stock of one SKU; no slots if it was never stocked."""
 
     async def stock_page(self, partition: str, cursor: str, limit: int) -> tuple[str, list[tuple[str, Row]]]:
-        """About `limit` SKUs with stock, and the next cursor ("" at both ends); each SKU that stays appears at least once."""
+        """About `limit` SKUs with stock, and the next cursor ("" at both ends); a SKU that stays appears at least once."""
 
     async def load(self, partition: str, day: int) -> DayLoad:
         """The load of all nodes on one day."""

@@ -1,0 +1,53 @@
+# make run    the engine on sample orders, at http://127.0.0.1:8080   (Ctrl-C ends it)
+# make test   all tests
+# make check  formatting, lint, types, import directions
+# make bench  cost and speed on real orders, where the data is present
+# make lock   the lock files, after a change of dependencies in pyproject.toml
+
+export PYTHON
+VENV := .venv
+BIN  := $(VENV)/bin
+RUN_STAMP := $(VENV)/.installed-run
+DEV_STAMP := $(VENV)/.installed-dev
+
+.PHONY: run test check bench setup lock clean
+
+run: $(RUN_STAMP)
+	$(BIN)/apportion demo $(ARGS)
+
+test: $(DEV_STAMP)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(DEV_STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(DEV_STAMP)
+	$(BIN)/python -m bench.uci $(ARGS)
+
+setup: $(DEV_STAMP)
+
+# A Debian machine may have python3 without venv; docs/setup.sh says what is missing or installs it where it may.
+$(BIN)/python:
+	sh docs/setup.sh $(VENV)
+
+$(RUN_STAMP): requirements.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -q --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	touch $@
+
+$(DEV_STAMP): requirements-dev.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -q --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	touch $@ $(RUN_STAMP)
+
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	  -q pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	  -q pyproject.toml --extra dev -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

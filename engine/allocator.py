@@ -1,0 +1,91 @@
+"""How a window becomes decisions. Read this first.
+
+snapshot   one round trip: stock, load and versions at one instant, and which orders were decided before
+decide     pure, off the event loop: lower -> solve -> check -> lift (`deciding`)
+commit     one round trip: each order whole or not at all, against live stock
+again      for orders that another commit overtook: contention alone never refuses an order
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from itertools import count
+
+import structlog
+
+from engine.clock import Clock
+from engine.crew import Crew, CrewError
+from engine.errors import EngineError, StoreUnavailableError, UnavailableError
+from engine.gate import Ticket
+from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError
+from engine.lowering import days_of
+from engine.metrics import Metrics
+from engine.registry import Registry
+from engine.window import Window
+
+log = structlog.get_logger("apportion.allocator")
+
+PAUSE_SECONDS = 0.05
+"""Between attempts while the store does not answer."""
+
+
+class Allocator:
+    """Decides windows. One per process; windows of different partitions may be under way at once."""
+
+    def __init__(
+        self, ledger: Ledger, registry: Registry, crew: Crew, clock: Clock, metrics: Metrics, process_id: str
+    ) -> None:
+        self._ledger = ledger
+        self._registry = registry
+        self._crew = crew
+        self._clock = clock
+        self._metrics = metrics
+        self._window_ids = (f"{process_id}-{number}" for number in count(1))
+
+    async def allocate(self, partition: str, tickets: Sequence[Ticket]) -> None:
+        """Answer every ticket, with a decision or with an error. Never raises."""
+        window = Window(next(self._window_ids), partition, tickets, self._clock.monotonic())
+        self._metrics.window(window.waited_ms())
+        try:
+            while window.open:
+                await self._attempt(window)
+        except EngineError as error:
+            window.fail(error)
+        except LedgerRefusedError as error:
+            window.fail(StoreUnavailableError(f"the store refuses writes: {error}", retry_after_s=5))
+        except CrewError as error:
+            window.fail(UnavailableError(f"{error}; nothing was taken"))
+        except Exception:
+            log.exception("window_failed", window_id=window.window_id)
+            window.fail(UnavailableError("the window could not be decided; please retry the same order"))
+
+    async def _attempt(self, window: Window) -> None:
+        """One round; while the store is away, those whose deadline passes get an error and the others wait."""
+        try:
+            await self._round(window)
+        except LedgerUnavailableError as error:
+            self._metrics.store_errors.inc()
+            window.expire(self._clock.monotonic(), StoreUnavailableError(f"the store does not answer: {error}"))
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _round(self, window: Window) -> None:
+        """One pass over the open orders. Those that lose a race stay open for the next."""
+        books = await self._registry.books(window.partition)
+        days = days_of(window.orders(), books.network, self._clock.epoch_ms())
+        with self._metrics.snapshot.time():
+            snapshot = await self._ledger.snapshot(window.partition, window.skus(), sorted(days), window.order_ids())
+        if snapshot.versions != books.versions:
+            await self._registry.books(window.partition, snapshot.versions)
+            return
+        self._metrics.repeated(window.answer_repeats(snapshot))
+        if not window.open:
+            return
+        question = window.question(books, snapshot)
+        decided = await self._crew.decide(question)
+        self._metrics.solved(decided.solve_seconds, decided.gap)
+        with self._metrics.commit.time():
+            outcomes = await self._ledger.commit(window.partition, decided.batch(question))
+        for proposal, outcome in zip(decided.proposals, outcomes, strict=True):
+            window.settle(proposal, outcome)
+            self._metrics.verdict(outcome.verdict.value, proposal.state)

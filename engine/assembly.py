@@ -1,0 +1,97 @@
+"""The only place that chooses implementations."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from engine.allocator import Allocator
+from engine.clock import Clock, SystemClock
+from engine.crew import Crew, InlineCrew, ProcessCrew
+from engine.gate import Gate
+from engine.ledger.memory import MemoryLedger
+from engine.ledger.port import Ledger, LedgerUnavailableError
+from engine.ledger.store import RedisLedger
+from engine.metrics import Metrics
+from engine.policy import WindowTerms
+from engine.registry import Registry
+from engine.settings import Settings
+from engine.stock import StockRoom
+
+log = structlog.get_logger("apportion.engine")
+
+PULSE_SECONDS = 0.25
+"""How often readiness and the lag of the event loop are measured."""
+
+
+class Engine:
+    """One process's engine: the parts, their start and their end."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, crew: Crew, clock: Clock, metrics: Metrics) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.ledger = ledger
+        self.registry = Registry(ledger)
+        self.stock = StockRoom(ledger, self.registry)
+        self._metrics = metrics
+        self._crew = crew
+        allocator = Allocator(ledger, self.registry, crew, clock, metrics, process_id=secrets.token_hex(4))
+        self.gate = Gate(allocator.allocate, self._window_terms, settings, clock, metrics)
+        self._pulse: asyncio.Task[None] | None = None
+        self._reasons = ["starting"]
+
+    @property
+    def metrics(self) -> CollectorRegistry:
+        """What `/metrics` shows."""
+        return self._metrics.registry
+
+    async def _window_terms(self, partition: str) -> WindowTerms:
+        return (await self.registry.books(partition)).policy.window
+
+    async def start(self) -> None:
+        """Be ready for orders. Raises LedgerUnavailableError, CrewError."""
+        await self._crew.start()
+        await self.ledger.ping()
+        self._reasons = []
+        self._pulse = asyncio.create_task(self._watch(), name="pulse")
+
+    async def _watch(self) -> None:
+        while True:
+            due = self.clock.monotonic() + PULSE_SECONDS
+            await asyncio.sleep(PULSE_SECONDS)
+            self._metrics.loop_lag.observe(max(0.0, self.clock.monotonic() - due))
+            try:
+                await asyncio.wait_for(self.ledger.ping(), 1.0)
+                self._reasons = []
+            except (LedgerUnavailableError, TimeoutError) as error:
+                self._reasons = [f"the store does not answer: {error}"]
+
+    def unready(self) -> list[str]:
+        """Why orders should go elsewhere now; empty when ready."""
+        return self._reasons
+
+    async def stop(self) -> None:
+        """Take no more, answer what was accepted, end what was started."""
+        if self._pulse is not None:
+            self._pulse.cancel()
+        self._reasons = ["stopping"]
+        await self.gate.drain()
+        await self._crew.stop()
+        await self.ledger.close()
+
+
+def build(settings: Settings, redis_url: str) -> Engine:
+    """The engine as it runs in production, on a store that is there already."""
+    metrics = Metrics()
+    return Engine(settings, RedisLedger(redis_url), ProcessCrew(metrics), SystemClock(), metrics)
+
+
+def build_memory(settings: Settings | None = None, clock: Clock | None = None) -> Engine:
+    """The same engine on the memory twin, deciding in place: for tests, baselines and simulation."""
+    clock = clock or SystemClock()
+    crew = InlineCrew(time.monotonic)
+    return Engine(settings or Settings(), MemoryLedger(clock), crew, clock, Metrics())

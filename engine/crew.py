@@ -1,0 +1,213 @@
+"""The crew: runs the pure part of a window (`deciding`) off the event loop and inside a time limit.
+
+`ProcessCrew` keeps one worker process: OR-Tools holds the interpreter lock for whole solves, so a thread would stall
+every request. Frames go over pipes; a worker ends by itself when its parent is gone. A worker that crashes or passes
+the safety cut is replaced, and the window is decided again on the cheapest rung.
+`InlineCrew` decides in place: for tests, baselines and simulation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import pickle
+import struct
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from engine.deciding import DecidedWindow, decide
+from engine.domain import Order, Sku
+from engine.lowering import WindowInput
+from engine.metrics import Metrics
+from engine.network import Network
+
+log = structlog.get_logger("apportion.crew")
+
+GRACE_SECONDS = 5.0
+"""What a worker may take beyond the window's own budget before it counts as hung."""
+
+_HEADER = struct.Struct("<Q")
+_PICKLE = 5
+
+
+class CrewError(Exception):
+    """A window could not be decided even on the cheapest rung."""
+
+
+class Crew(Protocol):
+    """Decides windows."""
+
+    async def start(self) -> None:
+        """Be ready to decide."""
+
+    async def decide(self, window: WindowInput) -> DecidedWindow:
+        """Decide one window. Raises CrewError."""
+
+    async def stop(self) -> None:
+        """End what was started."""
+
+
+class InlineCrew:
+    """Decides on the caller's thread."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+
+    async def start(self) -> None:
+        """Nothing to start."""
+
+    async def decide(self, window: WindowInput) -> DecidedWindow:
+        return decide(window, now=self._now)
+
+    async def stop(self) -> None:
+        """Nothing to stop."""
+
+
+class ProcessCrew:
+    """One worker process, one window at a time, first come first served."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._turn = asyncio.Lock()
+        self._worker: Worker | None = None
+
+    async def start(self) -> None:
+        self._worker = await Worker.spawn()
+
+    async def decide(self, window: WindowInput) -> DecidedWindow:
+        limit_s = window.policy.solver.budget_ms / 1000 + GRACE_SECONDS
+        async with self._turn:
+            for floor in (False, True):
+                if self._worker is None:
+                    self._worker = await Worker.spawn()
+                try:
+                    return await asyncio.wait_for(self._worker.decide(window, floor), limit_s)
+                except (TimeoutError, OSError, EOFError, CrewError) as error:
+                    self._metrics.abandoned.inc()
+                    log.warning("solve_abandoned", window_id=window.window_id, floor=floor, error=repr(error))
+                    await self._dismiss()
+                except asyncio.CancelledError:
+                    await self._dismiss()
+                    raise
+        raise CrewError(f"window {window.window_id} could not be decided")
+
+    async def _dismiss(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            await worker.stop()
+
+    async def stop(self) -> None:
+        await self._dismiss()
+
+
+class Worker:
+    """The parent's end of one worker process. `sent` are the networks that it has."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._sent: dict[str, int] = {}
+
+    @classmethod
+    async def spawn(cls) -> Worker:
+        """Start a worker and wait until it has loaded its solvers. Raises CrewError."""
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "engine.crew_worker",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=environment, start_new_session=True,
+        )  # fmt: skip
+        worker = cls(process)
+        try:
+            await asyncio.wait_for(worker._receive(), 60)
+        except (TimeoutError, EOFError) as error:
+            await worker.stop()
+            raise CrewError("the solver process did not start; see its output above") from error
+        return worker
+
+    async def decide(self, window: WindowInput, floor: bool) -> DecidedWindow:
+        """One question, one answer. Raises EOFError when the worker died, CrewError when it failed."""
+        assert self._process.stdin is not None
+        frame = pack(window, floor, self._sent)
+        self._process.stdin.write(_HEADER.pack(len(frame)))
+        self._process.stdin.write(frame)
+        await self._process.stdin.drain()
+        answer = pickle.loads(await self._receive())
+        if isinstance(answer, str):
+            raise CrewError(answer)
+        assert isinstance(answer, DecidedWindow)
+        return answer
+
+    async def _receive(self) -> bytes:
+        assert self._process.stdout is not None
+        header = await self._process.stdout.readexactly(_HEADER.size)
+        return await self._process.stdout.readexactly(_HEADER.unpack(header)[0])
+
+    async def stop(self) -> None:
+        """End the process: politely by closing its input, then by force."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), 0.5)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+
+
+class _Pickler(pickle.Pickler):
+    """Sends a network once per version; afterwards only its name crosses the pipe."""
+
+    def __init__(self, buffer: io.BytesIO, partition_key: str, sent: dict[str, int]) -> None:
+        super().__init__(buffer, _PICKLE)
+        self._key = partition_key
+        self._sent = sent
+
+    def persistent_id(self, value: Any) -> Any:
+        if not isinstance(value, Network):
+            return None
+        if self._sent.get(self._key) == value.version:
+            return (self._key, None)
+        self._sent[self._key] = value.version
+        return (self._key, pickle.dumps(value, _PICKLE))
+
+
+class _Unpickler(pickle.Unpickler):
+    """The other end: keeps the newest network of each partition."""
+
+    def __init__(self, buffer: io.BytesIO, kept: dict[str, Network]) -> None:
+        super().__init__(buffer)
+        self._kept = kept
+
+    def persistent_load(self, name: Any) -> Network:
+        key, body = name
+        if body is not None:
+            self._kept[key] = pickle.loads(body)
+        return self._kept[key]
+
+
+def pack(window: WindowInput, floor: bool, sent: dict[str, int]) -> bytes:
+    """A window as bytes. Orders and catalogue entries go as msgpack, which is many times faster than pickling them."""
+    orders = msgspec.msgpack.encode(window.orders)
+    items = msgspec.msgpack.encode(list(window.items.values()))
+    buffer = io.BytesIO()
+    bare = replace(window, orders=(), items={})
+    _Pickler(buffer, window.partition, sent).dump((floor, orders, items, bare))
+    return buffer.getvalue()
+
+
+def unpack(frame: bytes, kept: dict[str, Network]) -> tuple[WindowInput, bool]:
+    """The window that `pack` packed, and whether only the cheapest rung may be used."""
+    floor, orders, items, bare = _Unpickler(io.BytesIO(frame), kept).load()
+    entries = msgspec.msgpack.decode(items, type=list[Sku])
+    window = replace(
+        bare,
+        orders=msgspec.msgpack.decode(orders, type=tuple[Order, ...]),
+        items={entry.sku: entry for entry in entries},
+    )
+    return window, floor

@@ -1,0 +1,51 @@
+"""The worker process of `crew.ProcessCrew`: reads windows from standard input, writes decisions to standard output."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import struct
+import sys
+import time
+import traceback
+from typing import BinaryIO
+
+from engine.crew import unpack
+from engine.deciding import decide
+from engine.network import Network
+from solvers import choose
+
+HEADER = struct.Struct("<Q")
+
+
+def main() -> None:
+    """Serve until standard input ends, which it does when the parent is gone, however it went."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    questions = sys.stdin.buffer
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print must not corrupt a frame
+    choose.warm()
+    send(answers, b"")
+    kept: dict[str, Network] = {}
+    while header := questions.read(HEADER.size):
+        if len(header) < HEADER.size:
+            return
+        frame = questions.read(HEADER.unpack(header)[0])
+        try:
+            window, floor = unpack(frame, kept)
+            answer: object = decide(window, now=time.monotonic, floor=floor)
+        except Exception:
+            answer = traceback.format_exc()
+        send(answers, pickle.dumps(answer, 5))
+
+
+def send(stream: BinaryIO, body: bytes) -> None:
+    """Write one frame whole."""
+    frame = memoryview(HEADER.pack(len(body)) + body)
+    while frame:
+        frame = frame[stream.write(frame) :]
+
+
+if __name__ == "__main__":
+    main()

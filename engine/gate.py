@@ -1,0 +1,218 @@
+"""The gate: admission, micro-windows, backpressure.
+
+Orders of a partition wait in its lane. While one window is being decided the next one fills up; it closes as soon as
+the allocator is free and it is full or its first order has lingered long enough: natural batching. Under load windows
+grow by themselves; when it is quiet an order waits no longer than the linger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from math import ceil
+from typing import NamedTuple
+
+from engine.clock import Clock
+from engine.domain import Order, content_hash
+from engine.errors import DeadlineError, OverloadedError, StoppingError
+from engine.metrics import Metrics
+from engine.policy import WindowTerms
+from engine.settings import Settings
+
+
+class Answer(NamedTuple):
+    """The decision, as JSON; `repeat` says that the order had been decided before."""
+
+    repeat: bool
+    decision: bytes
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One submitted order and the future of its answer. Instants are of `Clock.monotonic`, in seconds."""
+
+    order: Order
+    content: bytes
+    idempotency_key: str | None
+    submitted: float
+    deadline: float
+    answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def resolve(self, answer: Answer) -> None:
+        """Give the answer, unless the caller has left."""
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+    def fail(self, error: Exception) -> None:
+        """Give an error, unless the caller has left."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+@dataclass(slots=True)
+class Lane:
+    """The waiting orders of one partition. Written by `Gate` only, on the event loop; hence no lock."""
+
+    terms: WindowTerms
+    waiting: deque[Ticket] = field(default_factory=deque)
+    lines: int = 0
+    arrival: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+AllocateWindow = Callable[[str, list[Ticket]], Awaitable[None]]
+WindowTermsOf = Callable[[str], Awaitable[WindowTerms]]
+
+
+class Gate:
+    """Admits orders, closes windows, hands them to the allocator one at a time per partition."""
+
+    def __init__(
+        self, allocate: AllocateWindow, terms_of: WindowTermsOf, settings: Settings, clock: Clock, metrics: Metrics
+    ) -> None:
+        self._allocate = allocate
+        self._terms_of = terms_of
+        self._settings = settings
+        self._clock = clock
+        self._metrics = metrics
+        self._lanes: dict[str, Lane] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._orders = 0
+        self._lines = 0
+        self._room = asyncio.Event()
+        self._stopping = False
+        self._seconds_per_order = 0.0
+
+    async def submit(
+        self,
+        partition: str,
+        order: Order,
+        idempotency_key: str | None = None,
+        patient: bool = False,
+        deadline_ms: float | None = None,
+    ) -> Answer:
+        """Wait for the order's decision. `patient` callers wait for room in the queue, others get OverloadedError.
+
+        `deadline_ms`: how long the caller waits at most. Raises NoNetworkError, OverloadedError, DeadlineError,
+        StoppingError, OrderConflictError, KeyConflictError, StoreUnavailableError.
+        """
+        terms = await self._terms_of(partition)
+        await self._admit(order, patient, deadline_ms)
+        now = self._clock.monotonic()
+        wait_ms = deadline_ms if deadline_ms is not None else self._settings.order_timeout_ms
+        ticket = Ticket(order, content_hash(order), idempotency_key, now, now + wait_ms / 1000)
+        self._enter(partition, terms, ticket)
+        return await ticket.answer
+
+    async def _admit(self, order: Order, patient: bool, deadline_ms: float | None) -> None:
+        while not self._stopping and self._full(order):
+            if not patient:
+                raise OverloadedError(
+                    f"{self._orders} orders are waiting, which is the limit; nothing was taken",
+                    retry_after_s=self._wait_estimate_s(),
+                )
+            self._room.clear()
+            await self._room.wait()
+        if self._stopping:
+            raise StoppingError("this process takes no more orders; another or the restarted one will", retry_after_s=1)
+        if deadline_ms is not None and self._seconds_per_order * self._orders * 1000 > deadline_ms:
+            raise OverloadedError(
+                f"the queue is longer than the {deadline_ms:.0f} ms that the caller waits; nothing was taken",
+                retry_after_s=self._wait_estimate_s(),
+            )
+
+    def _full(self, order: Order) -> bool:
+        settings = self._settings
+        over = self._lines + len(order.lines) > settings.queue_lines_max and self._orders > 0
+        return self._orders >= settings.queue_orders_max or over
+
+    def _wait_estimate_s(self) -> int:
+        return max(1, ceil(self._seconds_per_order * self._orders))
+
+    def _enter(self, partition: str, terms: WindowTerms, ticket: Ticket) -> None:
+        lane = self._lanes.get(partition)
+        if lane is None:
+            lane = self._lanes[partition] = Lane(terms)
+            task = asyncio.create_task(self._serve(partition, lane), name=f"lane-{partition}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        lane.terms = terms
+        lane.waiting.append(ticket)
+        lane.lines += len(ticket.order.lines)
+        lane.arrival.set()
+        self._count(1, len(ticket.order.lines))
+
+    def _count(self, orders: int, lines: int) -> None:
+        self._orders += orders
+        self._lines += lines
+        self._metrics.waiting.set(self._orders)
+        if orders < 0:
+            self._room.set()
+
+    async def _serve(self, partition: str, lane: Lane) -> None:
+        while lane.waiting:
+            await self._company(lane)
+            tickets = self._close(lane)
+            if tickets:
+                started = self._clock.monotonic()
+                await self._allocate(partition, tickets)
+                self._learn((self._clock.monotonic() - started) / len(tickets))
+        # No await since the last look at `waiting`: nobody can have entered in between.
+        del self._lanes[partition]
+
+    async def _company(self, lane: Lane) -> None:
+        """Let the window fill until it is full or its first order has lingered long enough."""
+        linger_s = min(self._settings.window_linger_ms, lane.terms.max_wait_ms) / 1000
+        closes = lane.waiting[0].submitted + linger_s
+        while not self._stopping and not self._window_full(lane):
+            left = closes - self._clock.monotonic()
+            if left <= 0:
+                return
+            lane.arrival.clear()
+            try:
+                await asyncio.wait_for(lane.arrival.wait(), left)
+            except TimeoutError:
+                return
+
+    def _window_full(self, lane: Lane) -> bool:
+        return len(lane.waiting) >= lane.terms.max_orders or lane.lines >= self._settings.window_lines_max
+
+    def _close(self, lane: Lane) -> list[Ticket]:
+        """Take the next window out of the lane; those who left or whose deadline has passed are not decided."""
+        tickets: list[Ticket] = []
+        lines = 0
+        now = self._clock.monotonic()
+        while lane.waiting and len(tickets) < lane.terms.max_orders:
+            ticket = lane.waiting[0]
+            size = len(ticket.order.lines)
+            if tickets and lines + size > self._settings.window_lines_max:
+                break
+            lane.waiting.popleft()
+            lane.lines -= size
+            self._count(-1, -size)
+            if ticket.answer.done():
+                continue
+            if ticket.deadline <= now:
+                ticket.fail(DeadlineError("the order waited too long in the queue; nothing was taken", 1))
+                continue
+            tickets.append(ticket)
+            lines += size
+        return tickets
+
+    def _learn(self, seconds_per_order: float) -> None:
+        self._seconds_per_order += 0.2 * (seconds_per_order - self._seconds_per_order)
+
+    async def drain(self) -> None:
+        """Take no more orders, decide those that wait, and return when all are answered (bounded by settings)."""
+        self._stopping = True
+        self._room.set()
+        for lane in self._lanes.values():
+            lane.arrival.set()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=self._settings.drain_seconds)
+        for task in set(self._tasks):
+            task.cancel()
+        for lane in self._lanes.values():
+            for ticket in lane.waiting:
+                ticket.fail(StoppingError("this process stopped before the order was decided; please retry", 1))

@@ -1,0 +1,73 @@
+"""What an operator can watch, in one place. Names and units as Prometheus wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+GAPS = (0.0, 0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1)
+SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
+
+
+class Metrics:
+    """All metrics of one process, on a registry of their own so that several engines can live in one process."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.waiting = Gauge("apportion_orders_waiting", "Orders waiting for a window", registry=registry)
+        self.verdicts = Counter(
+            "apportion_orders",
+            "Orders by verdict: committed (by state), repeat, conflict, lost and stale (these two are solved again)",
+            ["verdict", "state"],
+            registry=registry,
+        )
+        self.window_orders = Histogram(
+            "apportion_window_orders", "Orders decided together", buckets=SIZES, registry=registry
+        )
+        self.wait = Histogram(
+            "apportion_wait_seconds", "From submission to the closing of the window", buckets=SECONDS, registry=registry
+        )
+        self.solve = Histogram(
+            "apportion_solve_seconds", "Lowering, solving, checking, lifting", buckets=SECONDS, registry=registry
+        )
+        self.gap = Histogram(
+            "apportion_window_gap", "Proven gap of windows, as a fraction", buckets=GAPS, registry=registry
+        )
+        self.unproven = Counter("apportion_windows_unproven", "Windows without a proven bound", registry=registry)
+        self.snapshot = Histogram(
+            "apportion_snapshot_seconds", "Reading stock for a window", buckets=SECONDS, registry=registry
+        )
+        self.commit = Histogram(
+            "apportion_commit_seconds", "Committing a window, durable", buckets=SECONDS, registry=registry
+        )
+        self.abandoned = Counter(
+            "apportion_solves_abandoned", "Solves that crashed or passed the safety cut", registry=registry
+        )
+        self.store_errors = Counter("apportion_store_errors", "Store calls that failed", registry=registry)
+        self.loop_lag = Histogram(
+            "apportion_loop_lag_seconds", "How late the event loop ran a timer", buckets=SECONDS, registry=registry
+        )
+
+    def window(self, waited_ms: Sequence[float]) -> None:
+        """A window closed, its orders having waited so long."""
+        self.window_orders.observe(len(waited_ms))
+        for wait in waited_ms:
+            self.wait.observe(wait / 1000)
+
+    def solved(self, seconds: float, gap: float | None) -> None:
+        """A window was decided (and may be decided again)."""
+        self.solve.observe(seconds)
+        if gap is None:
+            self.unproven.inc()
+        else:
+            self.gap.observe(gap)
+
+    def repeated(self, orders: int) -> None:
+        """Orders were answered from the record."""
+        self.verdicts.labels("repeat", "").inc(orders)
+
+    def verdict(self, verdict: str, state: str) -> None:
+        """The ledger's word on one proposal."""
+        self.verdicts.labels(verdict, state if verdict == "committed" else "").inc()
