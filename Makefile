@@ -29,9 +29,9 @@ bench: $(DEV_STAMP)
 
 setup: $(DEV_STAMP)
 
-# A Debian machine may have python3 without venv; docs/setup.sh says what is missing or installs it where it may.
+# A Debian machine may have python3 without venv; deploy/setup.sh says what is missing or installs it where it may.
 $(BIN)/python:
-	sh docs/setup.sh $(VENV)
+	sh deploy/setup.sh $(VENV)
 
 $(RUN_STAMP): requirements.lock pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install -q --require-hashes -r requirements.lock
@@ -45,9 +45,9 @@ $(DEV_STAMP): requirements-dev.lock pyproject.toml | $(BIN)/python
 
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
-	  -q pyproject.toml -o requirements.lock
+	  -q pyproject.toml --extra build -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
-	  -q pyproject.toml --extra dev -o requirements-dev.lock
+	  -q pyproject.toml --extra build --extra dev -o requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

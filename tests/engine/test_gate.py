@@ -1,0 +1,167 @@
+"""The gate: who gets in, when a window closes, what happens when it is too much."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from engine.clock import SystemClock
+from engine.domain import Order, OrderLine, ShipTo
+from engine.errors import DeadlineError, OverloadedError, StoppingError
+from engine.gate import Answer, Gate
+from engine.metrics import Metrics
+from engine.policy import WindowTerms
+from engine.settings import Settings
+
+
+def order(order_id: str, lines: int = 1) -> Order:
+    return Order(
+        order_id=order_id,
+        ship_to=ShipTo(country="US"),
+        lines=[OrderLine(line_id=str(number), sku=f"S{number}", quantity=1) for number in range(lines)],
+    )
+
+
+class Allocator:
+    """Answers each window once `free` is set, and remembers what it was given."""
+
+    def __init__(self, free: bool = True) -> None:
+        self.windows: list[list[str]] = []
+        self.free = asyncio.Event()
+        if free:
+            self.free.set()
+
+    async def allocate(self, partition: str, tickets) -> None:
+        self.windows.append([ticket.order.order_id for ticket in tickets])
+        await self.free.wait()
+        for ticket in tickets:
+            ticket.resolve(Answer(False, f"{partition}/{ticket.order.order_id}".encode()))
+
+
+def gate(allocator: Allocator, terms: WindowTerms | None = None, **settings) -> Gate:
+    async def terms_of(_partition: str) -> WindowTerms:
+        return terms or WindowTerms()
+
+    return Gate(allocator.allocate, terms_of, Settings(**settings), SystemClock(), Metrics())
+
+
+async def submit_all(gate: Gate, count: int, **arguments) -> list[asyncio.Task[Answer]]:
+    tasks = [asyncio.create_task(gate.submit("p", order(f"O{number}"), **arguments)) for number in range(count)]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_orders_that_come_together_are_decided_together():
+    """Batching is what makes a joint decision possible."""
+    allocator = Allocator()
+    answers = await asyncio.gather(*await submit_all(gate(allocator), 5))
+    assert allocator.windows == [["O0", "O1", "O2", "O3", "O4"]]
+    assert answers[3] == Answer(False, b"p/O3")
+
+
+async def test_a_window_fills_while_the_allocator_is_busy():
+    """Natural batching: under load windows grow instead of queueing one by one."""
+    allocator = Allocator(free=False)
+    waiting = gate(allocator, window_linger_ms=0)
+    first = await submit_all(waiting, 1)
+    while not allocator.windows:
+        await asyncio.sleep(0)
+    rest = [asyncio.create_task(waiting.submit("p", order(f"R{number}"))) for number in range(9)]
+    await asyncio.sleep(0.005)
+    allocator.free.set()
+    await asyncio.gather(*first, *rest)
+    assert [len(window) for window in allocator.windows] == [1, 9]
+
+
+async def test_a_full_window_closes_at_once():
+    """Neither orders nor lines of a window pass their limit, and a full one does not linger."""
+    allocator = Allocator()
+    tasks = await submit_all(gate(allocator, WindowTerms(max_orders=2, max_wait_ms=60_000), window_linger_ms=200), 4)
+    await asyncio.gather(*tasks)
+    assert [len(window) for window in allocator.windows] == [2, 2]
+
+
+async def test_lines_bound_a_window_but_a_large_order_still_goes():
+    """An order larger than a window's bound is decided alone, never refused."""
+    allocator = Allocator()
+    waiting = gate(allocator, window_lines_max=10)
+    sizes = {"A": 6, "B": 6, "C": 50, "D": 1}
+    await asyncio.gather(*(waiting.submit("p", order(name, lines)) for name, lines in sizes.items()))
+    assert allocator.windows == [["A"], ["B"], ["C"], ["D"]]
+
+
+async def test_partitions_never_share_a_window():
+    """A window belongs to one stock partition."""
+    allocator = Allocator()
+    waiting = gate(allocator)
+    answers = await asyncio.gather(*(waiting.submit(name, order("O")) for name in ("p", "q")))
+    assert sorted(allocator.windows) == [["O"], ["O"]]
+    assert {answer.decision for answer in answers} == {b"p/O", b"q/O"}
+
+
+async def test_a_full_queue_refuses_with_a_time_to_retry():
+    """Overload is answered at once, not by growing memory."""
+    allocator = Allocator(free=False)
+    waiting = gate(allocator, queue_orders_max=3, window_linger_ms=1_000)
+    tasks = await submit_all(waiting, 3)
+    with pytest.raises(OverloadedError) as refusal:
+        await waiting.submit("p", order("X"))
+    assert refusal.value.retry_after_s >= 1
+    allocator.free.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_patient_callers_wait_for_room():
+    """Bulk uploads are slowed down, not refused."""
+    allocator = Allocator()
+    waiting = gate(allocator, queue_orders_max=2)
+    answers = await asyncio.gather(*await submit_all(waiting, 20, patient=True))
+    assert len(answers) == 20
+    assert max(len(window) for window in allocator.windows) <= 2
+
+
+async def test_an_order_whose_deadline_passed_is_not_decided():
+    """Nothing is taken for a caller who has been told to retry."""
+    allocator = Allocator(free=False)
+    waiting = gate(allocator, window_linger_ms=0)
+    first = await submit_all(waiting, 1)
+    while not allocator.windows:
+        await asyncio.sleep(0)
+    late = asyncio.create_task(waiting.submit("p", order("late"), deadline_ms=1))
+    await asyncio.sleep(0.01)
+    allocator.free.set()
+    with pytest.raises(DeadlineError):
+        await late
+    await asyncio.gather(*first)
+    assert allocator.windows == [["O0"]]
+
+
+async def test_an_order_whose_caller_left_is_not_decided():
+    """A client that hangs up before its window closes takes no stock."""
+    allocator = Allocator(free=False)
+    waiting = gate(allocator, window_linger_ms=0)
+    first = await submit_all(waiting, 1)
+    while not allocator.windows:
+        await asyncio.sleep(0)
+    gone = asyncio.create_task(waiting.submit("p", order("gone")))
+    await asyncio.sleep(0)
+    gone.cancel()
+    allocator.free.set()
+    await asyncio.gather(*first)
+    await waiting.drain()
+    assert allocator.windows == [["O0"]]
+
+
+async def test_drain_decides_what_waits_and_takes_no_more():
+    """SIGTERM loses nothing that was accepted."""
+    allocator = Allocator(free=False)
+    waiting = gate(allocator, window_linger_ms=1_000)
+    tasks = await submit_all(waiting, 3)
+    draining = asyncio.create_task(waiting.drain())
+    await asyncio.sleep(0)
+    with pytest.raises(StoppingError):
+        await waiting.submit("p", order("X"))
+    allocator.free.set()
+    await draining
+    assert [answer.decision for answer in await asyncio.gather(*tasks)] == [b"p/O0", b"p/O1", b"p/O2"]
