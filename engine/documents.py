@@ -1,0 +1,116 @@
+"""Cold documents (network, patches): JSON bytes to a typed value, or every fault at once with its JSON path.
+
+The hot path decodes orders straight with msgspec and reports the first fault; documents that a person writes are read
+twice, so that one answer names all that is wrong with them.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, NoReturn, TypeVar, get_args, get_origin
+
+import msgspec
+
+from engine.errors import Fault, InvalidInputError
+
+FAULTS_MAX = 100
+"""The most faults that one answer names."""
+
+T = TypeVar("T")
+
+
+class _Object(dict[str, Any]):
+    """A JSON object that remembers which of its keys came more than once."""
+
+    repeated: tuple[str, ...] = ()
+
+
+def refuse(detail: str, faults: list[Fault]) -> NoReturn:
+    """Raise InvalidInputError with at most `FAULTS_MAX` of the faults."""
+    raise InvalidInputError(detail, faults[:FAULTS_MAX])
+
+
+def decode(body: bytes, kind: type[T], name: str) -> T:
+    """The document as `kind`. Raises InvalidInputError; syntax and UTF-8 faults name the byte, others their path."""
+    tree = parse(body, name)
+    try:
+        value = msgspec.convert(tree, kind)
+    except msgspec.ValidationError:
+        refuse(f"The {name} does not have the documented form.", structural_faults(tree, kind))
+    return value
+
+
+def parse(body: bytes, name: str) -> Any:
+    """JSON bytes as plain values; duplicate keys are refused. Raises InvalidInputError."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        refuse(f"The {name} is not UTF-8.", [Fault("$", f"not UTF-8 (byte {error.start})")])
+    try:
+        tree = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        byte = len(text[: error.pos].encode())
+        refuse(f"The {name} is not JSON.", [Fault("$", f"malformed JSON: {error.msg} (byte {byte})")])
+    except (RecursionError, ValueError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else f"malformed JSON: {error}"
+        refuse(f"The {name} is not JSON.", [Fault("$", reason)])
+    if repeated := _repeated_keys(tree, "$"):
+        refuse(f"The {name} has duplicate keys.", repeated)
+    return tree
+
+
+def structural_faults(tree: Any, kind: Any, path: str = "$") -> list[Fault]:
+    """Every place where `tree` is not of the type `kind`; empty if it is."""
+    try:
+        msgspec.convert(tree, kind)
+    except msgspec.ValidationError as error:
+        return _inner_faults(tree, kind, path) or [_fault(error, path)]
+    return []
+
+
+def _inner_faults(tree: Any, kind: Any, path: str) -> list[Fault]:
+    """Faults of the parts of a struct or list, found part by part because the decoder stops at its first."""
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    if isinstance(tree, list) and get_origin(kind) is list:
+        (inner,) = get_args(kind)
+        return [fault for i, part in enumerate(tree) for fault in structural_faults(part, inner, f"{path}[{i}]")]
+    if not (isinstance(tree, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+        return []
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    faults = [Fault(f"{path}.{key}", "unknown field") for key in tree if key not in fields]
+    for name, field in fields.items():
+        if name in tree:
+            faults += structural_faults(tree[name], field.type, f"{path}.{name}")
+        elif field.required:
+            faults.append(Fault(f"{path}.{name}", "required field is missing"))
+    return faults
+
+
+def _fault(error: msgspec.ValidationError, path: str) -> Fault:
+    reason, _, where = str(error).partition(" - at `")
+    return Fault(path + where.rstrip("`").removeprefix("$"), reason)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> _Object:
+    result = _Object(pairs)
+    if len(result) != len(pairs):
+        seen: set[str] = set()
+        result.repeated = tuple(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    return result
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _repeated_keys(tree: Any, path: str) -> list[Fault]:
+    if isinstance(tree, list):
+        return [fault for i, part in enumerate(tree) for fault in _repeated_keys(part, f"{path}[{i}]")]
+    if not isinstance(tree, _Object):
+        return []
+    faults = [Fault(f"{path}.{key}", "duplicate key") for key in tree.repeated]
+    for key, part in tree.items():
+        if isinstance(part, (dict, list)):
+            faults += _repeated_keys(part, f"{path}.{key}")
+    return faults

@@ -1,0 +1,119 @@
+"""The network, compiled for deciding: one immutable, picklable value per version; nodes are indexes here.
+
+Node indexes run by (priority, node_id), so a tie between nodes goes to the one the merchant prefers. Inactive nodes
+keep their index: their stock still tells a caller where else something is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.domain import Order, mills
+from engine.eligibility import Eligibility
+from engine.geography import CentroidTable, centroids, distances_m
+from engine.network_document import NetworkDocument, Node, parse_network, patch_node
+from engine.promise import Calendars, NodeCalendar
+from engine.rates import Floats, RateBook
+from solvers.problem import Ints
+
+__all__ = ["Network", "NetworkDocument", "parse_network", "patch_node"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """N nodes with everything that lowering asks of them, all arrays by node index.
+
+    `numbers` int64[N]: the ledger's node numbers; `index_of` int64[highest number + 1]: back to indexes, -1 for others.
+    `handle_*` int64[N] mills; `parcels_max`, `units_max` int64[N] per day, -1 for no limit;
+    `safety` int64[N] default units.
+    """
+
+    version: int
+    document: NetworkDocument
+    node_ids: tuple[str, ...]
+    numbers: Ints
+    index_of: Ints
+    lat: Floats
+    lon: Floats
+    handle_parcel: Ints
+    handle_line: Ints
+    handle_unit: Ints
+    parcels_max: Ints
+    units_max: Ints
+    safety: Ints
+    calendars: Calendars
+    rates: RateBook
+    eligibility: Eligibility
+    centroids: CentroidTable
+
+    @classmethod
+    def compile(
+        cls,
+        document: NetworkDocument,
+        numbers: Mapping[str, int],
+        version: int,
+        table: CentroidTable | None = None,
+    ) -> Network:
+        """A valid document as arrays. `numbers`: the ledger's number of every node (KeyError if one has none)."""
+        table = table or centroids()
+        nodes = sorted(document.nodes, key=lambda node: (node.priority, node.node_id))
+        node_ids = tuple(node.node_id for node in nodes)
+        numbered = np.array([numbers[node_id] for node_id in node_ids], np.int64)
+        index_of = np.full(int(numbered.max(initial=-1)) + 1, -1, np.int64)
+        index_of[numbered] = np.arange(len(nodes))
+        rates = RateBook(document.carriers, document.lanes, {node_id: n for n, node_id in enumerate(node_ids)})
+        places = [_place(node, table) for node in nodes]
+        limits = [node.capacity for node in nodes]
+        return cls(
+            version=version,
+            document=document,
+            node_ids=node_ids,
+            numbers=numbered,
+            index_of=index_of,
+            lat=np.array([lat for lat, _ in places]),
+            lon=np.array([lon for _, lon in places]),
+            handle_parcel=_column(mills(node.costs.per_parcel) for node in nodes),
+            handle_line=_column(mills(node.costs.per_line) for node in nodes),
+            handle_unit=_column(mills(node.costs.per_unit) for node in nodes),
+            parcels_max=_column(-1 if limit.parcels_per_day is None else limit.parcels_per_day for limit in limits),
+            units_max=_column(-1 if limit.units_per_day is None else limit.units_per_day for limit in limits),
+            safety=_column(node.safety_units for node in nodes),
+            calendars=Calendars([_calendar(node) for node in nodes], rates.transit_days_max),
+            rates=rates,
+            eligibility=Eligibility(nodes),
+            centroids=table,
+        )
+
+    def distances_m(self, orders: Sequence[Order]) -> Floats:
+        """Great-circle metres from every node to every order: float64[O, N], NaN where either place is unknown."""
+        places = np.array([self._destination(order) for order in orders], np.float64).reshape(len(orders), 2)
+        return distances_m(places[:, 0], places[:, 1], self.lat, self.lon)
+
+    def _destination(self, order: Order) -> tuple[float, float]:
+        to = order.ship_to
+        if to.lat is not None and to.lon is not None:
+            return to.lat, to.lon
+        return self.centroids.locate(to.country, to.postal_code)
+
+
+def _column(values: Iterable[int]) -> Ints:
+    return np.array(list(values), np.int64)
+
+
+def _place(node: Node, table: CentroidTable) -> tuple[float, float]:
+    if node.lat is not None and node.lon is not None:
+        return node.lat, node.lon
+    return table.locate(node.country, node.postal_code)
+
+
+def _calendar(node: Node) -> NodeCalendar:
+    minutes = 1440
+    if node.cutoff is not None:
+        hours, _, rest = node.cutoff.partition(":")
+        minutes = int(hours) * 60 + int(rest)
+    return NodeCalendar(
+        node.timezone, minutes, node.handling_minutes, tuple(node.workdays), tuple(sorted(set(node.holidays)))
+    )
