@@ -1,0 +1,141 @@
+"""The log's wire form, shared by both implementations, and how subscribers see it.
+
+An entry holds all that is needed to make its change again (absolute values) and to audit it (deltas). Lists are flat,
+with a stride, because the store's scripts build and read them thousands of times a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import msgspec
+
+from engine.ledger.port import CellChange, Entry, Event, StockWrite
+
+CELL_STRIDE = 11
+"""row, slot, node, on_hand, held, safety, blocked; then the deltas of on_hand, held, blocked; 1 if safety changed."""
+MOVE_STRIDE = 3
+"""Parallel to cells of a stock entry: kind, movement id or "", digest of the movement."""
+LOAD_STRIDE = 6
+"""day, node, parcels, units; then the deltas of parcels and units."""
+
+
+class Body(msgspec.Struct, omit_defaults=True):
+    """What one entry changed. All instants are those of the entry's id."""
+
+    window: str = ""
+    rows: list[Any] = []
+    """Flat: sku, new gain (or -1 for unchanged). Cells refer to rows by index from 0."""
+    cells: list[int] = []
+    moves: list[str] = []
+    days: list[int] = []
+    """Flat: day, new gain (or -1)."""
+    loads: list[int] = []
+    use: list[int] = []
+    """Flat: node number, 1 if in the network, number of its cells that are not all zero."""
+    orders: list[Any] = []
+    """Per order (state, idempotency key or "", takes, loads): takes flat (row, slot, node, units), loads flat
+    (day, node, parcels, units)."""
+    nodes: list[Any] = []
+    """Flat: node id, its number."""
+    version: int = 0
+
+
+class Logged(NamedTuple):
+    """An entry as stored. `raw` are opaque strings.
+
+    commit: order id, content, order, decision of each order; then the record if this entry has it.
+    cancel: order id and whatever the store keeps for it. skus: sku, entry. network, policy: name, document.
+    """
+
+    entry_id: str
+    kind: str
+    body: Body
+    raw: Sequence[bytes]
+    record: bytes = b""
+
+
+class _StockChanged(msgspec.Struct):
+    sku: str
+    node: int
+    kind: str
+    movement_id: str | None
+    on_hand: int
+    held: int
+    safety: int
+    blocked: int
+
+
+def entry(logged: Logged) -> Entry:
+    """An entry as the port shows it."""
+    body, at_ms = logged.body, int(logged.entry_id.partition("-")[0])
+    events = tuple(
+        Event(f"{logged.entry_id}:{k}", at_ms, kind, subject, data)
+        for k, (kind, subject, data) in enumerate(_events(logged))
+    )
+    orders: tuple[tuple[str, str], ...] = ()
+    if logged.kind == "commit":
+        orders = tuple((logged.raw[4 * k].decode(), order[0]) for k, order in enumerate(body.orders))
+    elif logged.kind == "cancel":
+        orders = ((logged.raw[0].decode(), "cancelled"),)
+    return Entry(
+        logged.entry_id, at_ms, logged.kind, events, tuple(_cells(body)), tuple(_loads(body)), orders, logged.record
+    )
+
+
+def _cells(body: Body) -> Iterator[CellChange]:
+    cells = body.cells
+    assert len(cells) % CELL_STRIDE == 0, "an entry's cells are torn"
+    for at in range(0, len(cells), CELL_STRIDE):
+        row, _, node, _, _, safety, _, on_hand, held, blocked, safe = cells[at : at + CELL_STRIDE]
+        yield CellChange(body.rows[2 * row], node, on_hand, held, blocked, safety if safe else None)
+
+
+def _loads(body: Body) -> Iterator[tuple[int, int, int, int]]:
+    loads = body.loads
+    assert len(loads) % LOAD_STRIDE == 0, "an entry's loads are torn"
+    for at in range(0, len(loads), LOAD_STRIDE):
+        yield loads[at], loads[at + 1], loads[at + 4], loads[at + 5]
+
+
+def _events(logged: Logged) -> Iterator[tuple[str, str, bytes]]:
+    body, raw = logged.body, logged.raw
+    if logged.kind == "commit":
+        for k, order in enumerate(body.orders):
+            yield "order." + order[0], raw[4 * k].decode(), raw[4 * k + 3]
+        if logged.record:
+            yield "window.decided", body.window, logged.record
+    elif logged.kind == "cancel":
+        yield "order.cancelled", raw[0].decode(), msgspec.json.encode({"order_id": raw[0].decode()})
+    elif logged.kind == "stock":
+        yield from _stock_events(body)
+    elif logged.kind == "skus":
+        yield "skus.changed", "", msgspec.json.encode({"version": body.version, "skus": len(raw) // 2})
+    else:
+        assert logged.kind in ("network", "policy"), f"unknown entry {logged.kind}"
+        yield f"{logged.kind}.changed", "", msgspec.json.encode({"version": body.version})
+
+
+def _stock_events(body: Body) -> Iterator[tuple[str, str, bytes]]:
+    cells, moves = body.cells, body.moves
+    assert len(cells) // CELL_STRIDE == len(moves) // MOVE_STRIDE, "an entry's moves are torn"
+    for k in range(len(moves) // MOVE_STRIDE):
+        row, _, node, on_hand, held, safety, blocked, d_on_hand, _, d_blocked, safe = cells[
+            k * CELL_STRIDE : (k + 1) * CELL_STRIDE
+        ]
+        if not (d_on_hand or d_blocked or safe):
+            continue
+        kind, movement_id, _ = moves[k * MOVE_STRIDE : (k + 1) * MOVE_STRIDE]
+        sku = body.rows[2 * row]
+        data = msgspec.json.encode(_StockChanged(sku, node, kind, movement_id or None, on_hand, held, safety, blocked))
+        yield "stock.changed", sku, data
+        if on_hand - blocked < held and d_on_hand < d_blocked:
+            yield "stock.short", sku, data
+
+
+def movement_digest(write: StockWrite) -> str:
+    """Equal for equal movements: what tells a repeat from a conflict."""
+    content = msgspec.msgpack.encode((write.sku, write.node, write.kind.value, write.quantity, write.safety))
+    return blake2b(content, digest_size=8).hexdigest()

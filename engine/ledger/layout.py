@@ -1,0 +1,92 @@
+"""How stock rows and day loads lie in bytes: little-endian, a gain counter and then fixed-width slots.
+
+Row: gain uint32, then 18 bytes per stocked node (`SLOT`). Load: gain uint32, then 8 bytes per node number (`LOAD`).
+The same bytes are the store's strings, the memory twin's buffers and, without a copy, the engine's arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from struct import Struct
+
+import numpy as np
+
+from engine.ledger.port import LOAD, SLOT, DayLoad, LoadTake, Proposal, Row, StockKind, StockWrite
+
+GAIN = Struct("<I")
+CELL = Struct("<Hiiii")
+"""node, on_hand, held, safety, blocked: one slot of a row."""
+DAY = Struct("<II")
+"""parcels, units: one node of a day."""
+
+CELL_UNITS_MAX = 2**31 - 1
+LOAD_UNITS_MAX = 2**32 - 1
+NODES_MAX = 2**16
+
+STOCK_CHUNK = 400
+"""Stock writes applied in one step: one script call, one log entry."""
+SKUS_CHUNK = 400
+"""Catalogue entries written in one step; each step is one catalogue version."""
+SKUS_PAGE = 2_000
+"""About how many catalogue entries one reading returns."""
+TAIL_ENTRIES_MAX = 64
+"""The most log entries that one reading of the log returns."""
+DAY_MS = 86_400_000
+
+assert SLOT.itemsize == CELL.size == 18
+assert LOAD.itemsize == DAY.size == 8
+
+_NO_SLOTS = np.empty(0, SLOT)
+_NO_SLOTS.flags.writeable = False
+_NO_LOAD = np.empty(0, LOAD)
+_NO_LOAD.flags.writeable = False
+NO_ROW = Row(0, _NO_SLOTS)
+NO_DAY = DayLoad(0, _NO_LOAD)
+
+
+def row(packed: bytes | None) -> Row:
+    """A packed row as the engine sees it: read-only, on these very bytes. None: never stocked."""
+    if not packed:
+        return NO_ROW
+    assert (len(packed) - GAIN.size) % CELL.size == 0, "a row is torn"
+    return Row(GAIN.unpack_from(packed)[0], np.frombuffer(packed, SLOT, offset=GAIN.size))
+
+
+def day_load(packed: bytes | None) -> DayLoad:
+    """A packed day as the engine sees it: read-only, as long as the highest node number that ever had load."""
+    if not packed:
+        return NO_DAY
+    assert (len(packed) - GAIN.size) % DAY.size == 0, "a day is torn"
+    return DayLoad(GAIN.unpack_from(packed)[0], np.frombuffer(packed, LOAD, offset=GAIN.size))
+
+
+def require_proposals(proposals: Sequence[Proposal], skus: int) -> None:
+    """Assert what every implementation relies on; what breaks it is a fault of the engine, not of a caller."""
+    for proposal in proposals:
+        for take in proposal.takes:
+            assert 0 <= take.sku < skus, "a take names a SKU of the batch"
+            assert 0 < take.units <= CELL_UNITS_MAX, "a take is of at least one unit"
+            assert 0 <= take.safety <= CELL_UNITS_MAX, "safety is never negative"
+            assert take.slot >= 0, "slots count from 0"
+        for load in proposal.loads:
+            _require_load(load)
+
+
+def _require_load(load: LoadTake) -> None:
+    assert 0 <= load.node < NODES_MAX, "node numbers are 16 bits"
+    assert 0 <= load.parcels <= LOAD_UNITS_MAX, "parcels are counted, not returned"
+    assert 0 <= load.units <= LOAD_UNITS_MAX, "units are counted, not returned"
+
+
+def require_writes(writes: Sequence[StockWrite]) -> None:
+    """Raise ValueError for a write that no cell could ever take: negative where the kind has no sign, or too large."""
+    for write in writes:
+        signed = write.kind is StockKind.ADJUST
+        if abs(write.quantity) > CELL_UNITS_MAX or (write.quantity < 0 and not signed):
+            raise ValueError(f"{write.kind.value} of {write.quantity} units of {write.sku}")
+        if write.safety is not None and (write.kind is not StockKind.SNAPSHOT or write.safety < 0):
+            raise ValueError(f"safety {write.safety} with {write.kind.value} of {write.sku}")
+        if write.safety is not None and write.safety > CELL_UNITS_MAX:
+            raise ValueError(f"safety {write.safety} of {write.sku}")
+        if not 0 <= write.node < NODES_MAX:
+            raise ValueError(f"node number {write.node}")

@@ -1,0 +1,168 @@
+"""What the memory ledger keeps of one partition, and the few ways in which it changes."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+from engine.ledger import layout
+from engine.ledger.journal import Body, Logged
+from engine.ledger.port import Change, DayLoad, Document, OrderRecord, Row, Versions
+
+Cell = tuple[int, int, int, int, int]
+"""node, on_hand, held, safety, blocked"""
+
+
+class Stocked:
+    """One SKU's row, packed; `seen` is what readers got, until the next change."""
+
+    __slots__ = ("_seen", "gain", "packed", "slots")
+
+    def __init__(self) -> None:
+        self.gain = 0
+        self.packed = bytearray(layout.GAIN.size)
+        self.slots: dict[int, int] = {}
+        """Slot by node number."""
+        self._seen: Row | None = None
+
+    def cell(self, slot: int) -> Cell | None:
+        """The cell at a slot, or None beyond the row's end."""
+        at = layout.GAIN.size + slot * layout.CELL.size
+        return layout.CELL.unpack_from(self.packed, at) if at < len(self.packed) else None
+
+    def put(self, slot: int, cell: Cell) -> None:
+        """Write a cell; the slot after the last one makes the row longer."""
+        at = layout.GAIN.size + slot * layout.CELL.size
+        assert min(cell[1], cell[2], cell[4]) >= 0, "no quantity is negative"
+        self.packed[at : at + layout.CELL.size] = layout.CELL.pack(*cell)
+        self.slots[cell[0]] = slot
+        self._seen = None
+
+    def gained(self, times: int = 1) -> None:
+        """Count that availability may have risen."""
+        self.gain = (self.gain + times) % 2**32
+        layout.GAIN.pack_into(self.packed, 0, self.gain)
+        self._seen = None
+
+    def row(self) -> Row:
+        """The row for readers, who keep it while this one changes."""
+        if self._seen is None:
+            self._seen = layout.row(bytes(self.packed))
+        return self._seen
+
+
+class Day:
+    """The load of all nodes on one day, packed by node number."""
+
+    __slots__ = ("gain", "packed")
+
+    def __init__(self) -> None:
+        self.gain = 0
+        self.packed = bytearray(layout.GAIN.size)
+
+    def load(self, node: int) -> tuple[int, int]:
+        """(parcels, units) of a node."""
+        at = layout.GAIN.size + node * layout.DAY.size
+        return layout.DAY.unpack_from(self.packed, at) if at < len(self.packed) else (0, 0)
+
+    def put(self, node: int, parcels: int, units: int) -> None:
+        """Write a node's load."""
+        at = layout.GAIN.size + node * layout.DAY.size
+        assert parcels >= 0 <= units, "load is never negative"
+        self.packed.extend(bytes(max(0, at + layout.DAY.size - len(self.packed))))
+        layout.DAY.pack_into(self.packed, at, parcels, units)
+
+    def gained(self) -> None:
+        """Count that load was given back."""
+        self.gain = (self.gain + 1) % 2**32
+        layout.GAIN.pack_into(self.packed, 0, self.gain)
+
+    def day_load(self) -> DayLoad:
+        """The day for readers."""
+        return layout.day_load(bytes(self.packed))
+
+
+@dataclass(slots=True)
+class Kept:
+    """An order as kept. `takes` are (sku, slot, node, units) still held."""
+
+    content: bytes
+    order: bytes
+    decision: bytes
+    state: str
+    history: list[Change]
+    takes: tuple[tuple[str, int, int, int], ...]
+    loads: tuple[tuple[int, int, int, int], ...]
+
+    def record(self, order_id: str) -> OrderRecord:
+        """The order for readers."""
+        takes = tuple((sku, node, units) for sku, _, node, units in self.takes)
+        return OrderRecord(
+            order_id, self.content, self.order, self.decision, self.state, tuple(self.history), takes, self.loads
+        )
+
+
+@dataclass(slots=True)
+class Partition:
+    """Everything of one partition. Only `MemoryLedger` and its commit write here, never across an await."""
+
+    rows: dict[str, Stocked] = field(default_factory=dict)
+    days: dict[int, Day] = field(default_factory=dict)
+    orders: dict[str, Kept] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    """Order id by idempotency key."""
+    moves: dict[str, str] = field(default_factory=dict)
+    """Digest by movement id."""
+    numbers: dict[str, int] = field(default_factory=dict)
+    present: set[int] = field(default_factory=set)
+    """Numbers of the nodes that are in the network now."""
+    use: dict[int, int] = field(default_factory=dict)
+    """Cells per node that are not all zero."""
+    network: Document | None = None
+    policy: Document | None = None
+    catalog: int = 0
+    skus: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    changed: list[tuple[int, str]] = field(default_factory=list)
+    """(catalogue version, sku), ascending; an entry whose version is not the SKU's own any more is stale."""
+    log: list[Logged] = field(default_factory=list)
+    _ids: list[tuple[int, int]] = field(default_factory=list)
+    grown: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def versions(self) -> Versions:
+        """The current versions."""
+        return Versions(
+            self.network.version if self.network else 0, self.policy.version if self.policy else 1, self.catalog
+        )
+
+    def next_id(self, at_ms: int) -> tuple[int, int]:
+        """The id that an entry made now gets: it never falls, even if the clock does."""
+        last_ms, last = self._ids[-1] if self._ids else (0, 0)
+        return (at_ms, 0) if at_ms > last_ms else (last_ms, last + 1)
+
+    def append(self, at_ms: int, kind: str, body: Body, raw: tuple[bytes, ...], record: bytes = b"") -> int:
+        """Log one change and return its instant."""
+        entry_id = self.next_id(at_ms)
+        self._ids.append(entry_id)
+        self.log.append(Logged(f"{entry_id[0]}-{entry_id[1]}", kind, body, raw, record))
+        self.grown.set()
+        self.grown = asyncio.Event()
+        return entry_id[0]
+
+    def place_after(self, after: str) -> int:
+        """Index of the first entry after an entry id."""
+        if after == "$":
+            return len(self.log)
+        ms, _, number = after.partition("-")
+        return bisect_right(self._ids, (int(ms), int(number or 0)))
+
+    def put_cell(self, sku: str, slot: int, cell: Cell) -> None:
+        """Write a cell and keep count of the cells in use at its node."""
+        row = self.rows[sku]
+        before = row.cell(slot)
+        assert before is None or before[0] == cell[0], "a slot keeps its node"
+        row.put(slot, cell)
+        was = before is not None and any((before[1], before[2], before[4]))
+        now = any((cell[1], cell[2], cell[4]))
+        if was != now:
+            self.use[cell[0]] = self.use.get(cell[0], 0) + now - was
