@@ -26,7 +26,8 @@ __all__ = ["Network", "NetworkDocument", "parse_network", "patch_node"]
 class Network:
     """N nodes with everything that lowering asks of them, all arrays by node index.
 
-    `numbers` int64[N]: the ledger's node numbers; `index_of` int64[highest number + 1]: back to indexes, -1 for others.
+    `numbers`: the ledger's number of each node id; `number_of` int64[N] the same by index; `index_of`
+    int64[highest number + 1]: back to indexes, -1 for numbers of nodes that left.
     `handle_*` int64[N] mills; `parcels_max`, `units_max` int64[N] per day, -1 for no limit;
     `safety` int64[N] default units.
     """
@@ -34,7 +35,8 @@ class Network:
     version: int
     document: NetworkDocument
     node_ids: tuple[str, ...]
-    numbers: Ints
+    numbers: Mapping[str, int]
+    number_of: Ints
     index_of: Ints
     lat: Floats
     lon: Floats
@@ -71,7 +73,8 @@ class Network:
             version=version,
             document=document,
             node_ids=node_ids,
-            numbers=numbered,
+            numbers={node_id: numbers[node_id] for node_id in node_ids},
+            number_of=numbered,
             index_of=index_of,
             lat=np.array([lat for lat, _ in places]),
             lon=np.array([lon for _, lon in places]),

@@ -188,4 +188,5 @@ class Calendars:
 
 def late_days(arrival_day: Ints, deliver_by_day: Ints) -> Ints:
     """Calendar days that arrivals come after the day promised; 0 if in time. Elementwise."""
-    return np.maximum(0, arrival_day - deliver_by_day)
+    days: Ints = np.maximum(0, arrival_day - deliver_by_day)
+    return days

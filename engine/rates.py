@@ -101,7 +101,7 @@ class RateBook:
         return RateBook, self._source
 
     def lanes_to(self, order: Order) -> Ints | None:
-        """The lane of each service and node to an order's destination: int64[K, N], -1 for none; None if no lane at all.
+        """The lane of each service and node to an order's destination: int64[K, N], -1 for none; None if no lane.
 
         The most specific lane wins: the order's own zone, the longest postal prefix, the region, the country, `*`.
         """
@@ -139,7 +139,7 @@ class RateBook:
         return tuple(key for key in keys if key in cells)
 
     def ways(self, orders: Sequence[Order], distance_m: Floats) -> tuple[Bools, Ints]:
-        """The services by which each order can go from each node: bool[O, N, K], and the lane of each of these.
+        """The services by which each order can go from each node, bool[O, N, K], and the lanes of these.
 
         Distances float64[O, N], NaN where unknown: rate cards by distance do not apply there. Lanes int64[O, N, K], -1
         for a rate card; int64[O, 1, 1] of -1 if no order has a lane. A lane takes the place of every card of its service.
@@ -172,7 +172,8 @@ class RateBook:
 
     def curve(self, service: int, zone: Ints) -> Ints:
         """Rows of `curves` for zones of one card."""
-        return self._first_curve[service] + zone
+        rows: Ints = self._first_curve[service] + zone
+        return rows
 
     def transit_days(self, service: int, zone: Ints) -> Ints:
         """Workdays under way for zones of one card."""
