@@ -96,7 +96,7 @@ def splits_of(shape: Shape) -> Splits:
 
 
 def _pairs(shape: Shape, *, leading: bool) -> tuple[Ints, Ints]:
-    """(state, part) indexes of all parts of all states; `leading`: only parts that hold a unit of the state's first line.
+    """(state, part) indexes of all parts of all states; `leading`: only parts with a unit of the state's first line.
 
     Every plan has exactly one shipment order in which each shipment holds a unit of the first line still missing, so
     the leading parts alone reach every plan (Held-Karp style subset DP over partitions).

@@ -154,8 +154,8 @@ def shipment_table(
     """Price many candidate shipments by many options at once.
 
     option int64[R]; owner int64[R]: which of G orders of one shape the option serves; states int64[M, n]: units
-    per line of every candidate shipment; unit_weight, unit_volume int64[G, n]. Returns (mills, boxes), int64[M, R] both: BEYOND
-    where the option cannot carry the candidate; the empty candidate costs what an empty box would.
+    per line of every candidate shipment; unit_weight, unit_volume int64[G, n]. Returns (mills, boxes), int64[M, R]
+    both: BEYOND where the option cannot carry the candidate; the empty candidate costs what an empty box would.
     """
     weight, volume = _totals(states, unit_weight), _totals(states, unit_volume)
     lines, units = (states > 0).sum(axis=1, dtype=np.int64)[:, None], states.sum(axis=1)[:, None]
