@@ -1,0 +1,174 @@
+"""As many units as stock and room allow, and the way back from demands at sites to lines in shipments."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from ortools.graph.python import min_cost_flow
+
+from solvers.cover_scene import Floats, Scene
+from solvers.problem import Ints, Problem
+from solvers.solution import Shipment
+from solvers.tariff import ShipmentCost, shipment_cost
+
+FINEST_COST = 10_000
+"""Unit prices are scaled to this range in the flow: it decides how much ships, and only roughly from where."""
+
+
+def separated(scene: Scene) -> Scene:
+    """The same scene with every cell of stock that several demands want divided among them, losing no unit of fill."""
+    if len(np.unique(scene.item)) == len(scene.item):
+        return scene
+    units = fullest(scene, np.zeros_like(scene.reach))
+    reach = scene.reach.copy()
+    for item in np.flatnonzero(np.bincount(scene.item) > 1).tolist():
+        rivals = np.flatnonzero(scene.item == item)
+        spare = np.maximum(scene.free[rivals].max(axis=0) - units[rivals].sum(axis=0), 0.0)
+        for rival in rivals.tolist():
+            more = np.minimum(scene.reach[rival] - units[rival], spare)
+            reach[rival] = units[rival] + more
+            spare = spare - more
+    return replace(scene, reach=reach)
+
+
+def fullest(scene: Scene, price: Floats) -> Floats:
+    """An assignment [G, K] that ships the most units stock and bucket units allow, cheapest by linear `price` [G, K].
+
+    A maximum flow of minimum cost: demand -> cell of stock -> site -> bucket (OR-Tools, Goldberg 1997). Boxes and
+    weights are not seen; `affordable_plan` trims where they bind.
+    """
+    demands, sites = scene.reach.shape
+    usable = (scene.reach > 0.0) & np.isfinite(price)
+    demand, site = np.nonzero(usable)
+    node = scene.node[site]
+    cells, cell = np.unique(np.stack([scene.item[demand], node]), axis=1, return_inverse=True)
+    cell = cell.reshape(-1)
+    held = np.zeros(cells.shape[1])
+    np.maximum.at(held, cell, scene.free[demand, site])
+    # A cell splits into entry and exit, so that its stock is one arc however many demands and sites meet there.
+    source, first_entry = 0, 1 + demands
+    first_exit = first_entry + len(held)
+    first_site = first_exit + len(held)
+    first_bucket = first_site + sites
+    sink = first_bucket + len(scene.room_units)
+    flow = min_cost_flow.SimpleMinCostFlow()
+
+    def arcs(tail: Ints, head: Ints, room: Floats, cost: Floats) -> Ints:
+        whole = np.minimum(room, 2.0**50).astype(np.int64)
+        added: Ints = flow.add_arcs_with_capacity_and_unit_cost(tail, head, whole, cost.astype(np.int64))
+        return added
+
+    each = np.arange(demands)
+    total = float(scene.quantity.sum())
+    arcs(np.full(demands, source), 1 + each, scene.quantity, np.zeros(demands))
+    entry, which = np.unique(np.stack([demand, cell]), axis=1, return_index=True)
+    arcs(1 + entry[0], first_entry + entry[1], scene.reach[demand, site][which], np.zeros(len(which)))
+    arcs(first_entry + np.arange(len(held)), first_exit + np.arange(len(held)), held, np.zeros(len(held)))
+    level = np.where(usable, price, 0.0)
+    scaled = np.floor(level / max(1.0, float(level.max(initial=0.0)) / FINEST_COST))[demand, site]
+    wanted = np.minimum(scene.quantity[demand], total)
+    ways = arcs(first_exit + cell, first_site + site, wanted, scaled)
+    bucket = np.where(scene.bucket >= 0, first_bucket + scene.bucket, sink)
+    arcs(first_site + np.arange(sites), bucket, np.full(sites, total), np.zeros(sites))
+    rooms = np.arange(len(scene.room_units))
+    arcs(first_bucket + rooms, np.full(len(rooms), sink), np.minimum(scene.room_units, total), np.zeros(len(rooms)))
+    flow.set_nodes_supplies(np.array([source, sink]), np.array([int(total), -int(total)]))
+    if flow.solve_max_flow_with_min_cost() != flow.OPTIMAL:
+        return np.zeros_like(scene.reach)
+    units = np.zeros_like(scene.reach)
+    units[demand, site] = flow.flows(ways)
+    return units
+
+
+def affordable_plan(
+    problem: Problem, order: int, stock: Ints, room_parcels: Ints, room_units: Ints, scene: Scene, units: Floats
+) -> tuple[tuple[Shipment, ...], int]:
+    """Turn units [G, K] into shipments of lines, each by its cheapest service, within stock and rooms: plan, filled.
+
+    What the search could not see exactly (first-fit boxes, rooms in boxes) is trimmed here, so the plan always holds.
+    """
+    boxes_left = {d: int(room) for d, room in enumerate(room_parcels.tolist())}
+    units_left = {d: int(room) for d, room in enumerate(room_units.tolist())}
+    late = np.where(np.isfinite(scene.tariff.barred), scene.service, -1)
+    taken = np.zeros(problem.lines_of(order).stop - problem.lines_of(order).start, dtype=np.int64)
+    plan: list[Shipment] = []
+    for site in np.argsort(-units.sum(axis=0), kind="stable").tolist():
+        load = _to_lines(problem, order, scene, units[:, site], taken)
+        if not load.any():
+            continue
+        bucket = int(scene.bucket[site])
+        services = [option for option in late[site].tolist() if option >= 0]
+        shipment, boxes = _within(problem, services, load, boxes_left.get(bucket, MANY), units_left.get(bucket, MANY))
+        if shipment is None:
+            continue
+        plan.append(shipment)
+        taken += shipment.units
+        if bucket >= 0:
+            boxes_left[bucket] -= boxes
+            units_left[bucket] -= int(shipment.units.sum())
+    plan.sort(key=lambda shipment: shipment.option)
+    return tuple(plan), int(taken.sum())
+
+
+MANY = 2**62
+
+
+def _to_lines(problem: Problem, order: int, scene: Scene, units: Floats, taken: Ints) -> Ints:
+    """Units of each demand at one site, int64[lines]; `taken` int64[lines] is what other sites ship already.
+
+    Lines of one demand are served in order, as few of them twice as possible.
+    """
+    wanted = problem.lines.quantity[problem.lines_of(order)] - taken
+    load = np.zeros(len(wanted), dtype=np.int64)
+    single = scene.lines[scene.demand_of] == 1.0
+    whole = units.astype(np.int64)
+    load[single] = np.minimum(whole[scene.demand_of][single], wanted[single])
+    for demand in np.flatnonzero((scene.lines > 1.0) & (whole > 0)).tolist():
+        left = int(whole[demand])
+        members = np.flatnonzero(scene.demand_of == demand)
+        fitting = sorted(members.tolist(), key=lambda line: (int(wanted[line]) > left, -int(wanted[line])))
+        for line in fitting:
+            load[line] = min(left, int(wanted[line]))
+            left -= int(load[line])
+    return load
+
+
+def _within(problem: Problem, services: list[int], load: Ints, boxes: int, units: int) -> tuple[Shipment | None, int]:
+    """The load by its cheapest service, or as much of it, line by line, as fits the rooms; None if nothing does."""
+    best = _cheapest(problem, services, load, boxes, units)
+    if best is None:
+        low, high = 0, int(load.sum())
+        # The room is used up by the first lines: the longest prefix that can go, by halving.
+        while high - low > 1:
+            middle = (low + high) // 2
+            tried = _cheapest(problem, services, _prefix(load, middle), boxes, units)
+            low, high, best = (middle, high, tried) if tried is not None else (low, middle, best)
+        load = _prefix(load, low)
+    if best is None:
+        return None, 0
+    option, cost = best
+    return Shipment(option, load), cost.boxes
+
+
+def _prefix(load: Ints, units: int) -> Ints:
+    """The first `units` units of a load, in line order."""
+    return np.clip(units - (np.cumsum(load) - load), 0, load)
+
+
+def _cheapest(
+    problem: Problem, services: list[int], load: Ints, boxes: int, units: int
+) -> tuple[int, ShipmentCost] | None:
+    """The service with the lowest price, split penalty included, among those that can take the load at all."""
+    if int(load.sum()) > units or not load.any():
+        return None
+    best: tuple[int, ShipmentCost] | None = None
+    lowest = MANY
+    for option in services:
+        cost = shipment_cost(problem, option, load)
+        if cost is None or cost.boxes > boxes:
+            continue
+        price = cost.shipping + cost.handling + problem.objective.split_parcel * cost.boxes
+        if price < lowest:
+            best, lowest = (option, cost), price
+    return best

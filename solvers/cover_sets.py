@@ -1,0 +1,282 @@
+"""Which sites to open: many sets of sites judged at once by pouring the demands into them.
+
+Once the open sites are fixed and no room binds, the best assignment under linear prices is a waterfall: every demand
+takes from its cheapest open site what that holds, then from the next. The set is then judged by its true step prices.
+The search over sets is add, drop and swap from several starts (Kuehn & Hamburger 1963, "A heuristic program for
+locating warehouses"; the covering start is Chvatal 1979, "A greedy heuristic for the set-covering problem").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+
+import numpy as np
+
+from solvers.cover_scene import Floats, Scene, Tariff
+from solvers.problem import Bools, Ints, Objective
+
+BATCH_CELLS = 400_000
+"""Sets judged in one go times demands times sites: about what stays in cache."""
+
+
+@dataclass(slots=True)
+class Meter:
+    """Work left. One unit is one (set, demand, site) cell poured, or one state of a pair's exchange."""
+
+    left: int
+    spent: int = 0
+
+    def take(self, cells: int) -> bool:
+        """Pay for a step; False once the work is used up (the step in hand may still be finished)."""
+        enough = self.left > 0
+        self.left -= cells
+        self.spent += cells
+        return enough
+
+
+@dataclass(slots=True)
+class Judge:
+    """Prices assignments of one scene. `void` is the units left unfilled, `cost` everything the order pays, mills."""
+
+    scene: Scene
+    tariff: Tariff
+    objective: Objective
+    rows: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rows = np.stack([np.ones_like(self.scene.weight_g), self.scene.weight_g, self.scene.volume_mm3])
+
+    def loads(self, units: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """Units, lines, grams and mm3 at every site of assignments [..., G, K] -> four of [..., K]."""
+        sums = np.matmul(self.rows, units)
+        lines = np.matmul(self.scene.lines, (units > 0.0).astype(np.float64))
+        return sums[..., 0, :], lines, sums[..., 1, :], sums[..., 2, :]
+
+    def __call__(self, units: Floats) -> tuple[Floats, Floats]:
+        """Assignments [B, G, K] -> void [B], cost [B]; cost inf where a service cannot carry or a room is too small."""
+        load, lines, grams, bulk = self.loads(units)
+        by_service = self.tariff.price(load, lines, grams, bulk)
+        cheapest = by_service.argmin(axis=-1)[..., None]
+        cost = np.take_along_axis(by_service, cheapest, axis=-1)[..., 0].sum(axis=-1)
+        opened = load > 0.0
+        filled = load.sum(axis=-1)
+        void = self.scene.quantity.sum() - filled
+        if self.objective.late_per_day:
+            late = np.broadcast_to(self.tariff.late_days, by_service.shape)
+            late = np.where(opened, np.take_along_axis(late, cheapest, axis=-1)[..., 0], 0.0)
+            cost = cost + self.objective.late_per_day * late.max(axis=-1, initial=0.0)
+        if self.scene.binding:
+            cost = np.where(self._overfull(load, grams, cheapest), np.inf, cost)
+        cost = cost + self.objective.unfilled_per_unit * void
+        return void, cost - self.objective.split_parcel * (filled > 0.0)
+
+    def _overfull(self, load: Floats, grams: Floats, cheapest: Ints) -> Bools:
+        """Assignments that ask more of a bucket than its units or boxes."""
+        scene = self.scene
+        box_g = np.take_along_axis(
+            np.broadcast_to(self.tariff.box_g, (*load.shape, self.tariff.box_g.shape[-1])), cheapest, axis=-1
+        )[..., 0]
+        boxes = np.where(load > 0.0, np.maximum(np.ceil(grams / box_g), 1.0), 0.0)
+        over = np.zeros(load.shape[:-1], dtype=np.bool_)
+        for bucket in set(scene.bucket[scene.bucket >= 0].tolist()):
+            behind = scene.bucket == bucket
+            over |= load[..., behind].sum(axis=-1) > scene.room_units[bucket]
+            over |= boxes[..., behind].sum(axis=-1) > scene.room_boxes[bucket]
+        return over
+
+
+def unit_prices(scene: Scene, tariff: Tariff, load_g: Floats, objective: Objective) -> Floats:
+    """Linear price of a unit of each demand at each site around a load in grams [K]: [G, K], mills, no opening cost."""
+    top = np.minimum(np.maximum(load_g, 2.0)[:, None], tariff.box_g)
+    low = tariff.by_weight(top / 4.0)
+    high = tariff.by_weight(top)
+    with np.errstate(invalid="ignore"):
+        slope = np.where(np.isfinite(high), (high - low) / (0.75 * top), low / top)
+    slope = np.where(np.isfinite(slope), slope, 0.0) + tariff.per_kg / 1000.0
+    lead = (tariff.per_box + tariff.barred + low).argmin(axis=1)[:, None]
+    slope = np.take_along_axis(slope, lead, axis=1)[:, 0]
+    per_unit = np.take_along_axis(tariff.per_unit, lead, axis=1)[:, 0]
+    per_line = np.take_along_axis(tariff.per_line, lead, axis=1)[:, 0]
+    price = scene.weight_g[:, None] * slope + per_unit
+    price += (scene.lines / scene.quantity)[:, None] * per_line
+    if not objective.fill_always:
+        price = np.where(price > objective.unfilled_per_unit, np.inf, price)
+    return price
+
+
+def pour(scene: Scene, opened: Bools, price: Floats) -> Floats:
+    """Waterfall of every demand over the open sites, cheapest first: opened [B, K], price [G, K] -> units [B, G, K]."""
+    worth = np.where(np.isfinite(price), scene.reach, 0.0)
+    rank = np.argsort(price, axis=1, kind="stable")
+    if scene.siblings or scene.binding:
+        return _pour_by_rank(scene, opened, worth, rank)
+    sizes = np.take_along_axis(worth, rank, axis=1)
+    held = np.where(opened[:, rank], sizes, 0.0)
+    level = np.minimum(np.cumsum(held, axis=2), scene.quantity[:, None])
+    level[..., 1:] -= level[..., :-1].copy()
+    units = np.empty_like(level)
+    np.put_along_axis(units, np.broadcast_to(rank, level.shape), level, axis=2)
+    return units
+
+
+def _pour_by_rank(scene: Scene, opened: Bools, worth: Floats, rank: Ints) -> Floats:
+    """The waterfall one preference at a time, so that shared cells of stock and rooms are never drawn twice."""
+    batch, (demands, sites) = len(opened), worth.shape
+    nodes, node = np.unique(scene.node, return_inverse=True)
+    cells = np.zeros((demands, len(nodes)))
+    for site in range(sites):
+        cells[:, node[site]] = np.maximum(cells[:, node[site]], scene.reach[:, site])
+    left = np.broadcast_to(cells, (batch, *cells.shape)).copy()
+    missing = np.broadcast_to(scene.quantity, (batch, demands)).copy()
+    rooms = _Rooms(scene, batch)
+    units = np.zeros((batch, demands, sites))
+    scarce_first = np.argsort((worth > 0.0).sum(axis=1), kind="stable")
+    rows = np.arange(demands)
+    for place in range(sites):
+        site = rank[:, place]
+        behind = node[site]
+        want = np.minimum(missing, np.where(opened[:, site], worth[rows, site], 0.0))
+        want = np.minimum(want, left[:, rows, behind])
+        if scene.binding:
+            want = rooms.grant(want, site, scarce_first)
+        units[:, rows, site] = want
+        missing -= want
+        left[:, rows, behind] -= want
+    return units
+
+
+class _Rooms:
+    """Capacity left while pouring, by bucket (units) and by site (grams), for a batch of sets."""
+
+    def __init__(self, scene: Scene, batch: int) -> None:
+        self._scene = scene
+        self._buckets = [d for d in set(scene.bucket.tolist()) if d >= 0]
+        self._units = {d: np.full(batch, scene.room_units[d]) for d in self._buckets}
+        self._limited = np.flatnonzero(np.isfinite(scene.room_g)).tolist()
+        self._grams = {site: np.full(batch, scene.room_g[site]) for site in self._limited}
+
+    def grant(self, want: Floats, site: Ints, turn: Ints) -> Floats:
+        """As much of `want` [B, G], each from its own `site` [G], as the rooms still hold; `turn` is who is first."""
+        given = want[:, turn]
+        site = site[turn]
+        for bucket in self._buckets:
+            here = np.flatnonzero(self._scene.bucket[site] == bucket)
+            asked = given[:, here]
+            before = np.cumsum(asked, axis=1) - asked
+            given[:, here] = np.clip(self._units[bucket][:, None] - before, 0.0, asked)
+            self._units[bucket] -= given[:, here].sum(axis=1)
+        for limited in self._limited:
+            here = np.flatnonzero(site == limited)
+            each = self._scene.weight_g[turn[here]]
+            asked = given[:, here]
+            before = np.cumsum(asked * each, axis=1) - asked * each
+            fits = np.floor((self._grams[limited][:, None] - before) / np.maximum(each, 1e-9))
+            given[:, here] = np.clip(fits, 0.0, asked)
+            self._grams[limited] -= (given[:, here] * each).sum(axis=1)
+        back = np.empty_like(given)
+        back[:, turn] = given
+        return back
+
+
+def cover_greedily(scene: Scene, tariff: Tariff, price: Floats) -> list[int]:
+    """Open the site with the lowest price per unit newly served until nothing more can be served."""
+    first = tariff.by_weight(np.ones_like(tariff.box_g))
+    opening = (tariff.per_box + tariff.barred + first).min(axis=1)
+    reach = np.where(np.isfinite(price) & np.isfinite(opening), scene.reach, 0.0)
+    linear = np.where(reach > 0.0, price, 0.0)
+    missing = scene.quantity.copy()
+    chosen: list[int] = []
+    for _ in range(reach.shape[1]):
+        gain = np.minimum(missing[:, None], reach)
+        if chosen:
+            gain[:, chosen] = 0.0
+        served = gain.sum(axis=0)
+        if not served.any():
+            break
+        ratio = np.where(served > 0.0, (opening + (gain * linear).sum(axis=0)) / np.maximum(served, 1.0), np.inf)
+        best = int(ratio.argmin())
+        chosen.append(best)
+        missing -= gain[:, best]
+    return chosen
+
+
+@dataclass(slots=True)
+class SetSearch:
+    """Add, drop and swap over sets of sites. Sets are bit masks; `seen` maps each to (void, cost), lower is better."""
+
+    judge: Judge
+    price: Floats
+    meter: Meter
+    seen: dict[int, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def best(self) -> int:
+        """The best set so far; the smallest mask among equals."""
+        return min(self.seen, key=lambda mask: (*self.seen[mask], mask))
+
+    def finest(self, count: int) -> list[int]:
+        """The `count` best sets seen, best first."""
+        return sorted(self.seen, key=lambda mask: (*self.seen[mask], mask))[:count]
+
+    def try_all(self, masks: Iterable[int]) -> None:
+        """Judge the sets not seen before, in batches, while work is left."""
+        demands, sites = self.judge.scene.reach.shape
+        fresh = sorted(set(masks) - self.seen.keys())
+        step = max(1, BATCH_CELLS // max(1, demands * sites))
+        for start in range(0, len(fresh), step):
+            batch = fresh[start : start + step]
+            if not self.meter.take(len(batch) * demands * sites) and self.seen:
+                return
+            opened = np.array([[mask >> site & 1 for site in range(sites)] for mask in batch], dtype=np.bool_)
+            void, cost = self.judge(pour(self.judge.scene, opened, self.price))
+            void = np.where(np.isfinite(cost), void, np.inf)
+            self.seen.update(zip(batch, zip(void.tolist(), cost.tolist(), strict=True), strict=True))
+
+    def few(self, sites: int, depth: int) -> None:
+        """Judge every set of at most `depth` of the first `sites` sites."""
+        for size in range(1, depth + 1):
+            self.try_all(sum(1 << site for site in chosen) for chosen in combinations(range(sites), size))
+
+    def descend(self, mask: int) -> None:
+        """Walk from a set to the best neighbour until none is better: first add and drop, then swap."""
+        sites = self.judge.scene.reach.shape[1]
+        self.try_all([mask])
+        while self.meter.left > 0:
+            inside = [site for site in range(sites) if mask >> site & 1]
+            outside = [site for site in range(sites) if not mask >> site & 1]
+            near = [mask ^ (1 << site) for site in range(sites)]
+            self.try_all(near)
+            best = self._best_of([mask, *near])
+            if best == mask:
+                near = [mask ^ (1 << leaving) ^ (1 << entering) for leaving in inside for entering in outside]
+                self.try_all(near)
+                best = self._best_of([mask, *near])
+            if best == mask:
+                return
+            mask = best
+
+    def _best_of(self, masks: list[int]) -> int:
+        known = [mask for mask in masks if mask in self.seen]
+        return min(known, key=lambda mask: self.seen[mask])
+
+
+def refit(judge: Judge, opened: Bools, price: Floats, rounds: int) -> tuple[Floats, tuple[float, float]]:
+    """Pour one set again with prices taken at the loads it led to, and keep the best: units [G, K], (void, cost)."""
+    best_units, best = np.zeros_like(judge.scene.reach), (np.inf, np.inf)
+    for _ in range(rounds + 1):
+        units = pour(judge.scene, opened[None, :], price)
+        void, cost = judge(units)
+        score = (float(void[0]) if np.isfinite(cost[0]) else np.inf, float(cost[0]))
+        if score >= best:
+            break
+        best_units, best = units[0], score
+        grams = judge.loads(units[0])[2]
+        price = unit_prices(judge.scene, judge.tariff, grams, judge.objective)
+    return best_units, best
+
+
+def pruned(scene: Scene, keep: Ints) -> Scene:
+    """The scene of the most promising sites only."""
+    return scene if len(keep) == scene.reach.shape[1] else replace(scene.only(keep))
