@@ -159,7 +159,7 @@ def patch_node(document: NetworkDocument, node_id: str, body: bytes) -> NetworkD
     patch = parse(body, "patch")
     if not isinstance(patch, dict):
         refuse("The patch is not an object.", [Fault("$", "expected an object")])
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[Fault] = []
     merged = _merge(msgspec.to_builtins(document.nodes[index]), patch, "$", faults)
     if merged.get("node_id", node_id) != node_id:
         faults.append(Fault("$.node_id", "a node cannot be renamed"))
@@ -189,7 +189,7 @@ def _merge(target: Any, patch: dict[str, Any], path: str, faults: list[Fault]) -
 
 def semantic_faults(document: NetworkDocument) -> list[Fault]:
     """Everything wrong with a document of the right form."""
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[Fault] = []
     node_ids: set[str] = set()
     for i, node in enumerate(document.nodes):
         path = f"$.nodes[{i}]"

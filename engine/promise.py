@@ -144,6 +144,10 @@ class Calendars:
             self._arrivals[ship_day] = table
         return table
 
+    def next_open(self, day: int) -> Ints:
+        """The first workday of each node after a day: int64[N]."""
+        return self._sheet(day).next_open
+
     def ship_by(self, node: int, day: int) -> str:
         """The cut-off of a ship day as RFC 3339 with the node's offset; without a cut-off the day's last second."""
         calendar = self.nodes[node]

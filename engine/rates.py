@@ -142,7 +142,7 @@ class RateBook:
         """The services by which each order can go from each node, bool[O, N, K], and the lanes of these.
 
         Distances float64[O, N], NaN where unknown: rate cards by distance do not apply there. Lanes int64[O, N, K], -1
-        for a rate card; int64[O, 1, 1] of -1 if no order has a lane. A lane takes the place of every card of its service.
+        for a rate card; int64[O, 1, 1] of -1 if no order has a lane. A lane replaces every card of its service.
         """
         services = self.services
         level_of: dict[str, Bools] = {}

@@ -1,0 +1,67 @@
+"""What an order must be beyond its form to be queued: consistent, and asking only for what this version honours."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from engine.domain import Limits, Order
+from engine.errors import Fault
+from engine.network_document import NOT_OFFERED
+from engine.promise import is_timezone
+
+YEAR_MIN, YEAR_MAX = 1970, 2200
+"""Dates outside these years are slips of the pen, and calendars end somewhere."""
+
+_NO_LIMITS = Limits()
+
+
+def unsupported(order: Order) -> Fault | None:
+    """The first thing for which an order cannot be taken, with its path; None if it can."""
+    return _dates(order) or _destination(order) or _lines(order) or _not_offered(order)
+
+
+def _dates(order: Order) -> Fault | None:
+    for name, instant in (("placed_at", order.placed_at), ("deliver_by", order.deliver_by)):
+        if instant is not None and not _plausible(instant):
+            return Fault(f"$.{name}", f"not between the years {YEAR_MIN} and {YEAR_MAX}")
+    return None
+
+
+def _plausible(instant: datetime) -> bool:
+    return YEAR_MIN <= instant.year <= YEAR_MAX
+
+
+def _destination(order: Order) -> Fault | None:
+    to = order.ship_to
+    if (to.lat is None) != (to.lon is None):
+        return Fault(f"$.ship_to.{'lat' if to.lat is None else 'lon'}", "lat and lon go together")
+    if to.timezone is not None and not is_timezone(to.timezone):
+        return Fault("$.ship_to.timezone", f"{to.timezone!r} is not a known time zone")
+    return None
+
+
+def _lines(order: Order) -> Fault | None:
+    seen: set[str] = set()
+    for i, line in enumerate(order.lines):
+        if line.line_id in seen:
+            return Fault(f"$.lines[{i}].line_id", f"{line.line_id!r} stands on an earlier line")
+        seen.add(line.line_id)
+        if line.group is not None:
+            return Fault(f"$.lines[{i}].group", NOT_OFFERED)
+    return None
+
+
+def _not_offered(order: Order) -> Fault | None:
+    if order.policy_id != "default":
+        return Fault("$.policy_id", f"{NOT_OFFERED}: only the policy 'default'")
+    if order.limits != _NO_LIMITS:
+        for name in Limits.__struct_fields__:
+            if getattr(order.limits, name) != getattr(_NO_LIMITS, name):
+                return Fault(f"$.limits.{name}", NOT_OFFERED)
+    if order.pickup_node is not None:
+        return Fault("$.pickup_node", NOT_OFFERED)
+    if order.backorder:
+        return Fault("$.backorder", NOT_OFFERED)
+    if order.hold_seconds is not None:
+        return Fault("$.hold_seconds", NOT_OFFERED)
+    return None
