@@ -38,6 +38,19 @@ _OWNER = "server.owner"
 _TEMPORARY_PREFIX = "apportion-"
 _PATIENCE_S = 0.05
 
+_held: set[int] = set()
+"""Descriptors of the locks that this process holds. A forked child closes its copies; only the store keeps one."""
+
+
+def _let_go() -> None:
+    for fd in _held:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
+
 
 class Holder(msgspec.Struct, frozen=True):
     """Who holds a data directory, as written in `server.owner`. Process ids; `server_pid` 0 until the store runs."""
@@ -80,10 +93,11 @@ class DirLock:
         self._data_dir = data_dir
         self._owner_fd = owner_fd
         self.store_fd = store_fd
+        _held.update((owner_fd, store_fd))
 
     @classmethod
     def take(cls, data_dir: Path, wait_s: float) -> DirLock:
-        """Lock `data_dir`, making it if need be. Raises DataDirBusyError at once if its owner lives.
+        """Lock `data_dir`, making it if need be. Raises DataDirBusyError within half a second if its owner lives.
 
         If the owner is dead, its store is on its way out: wait up to half of `wait_s`, then ask it to end, and wait the
         rest. Raises DataDirBusyError if it does not end.
@@ -92,8 +106,7 @@ class DirLock:
         with contextlib.ExitStack() as on_error:
             owner_fd = _open(data_dir / _OWNER)
             on_error.callback(os.close, owner_fd)
-            if not _try_lock(owner_fd, fcntl.LOCK_EX, data_dir):
-                raise _busy(data_dir, _settled_holder(owner_fd))
+            _wait_for_owner(owner_fd, data_dir)
             predecessor = _read_holder(owner_fd) or Holder(0, 0, "")
             _write_holder(owner_fd, msgspec.structs.replace(predecessor, pid=os.getpid()))
             store_fd = _open(data_dir / _LOCK)
@@ -112,8 +125,9 @@ class DirLock:
         """Forget the holder and give up both locks. The store must have ended."""
         with contextlib.suppress(OSError):
             os.ftruncate(self._owner_fd, 0)
-        os.close(self.store_fd)
-        os.close(self._owner_fd)
+        for fd in (self.store_fd, self._owner_fd):
+            _held.discard(fd)
+            os.close(fd)
 
 
 def running_url(data_dir: Path) -> str | None:
@@ -236,6 +250,21 @@ def _try_lock(fd: int, kind: int, data_dir: Path) -> bool:
     return True
 
 
+def _wait_for_owner(owner_fd: int, data_dir: Path) -> None:
+    """Lock `server.owner`. The short wait is for an owner that was just killed, or has not yet written its name."""
+    for _ in range(10):
+        if _try_lock(owner_fd, fcntl.LOCK_EX, data_dir):
+            return
+        time.sleep(_PATIENCE_S)
+    holder = _read_holder(owner_fd)
+    if holder is None or not _alive(holder.pid):
+        raise DataDirBusyError(f"{data_dir} is in use by a process that cannot be seen from here.", None)
+    raise DataDirBusyError(
+        f"{data_dir} is in use: process {holder.pid} serves it. Stop that one first, or choose another data directory.",
+        holder.pid,
+    )
+
+
 def _wait_for_store(store_fd: int, data_dir: Path, predecessor: Holder, wait_s: float) -> None:
     """Lock `server.lock`; only a store whose owner is dead can hold it for long."""
     started = time.monotonic()
@@ -258,16 +287,6 @@ def _read_holder(fd: int) -> Holder | None:
         return None
 
 
-def _settled_holder(fd: int) -> Holder | None:
-    """The holder, giving one that has just taken the lock a moment to write its name over its predecessor's."""
-    for _ in range(10):
-        holder = _read_holder(fd)
-        if holder is not None and _alive(holder.pid):
-            return holder
-        time.sleep(_PATIENCE_S)
-    return None
-
-
 def _write_holder(fd: int, holder: Holder) -> None:
     body = msgspec.json.encode(holder)
     os.pwrite(fd, body, 0)
@@ -284,15 +303,6 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _busy(data_dir: Path, holder: Holder | None) -> DataDirBusyError:
-    if holder is None:
-        return DataDirBusyError(f"{data_dir} is in use by a process that cannot be seen from here.", None)
-    return DataDirBusyError(
-        f"{data_dir} is in use: process {holder.pid} serves it. Stop that one first, or choose another data directory.",
-        holder.pid,
-    )
 
 
 def _remove_remains(predecessor: Holder) -> None:

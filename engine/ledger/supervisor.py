@@ -4,8 +4,8 @@
         ...  # server.url
 
 A thread looks after it. It starts a guardian (`server_guard`), which starts the store and ends it when it is told to,
-or when this process is gone; it waits until the store has loaded its data; and it starts the store again, with a growing
-delay, if the store exits unasked. The data directory stays locked all the while, by the store itself too.
+or when this process is gone; it waits until the store has loaded its data; and it starts it again, with a growing
+delay, if it exits unasked. The data directory stays locked all the while, by the store itself too.
 """
 
 from __future__ import annotations
@@ -87,6 +87,13 @@ class Patience:
     """The delay before a restart doubles from the first to the maximum."""
     stable_s: float = 30.0
     """A store that ran this long starts again after the first delay, as if it had never failed."""
+
+
+def next_delay_s(delay_s: float, ran_s: float, patience: Patience) -> float:
+    """Seconds to wait before the next restart, after a wait of `delay_s` and a run of `ran_s` seconds."""
+    if ran_s >= patience.stable_s:
+        return patience.restart_first_s
+    return min(max(2 * delay_s, patience.restart_first_s), patience.restart_max_s)
 
 
 Callback = Callable[[ServerStatus], None]
@@ -237,14 +244,10 @@ class EmbeddedServer:
                 self._tell(problem=str(error))
             if self._asked_to_stop.is_set():
                 break
-            stable = time.monotonic() - began >= self._patience.stable_s
-            delay_s = self._patience.restart_first_s if stable else self._longer(delay_s)
+            delay_s = next_delay_s(delay_s, time.monotonic() - began, self._patience)
             self._tell(phase=Phase.WAITING, pid=None, loaded_percent=0.0)
         if not self._settled.is_set():
             raise ServerStartError("The store was asked to stop before it was ready.")
-
-    def _longer(self, delay_s: float) -> float:
-        return min(max(2 * delay_s, self._patience.restart_first_s), self._patience.restart_max_s)
 
     def _run_once(self, lock: DirLock, binary: Binary, place: SocketPlace) -> None:
         """Start the store, wait until it is ready, and stay until it exits or is to be stopped."""
