@@ -36,9 +36,9 @@ def probe(socket_path: Path) -> Answer | None:
         return None
     if pong == b"+PONG" and info.get("loading") == "0":
         return Answer(100.0, int(info.get("process_id", "0")))
-    if pong.startswith(b"-LOADING") or info.get("loading") == "1":
+    if info.get("loading") == "1":
         return Answer(min(99.9, _number(info.get("loading_loaded_perc"))), 0)
-    return None
+    return Answer(99.9, 0) if pong.startswith(b"-LOADING") else None
 
 
 def shut_down(socket_path: Path, within_s: float) -> bool:
