@@ -14,6 +14,7 @@ import msgspec
 
 from engine.domain import Sku
 from engine.errors import NodeInUseError, NoNetworkError, NotFoundError
+from engine.geography import centroids
 from engine.ledger import port
 from engine.ledger.port import Ledger, Versions
 from engine.network import Network, NetworkDocument, parse_network, patch_node
@@ -82,12 +83,12 @@ class Registry:
             items=items,
         )
 
-    async def network(self, partition: str) -> tuple[int, bytes]:
-        """Version and JSON of the stored network. Raises NotFoundError."""
+    async def network(self, partition: str) -> tuple[int, bytes, str]:
+        """Version and JSON of the stored network, and the version of the centroid table. Raises NotFoundError."""
         stored = await self._ledger.network(partition)
         if stored is None:
             raise NotFoundError(f"partition {partition!r} has no network yet: PUT /v1/network first")
-        return stored[0].version, stored[0].body
+        return stored[0].version, stored[0].body, centroids().version
 
     async def put_network(self, partition: str, body: bytes) -> int:
         """Replace the network; returns its version. Raises InvalidInputError, NodeInUseError."""
@@ -95,7 +96,7 @@ class Registry:
 
     async def patch_node(self, partition: str, node_id: str, body: bytes) -> int:
         """Change fields of one node; returns the new version. Raises InvalidInputError, NotFoundError."""
-        _, stored = await self.network(partition)
+        _, stored, _ = await self.network(partition)
         return await self._store_network(partition, patch_node(parse_network(stored), node_id, body))
 
     async def _store_network(self, partition: str, document: NetworkDocument) -> int:
