@@ -16,7 +16,7 @@ from solvers.problem import UNLIMITED, Bools, Ints
 from solvers.states import FAR, Splits, cheapest, splits_of, trace
 
 MAX_LAYERS = 512
-"""Boxes counted one by one at a tight bucket: more than the exact DP's units. Above it a plan may overdraw (`atoms`)."""
+"""Boxes counted one by one at a tight bucket: more than the exact DP has units. Only `atoms` may need more."""
 
 Piece = tuple[int, int]
 """One shipment of an answer: (menu row, state shipped)."""

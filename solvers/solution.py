@@ -10,7 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
+from solvers.judge import faults
+from solvers.packing import pack
 from solvers.problem import Ints, Problem
+from solvers.tariff import BEYOND, Contents, box_handling, box_shipping
 
 
 class Shipment(NamedTuple):
@@ -58,7 +63,8 @@ class Costs:
 class Solution:
     """One window decided.
 
-    `bound`: no solution that fills as many units by priority can cost less than this (mills, whole window); None if unproven.
+    `bound`: no solution that fills as many units by priority costs less than this (mills, whole window); None if
+    unproven.
     `work` counts the solver's own steps (never seconds); `cut` says that the budget ended the search.
     """
 
@@ -90,6 +96,92 @@ class Violation(NamedTuple):
     detail: str
 
 
+def settle(
+    problem: Problem, plans: Sequence[Plan], *, solver: str, work: int, bound: int | None, cut: bool
+) -> Solution:
+    """Pack and price the plans of all orders. Raises ValueError if a shipment cannot go by its option."""
+    ordered = tuple(tuple(sorted(plan, key=lambda shipment: shipment.option)) for plan in plans)
+    boxes = _boxes(problem, ordered)
+    costs = _costs(problem, ordered, boxes)
+    return Solution(ordered, boxes, costs, solver, work, bound, cut)
+
+
+def _boxes(problem: Problem, plans: Sequence[Plan]) -> Boxes:
+    order: list[int] = []
+    option: list[int] = []
+    size: list[int] = []
+    take_line: list[Ints] = []
+    take_units: list[Ints] = []
+    for at, plan in enumerate(plans):
+        first = int(problem.lines.start[at])
+        for shipment in plan:
+            lines = np.flatnonzero(shipment.units)
+            for units in _packed(problem, first, shipment, lines):
+                inside = lines if units is shipment.units else np.flatnonzero(units)
+                order.append(at)
+                option.append(shipment.option)
+                size.append(len(inside))
+                take_line.append(inside + first)
+                take_units.append(units[inside])
+    none = np.zeros(0, np.int64)
+    start = np.cumsum([0, *size], dtype=np.int64)
+    line = np.concatenate([none, *take_line])
+    taken = np.concatenate([none, *take_units])
+    options = np.array(option, np.int64)
+    weight = _sums(taken * problem.lines.weight_g[line], start)
+    volume = _sums(taken * problem.lines.volume_mm3[line], start)
+    contents = Contents(weight, volume, np.diff(start), _sums(taken, start))
+    shipping, handling = box_shipping(problem, options, contents), box_handling(problem, options, contents)
+    if (shipping + handling >= BEYOND).any():
+        raise ValueError("a box cannot be carried by its option")
+    return Boxes(np.array(order, np.int64), options, weight, shipping, handling, start, line, taken)
+
+
+def _packed(problem: Problem, first: int, shipment: Shipment, lines: Ints) -> list[Ints]:
+    """Units per line of every box of a shipment, in packing order."""
+    limit = int(problem.options.max_weight_g[shipment.option])
+    weights = problem.lines.weight_g[first : first + len(shipment.units)].tolist()
+    units = shipment.units.tolist()
+    if sum(weights[line] * units[line] for line in lines.tolist()) <= limit:
+        return [shipment.units]
+    groups = pack(weights, units, limit)
+    if groups is None:
+        raise ValueError(f"option {shipment.option} cannot carry its shipment")
+    return [np.array(group.units, np.int64) for group in groups for _ in range(group.boxes)]
+
+
+def _sums(values: Ints, start: Ints) -> Ints:
+    """Sum of each run `values[start[p]:start[p + 1]]`; no run is empty."""
+    if len(start) == 1:
+        return np.zeros(0, np.int64)
+    return np.add.reduceat(values, start[:-1])
+
+
+def _costs(problem: Problem, plans: Sequence[Plan], boxes: Boxes) -> Costs:
+    objective, count = problem.objective, problem.orders
+    shipping, handling, late = (np.zeros(count, np.int64) for _ in range(3))
+    np.add.at(shipping, boxes.order, boxes.shipping)
+    np.add.at(handling, boxes.order, boxes.handling)
+    np.maximum.at(late, boxes.order, problem.options.late_days[boxes.option])
+    parcels = np.bincount(boxes.order, minlength=count)
+    missing = _sums_of_lines(problem, problem.lines.quantity)
+    for at, plan in enumerate(plans):
+        for shipment in plan:
+            missing[at] -= int(shipment.units.sum())
+    split = objective.split_parcel * np.maximum(parcels - 1, 0)
+    late = objective.late_per_day * late
+    unfilled = objective.unfilled_per_unit * missing
+    total = shipping + handling + split + late + unfilled
+    return Costs(shipping, handling, split, late, unfilled, total)
+
+
+def _sums_of_lines(problem: Problem, values: Ints) -> Ints:
+    """int64[O]: a line value summed over each order's lines (orders without lines have 0)."""
+    running = np.concatenate([np.zeros(1, np.int64), np.cumsum(values)])
+    summed: Ints = running[problem.lines.start[1:]] - running[problem.lines.start[:-1]]
+    return summed
+
+
 def check(problem: Problem, solution: Solution) -> list[Violation]:
     """Judge feasibility and recompute every cost from scratch; an empty list means the solution holds."""
-    raise NotImplementedError
+    return [Violation(rule, detail) for rule, detail in faults(problem, solution)]

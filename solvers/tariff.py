@@ -124,11 +124,22 @@ def box_prices(problem: Problem, option: Ints, inside: Contents) -> Ints:
 
     `option` int64[...] broadcasts against the contents. The weight limit is not looked at (see `shipment_table`).
     """
+    return np.minimum(box_shipping(problem, option, inside) + box_handling(problem, option, inside), BEYOND)
+
+
+def box_handling(problem: Problem, option: Ints, inside: Contents) -> Ints:
+    """What the node charges for many boxes, in mills."""
+    options = problem.options
+    total = options.handle_parcel[option] + times(options.handle_line[option], inside.lines)
+    return total + times(options.handle_unit[option], inside.units)
+
+
+def box_shipping(problem: Problem, option: Ints, inside: Contents) -> Ints:
+    """What the carrier charges for many boxes, in mills; at least BEYOND where it does not carry them."""
     options = problem.options
     weight, volume, lines, units = inside
-    fixed = options.ship_parcel[option] + options.handle_parcel[option]
-    total = fixed + times(options.ship_line[option] + options.handle_line[option], lines)
-    total = total + times(options.ship_unit[option] + options.handle_unit[option], units)
+    total = options.ship_parcel[option] + times(options.ship_line[option], lines)
+    total = total + times(options.ship_unit[option], units)
     per_kg = options.ship_per_kg[option]
     if per_kg.any():
         total = total + (times(per_kg, weight) + 500) // 1000
@@ -142,10 +153,9 @@ def box_prices(problem: Problem, option: Ints, inside: Contents) -> Ints:
         query = np.minimum(billable, steps.stride - 1) + steps.stride * np.maximum(curve, 0)
         carried = steps.price[np.searchsorted(steps.keys, query)]
         total = total + np.where(curve >= 0, carried, 0)
-    total = np.minimum(total, BEYOND)
     if max(int(weight.max(initial=0)), int(volume.max(initial=0))) >= HEAVIEST:
         total = np.where((weight >= HEAVIEST) | (volume >= HEAVIEST), BEYOND, total)
-    return total
+    return np.minimum(total, BEYOND)
 
 
 def shipment_table(

@@ -1,0 +1,285 @@
+"""The judge's arithmetic: recomputes a solution from its problem by means of its own, sharing no code with the solvers.
+
+Public entry: `solution.check`. Everything a decision costs or takes is derived here again from the plans alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from solvers.problem import Bools, Ints, Problem
+
+if TYPE_CHECKING:
+    from solvers.solution import Boxes, Shipment, Solution
+
+Faults = list[tuple[str, str]]
+"""(rule, detail)."""
+
+MOST = 2**62
+"""Sums from here on are not trusted to an int64."""
+
+
+class _Taken(NamedTuple):
+    """All shipments, flat: order, option int64[H]; units `take_units` of window lines `take_line` by shipment `of`."""
+
+    order: Ints
+    option: Ints
+    of: Ints
+    take_line: Ints
+    take_units: Ints
+
+
+def faults(problem: Problem, solution: Solution) -> Faults:
+    """Every rule that the solution breaks; if its shape is wrong, only that."""
+    found = _shape(problem, solution.plans)
+    if found:
+        return found
+    taken = _flat(problem, solution.plans)
+    found += _limits(problem, taken)
+    found += _box_shape(problem, solution.boxes)
+    if found and found[-1][0] == "shape":
+        return found
+    found += _packing(problem, taken, solution.boxes)
+    found += _capacity(problem, taken, solution.boxes)
+    found += _money(problem, taken, solution)
+    if solution.bound is not None and solution.bound > int(solution.costs.total.sum()):
+        found.append(("bound", f"bound {solution.bound} is above the total {solution.total}"))
+    return found
+
+
+def _shape(problem: Problem, plans: Sequence[Sequence[Shipment]]) -> Faults:
+    if len(plans) != problem.orders:
+        return [("shape", f"{len(plans)} plans for {problem.orders} orders")]
+    start, size = problem.options.start.tolist(), np.diff(problem.lines.start).tolist()
+    found: Faults = []
+    for order, plan in enumerate(plans):
+        for option, units in plan:
+            if not start[order] <= option < start[order + 1]:
+                found.append(("ownership", f"order {order} ships by option {option} of another order"))
+            elif units.shape != (size[order],) or units.dtype != np.int64:
+                found.append(("shape", f"order {order}, option {option}: units are not int64[{size[order]}]"))
+    return found
+
+
+def _flat(problem: Problem, plans: Sequence[Sequence[Shipment]]) -> _Taken:
+    order = [at for at, plan in enumerate(plans) for _ in plan]
+    shipments = [shipment for plan in plans for shipment in plan]
+    none = np.zeros(0, np.int64)
+    units = np.concatenate([none, *(shipment.units for shipment in shipments)])
+    owner = np.array(order, np.int64)
+    size = np.diff(problem.lines.start)[owner]
+    of = np.repeat(np.arange(len(shipments)), size)
+    within = np.arange(len(units)) - (np.cumsum(size) - size)[of]
+    line = problem.lines.start[owner][of] + within
+    some = units != 0
+    option = np.array([shipment.option for shipment in shipments], np.int64)
+    return _Taken(owner, option, of[some], line[some], units[some])
+
+
+def _limits(problem: Problem, taken: _Taken) -> Faults:
+    """Signs, quantities, eligibility and stock."""
+    lines, node = problem.lines, problem.options.node[taken.option]
+    found: Faults = []
+    if (taken.take_units < 0).any():
+        return [("units", "a shipment has negative units")]
+    empty = np.bincount(taken.of, minlength=len(taken.order)) == 0
+    found += [("units", f"order {o} has an empty shipment") for o in taken.order[empty].tolist()]
+    shipped = np.zeros(len(lines.item), np.int64)
+    np.add.at(shipped, taken.take_line, taken.take_units)
+    for line in np.flatnonzero(shipped > lines.quantity).tolist():
+        found.append(("quantity", f"line {line} ships {shipped[line]} of {lines.quantity[line]}"))
+    at = node[taken.of]
+    barred = ~lines.eligible[taken.take_line, at]
+    for line, k in zip(taken.take_line[barred].tolist(), at[barred].tolist(), strict=True):
+        found.append(("eligibility", f"line {line} may not ship from node {k}"))
+    used = np.zeros(problem.stock.shape, np.int64)
+    np.add.at(used, (lines.item[taken.take_line], at), taken.take_units)
+    for item, k in np.argwhere(used > problem.stock).tolist():
+        found.append(("stock", f"item {item} at node {k}: {used[item, k]} of {problem.stock[item, k]}"))
+    return found
+
+
+def _box_shape(problem: Problem, boxes: Boxes) -> Faults:
+    count, takes = len(boxes.order), len(boxes.take_line)
+    columns = (boxes.option, boxes.weight_g, boxes.shipping, boxes.handling)
+    start = boxes.take_start
+    good = (
+        all(len(column) == count for column in columns)
+        and len(start) == count + 1
+        and len(boxes.take_units) == takes
+        and int(start[0]) == 0
+        and int(start[-1]) == takes
+        and bool((np.diff(start) > 0).all())
+        and bool(((boxes.option >= 0) & (boxes.option < len(problem.options.node))).all())
+        and bool(((boxes.take_line >= 0) & (boxes.take_line < len(problem.lines.item))).all())
+        and bool((boxes.take_units > 0).all())
+    )
+    return [] if good else [("shape", "the box arrays contradict each other")]
+
+
+def _packing(problem: Problem, taken: _Taken, boxes: Boxes) -> Faults:
+    """The boxes are exactly what first-fit makes of each shipment, in order, and weigh what they say."""
+    found: Faults = []
+    weight = problem.lines.weight_g
+    box_of = np.repeat(np.arange(len(boxes.order)), np.diff(boxes.take_start))
+    grams = np.zeros(len(boxes.order), np.int64)
+    np.add.at(grams, box_of, boxes.take_units * weight[boxes.take_line])
+    limit = problem.options.max_weight_g[boxes.option]
+    for box in np.flatnonzero(grams != boxes.weight_g).tolist():
+        found.append(("box_weight", f"box {box} weighs {grams[box]}, not {boxes.weight_g[box]}"))
+    for box in np.flatnonzero(grams > limit).tolist():
+        found.append(("box_limit", f"box {box} weighs {grams[box]}, over {limit[box]}"))
+    order, option, line, units, start = _first_fit_boxes(problem, taken)
+    same = (
+        np.array_equal(order, boxes.order)
+        and np.array_equal(option, boxes.option)
+        and np.array_equal(start, boxes.take_start)
+        and np.array_equal(line, boxes.take_line)
+        and np.array_equal(units, boxes.take_units)
+    )
+    return found if same else [*found, ("packing", "the boxes are not the plans packed first-fit")]
+
+
+def _first_fit_boxes(problem: Problem, taken: _Taken) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+    """order, option, take_line, take_units, take_start of the boxes that the shipments make."""
+    load = taken.take_units.astype(np.float64) * problem.lines.weight_g[taken.take_line]
+    grams = np.bincount(taken.of, weights=load, minlength=len(taken.order))
+    # In floating point only to see that a shipment is clearly light; the rest is packed in integers.
+    heavy = grams * (1 + 1e-9) >= problem.options.max_weight_g[taken.option]
+    edge = np.searchsorted(taken.of, np.arange(len(taken.order) + 1))
+    rank = np.lexsort((np.arange(len(taken.order)), taken.option, taken.order))
+    if not heavy.any() and bool((np.diff(rank) > 0).all()):
+        return taken.order, taken.option, taken.take_line, taken.take_units, edge
+    order, option, size = [], [], [0]
+    line: list[Ints] = [np.zeros(0, np.int64)]
+    units: list[Ints] = [np.zeros(0, np.int64)]
+    for shipment in rank.tolist():
+        at = slice(int(edge[shipment]), int(edge[shipment + 1]))
+        inside = [taken.take_units[at]]
+        if heavy[shipment]:
+            limit = int(problem.options.max_weight_g[taken.option[shipment]])
+            inside = _first_fit(problem.lines.weight_g[taken.take_line[at]].tolist(), inside[0].tolist(), limit)
+        for box in inside:
+            held = box > 0
+            order.append(int(taken.order[shipment]))
+            option.append(int(taken.option[shipment]))
+            size.append(int(held.sum()))
+            line.append(taken.take_line[at][held])
+            units.append(box[held])
+    return (
+        np.array(order, np.int64),
+        np.array(option, np.int64),
+        np.concatenate(line),
+        np.concatenate(units),
+        np.cumsum(np.array(size, np.int64)),
+    )
+
+
+def _first_fit(weight: list[int], units: list[int], limit: int) -> list[Ints]:
+    """One box after another: heaviest units first, each into the first box with room."""
+    boxes: list[list[int]] = []
+    free: list[int] = []
+    for line in sorted(range(len(units)), key=lambda at: (-weight[at], at)):
+        left = units[line]
+        if weight[line] > limit:
+            return []
+        box = 0
+        while left:
+            if box == len(boxes):
+                boxes.append([0] * len(units))
+                free.append(limit)
+            put = min(left, free[box] // weight[line]) if weight[line] else left
+            boxes[box][line] += put
+            free[box] -= put * weight[line]
+            left -= put
+            box += 1
+    return [np.array(box_units, np.int64) for box_units in boxes]
+
+
+def _capacity(problem: Problem, taken: _Taken, boxes: Boxes) -> Faults:
+    found: Faults = []
+    for name, option, amount, room in (
+        ("capacity_parcels", boxes.option, np.ones(len(boxes.option), np.int64), problem.bucket_parcels),
+        ("capacity_units", taken.option[taken.of], taken.take_units, problem.bucket_units),
+    ):
+        bucket = problem.options.bucket[option]
+        used = np.zeros(len(room), np.int64)
+        np.add.at(used, bucket[bucket >= 0], amount[bucket >= 0])
+        for over in np.flatnonzero(used > room).tolist():
+            found.append((name, f"bucket {over}: {used[over]} of {room[over]}"))
+    return found
+
+
+def _money(problem: Problem, taken: _Taken, solution: Solution) -> Faults:
+    """Every box's price and every order's five terms."""
+    boxes, costs, objective = solution.boxes, solution.costs, problem.objective
+    if float((boxes.take_units.astype(np.float64) * problem.lines.weight_g[boxes.take_line]).sum()) >= MOST:
+        return [("overflow", "the boxes weigh more than can be counted")]
+    shipping, handling, carried = _box_money(problem, boxes)
+    found: Faults = []
+    for box in np.flatnonzero(~carried).tolist():
+        found.append(("carrier", f"box {box}: option {boxes.option[box]} does not carry it"))
+    for name, right, told in (("shipping", shipping, boxes.shipping), ("handling", handling, boxes.handling)):
+        for box in np.flatnonzero(carried & (right != told)).tolist():
+            found.append((f"box_{name}", f"box {box}: {name} is {right[box]}, not {told[box]}"))
+    size = problem.orders
+    terms = {name: np.zeros(size, np.int64) for name in ("shipping", "handling", "split", "late", "unfilled")}
+    order_of = np.searchsorted(problem.options.start, boxes.option, side="right") - 1
+    np.add.at(terms["shipping"], order_of, np.where(carried, shipping, 0))
+    np.add.at(terms["handling"], order_of, np.where(carried, handling, 0))
+    parcels = np.bincount(order_of, minlength=size)
+    terms["split"] = objective.split_parcel * np.maximum(0, parcels - 1)
+    np.maximum.at(terms["late"], taken.order, problem.options.late_days[taken.option])
+    terms["late"] *= objective.late_per_day
+    for line_values, sign in ((problem.lines.quantity, 1), (_shipped(problem, taken), -1)):
+        of_line = np.repeat(np.arange(size), np.diff(problem.lines.start))
+        np.add.at(terms["unfilled"], of_line, sign * line_values)
+    terms["unfilled"] *= objective.unfilled_per_unit
+    terms["total"] = sum(terms.values(), np.zeros(size, np.int64))
+    for name, right in terms.items():
+        told = getattr(costs, name)
+        if told.shape != right.shape:
+            found.append((f"cost_{name}", "is not one value per order"))
+            continue
+        for order in np.flatnonzero(right != told).tolist():
+            found.append((f"cost_{name}", f"order {order}: {name} is {right[order]}, not {told[order]}"))
+    return found
+
+
+def _shipped(problem: Problem, taken: _Taken) -> Ints:
+    shipped = np.zeros(len(problem.lines.item), np.int64)
+    np.add.at(shipped, taken.take_line, taken.take_units)
+    return shipped
+
+
+def _box_money(problem: Problem, boxes: Boxes) -> tuple[Ints, Ints, Bools]:
+    """(shipping, handling, carried) of every box from its contents: the formula of `problem.Options`, term by term."""
+    lines, options, at = problem.lines, problem.options, boxes.option
+    begin = boxes.take_start[:-1]
+    count = np.diff(boxes.take_start)
+    if len(begin) == 0:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    units = np.add.reduceat(boxes.take_units, begin)
+    grams = np.add.reduceat(boxes.take_units * lines.weight_g[boxes.take_line], begin)
+    mm3 = np.add.reduceat(boxes.take_units * lines.volume_mm3[boxes.take_line], begin)
+    divisor = options.dim_divisor[at]
+    dimensional = np.where(divisor > 0, (mm3 + divisor - 1) // np.where(divisor > 0, divisor, 1), 0)
+    billable = np.maximum(grams, dimensional)
+    card = np.zeros(len(at), np.int64)
+    carried = np.ones(len(at), np.bool_)
+    curve = options.curve[at]
+    for one in np.unique(curve[curve >= 0]).tolist():
+        mine = curve == one
+        index = np.searchsorted(problem.curves.up_to_g[one], billable[mine], side="left")
+        inside = index < problem.curves.up_to_g.shape[1]
+        price = problem.curves.price[one][np.where(inside, index, 0)]
+        carried[mine] = inside & (price < MOST)
+        card[mine] = np.where(carried[mine], price, 0)
+    by_weight = options.ship_per_kg[at] * grams
+    rounded = by_weight // 1000 + (by_weight % 1000 >= 500)
+    shipping = card + options.ship_parcel[at] + options.ship_line[at] * count + options.ship_unit[at] * units + rounded
+    handling = options.handle_parcel[at] + options.handle_line[at] * count + options.handle_unit[at] * units
+    return shipping, handling, carried
