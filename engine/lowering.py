@@ -158,7 +158,8 @@ def _cells(window: WindowInput) -> Cells:
     network, rows = window.network, window.snapshot.rows
     shape = (len(window.skus), len(network.node_ids))
     lengths = np.array([len(row.slots) for row in rows], np.int64)
-    slots = np.concatenate([row.slots for row in rows]) if len(rows) else np.zeros(0, SLOT)
+    # Joining bytes is several times faster than concatenating a thousand small structured arrays.
+    slots = np.frombuffer(b"".join(row.slots.tobytes() for row in rows), SLOT)
     item = np.repeat(np.arange(len(rows)), lengths)
     place = np.arange(len(slots)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     number = slots["node"].astype(np.int64)
