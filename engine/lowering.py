@@ -98,8 +98,11 @@ def lower(window: WindowInput) -> Lowered:
     has_stock = np.logical_or.reduceat(lines.eligible & (cells.free > 0)[lines.item], lines.start[:-1], axis=0)
     order, node, service = np.nonzero(reachable & has_stock[:, :, None])
     ways = _Ways(order, node, service, np.broadcast_to(lanes, reachable.shape)[order, node, service])
-    ship_day = network.calendars.ship_days(_instants(orders, window.snapshot.at_ms, window.as_placed))
-    bucket, bucket_parcels, bucket_units = _buckets(window, ship_day)
+    # Orders of one window mostly share one instant: dates and buckets are worked out once per distinct one.
+    instants, of_order = np.unique(_instants(orders, window.snapshot.at_ms, window.as_placed), return_inverse=True)
+    days = network.calendars.ship_days(instants)
+    buckets, bucket_parcels, bucket_units = _buckets(window, days)
+    ship_day, bucket = days[of_order], buckets[of_order]
     options, transit_days = _options(window, ways, distance_m, ship_day, bucket)
     problem = Problem(
         lines=lines,
@@ -213,9 +216,9 @@ def _lines(window: WindowInput) -> Lines:
 
 
 def _buckets(window: WindowInput, ship_day: Ints) -> tuple[Ints, Ints, Ints]:
-    """The bucket of each order and node (-1: no limit), and the room left in parcels and units, int64[D].
+    """The bucket of each instant and node (-1: no limit), and the room left in parcels and units, int64[D].
 
-    A day that the snapshot did not bring counts as empty: the commit judges it again.
+    `ship_day` int64[instants, N]. A day that the snapshot did not bring counts as empty: the commit judges it again.
     """
     network = window.network
     limited = (network.parcels_max >= 0) | (network.units_max >= 0)
