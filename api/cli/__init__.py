@@ -1,0 +1,71 @@
+"""The command line. Each command is a module; `main` is the entry point of the distribution."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from api.cli.codes import EPILOG, ExitCode
+
+COMMANDS = {
+    "serve": ("api.cli.serve", "serve", "Serve the HTTP API, with an embedded store or one by URL."),
+    "demo": ("api.cli.demo", "demo", "Serve the sample US network and stream realistic orders through it."),
+    "import": ("api.cli.importing", "import_", "Load orders, SKUs or stock from a CSV or NDJSON file."),
+    "replay": ("api.cli.replay", "replay", "Send an order file to a running service and report the figures."),
+    "reconcile": ("api.cli.reconcile", "reconcile", "Check a store against its own log of changes."),
+    "doctor": ("api.cli.doctor", "doctor", "Check that a service can run on this machine."),
+}
+"""Name -> (module, function, one line). A module is imported when its command is used, so that help is quick."""
+
+HELP = f"""Apportion decides which fulfilment nodes ship which lines of which orders.
+
+Example: apportion demo
+
+{EPILOG}"""
+
+
+class CommandTable(TyperGroup):
+    """The commands of `COMMANDS`, each loaded on its first use."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module_name, function, _ = COMMANDS[cmd_name]
+        module = import_module(module_name)
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        alone.command(cmd_name, help=module.HELP)(getattr(module, function))
+        return typer.main.get_command(alone)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
+
+
+app = typer.Typer(
+    cls=CommandTable,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help=HELP,
+)
+
+
+@app.callback()
+def _root() -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C ends it without a traceback wherever it is."""
+    try:
+        app(prog_name="apportion")
+    except KeyboardInterrupt:
+        sys.exit(int(ExitCode.INTERRUPTED))

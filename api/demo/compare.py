@@ -1,0 +1,108 @@
+"""The parent's end of the shadow process: what it is told, and its latest figures."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from api.demo.scan import Scan
+from api.demo.shadow import Ask, Deliver, Figures, Start
+from engine.domain import Movement, Order, StockRow
+from engine.ledger.port import Ledger
+from engine.sample.world import World
+
+_ENCODER = msgspec.json.Encoder()
+LINE_BYTES_MAX = 1 << 20
+DAYS_AHEAD = range(-1, 8)
+"""The ship dates whose load counts as taken, around today."""
+
+
+class Shadow:
+    """One shadow process. `figures` is None until it has said something."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._reading = asyncio.create_task(self._read())
+        self.figures: Figures | None = None
+        self.sent = 0
+
+    @classmethod
+    async def spawn(cls) -> Shadow:
+        """Start the process."""
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "api.demo.shadow",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            env=environment, start_new_session=True, limit=LINE_BYTES_MAX,
+        )  # fmt: skip
+        return cls(process)
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        decoder = msgspec.json.Decoder(Figures)
+        while line := await self._process.stdout.readline():
+            self.figures = decoder.decode(line)
+
+    def start(self, network: bytes, world: World, seen: Scan, names: dict[int, str]) -> None:
+        """The stock that is free now, as the shadow's own."""
+        stock = [
+            StockRow(node_id=names[node], sku=sku, on_hand=free)
+            for sku, cells in seen.free.items()
+            for node, free in cells.items()
+        ]
+        self._send(Start(network=msgspec.Raw(network), skus=list(world.skus), stock=stock))
+
+    def order(self, order: Order) -> None:
+        """The order that was sent to the service."""
+        self.sent += 1
+        self._send(Ask(order=order))
+
+    def deliver(self, movements: Sequence[Movement]) -> None:
+        """The deliveries that the service got."""
+        self._send(Deliver(movements=list(movements)))
+
+    def _send(self, message: Start | Ask | Deliver) -> None:
+        assert self._process.stdin is not None
+        if not self._process.stdin.is_closing():
+            self._process.stdin.write(_ENCODER.encode(message) + b"\n")
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether it has decided every order that it was told of."""
+        return self.figures is not None and self.figures.orders + self.figures.failed >= self.sent
+
+    async def finish(self, wait_s: float) -> None:
+        """Let it catch up for so long, then end it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), wait_s)
+            await self._reading
+        except TimeoutError:
+            await self.kill()
+
+    async def kill(self) -> None:
+        """End it now."""
+        if self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+        self._reading.cancel()
+
+
+async def network_with_load_taken(ledger: Ledger, partition: str, network: bytes, today: int) -> bytes:
+    """The network with each node's daily capacity less what earlier runs took: the shadow must not have more room."""
+    document = msgspec.json.decode(network)
+    stored = await ledger.network(partition)
+    numbers = stored[1] if stored is not None else {}
+    days = [await ledger.load(partition, today + ahead) for ahead in DAYS_AHEAD]
+    for node in document["nodes"]:
+        capacity, number = node.get("capacity") or {}, numbers[node["node_id"]]
+        for name, field in (("parcels_per_day", "parcels"), ("units_per_day", "units")):
+            if capacity.get(name):
+                taken = max((int(day.nodes[field][number]) for day in days if number < len(day.nodes)), default=0)
+                capacity[name] = max(1, capacity[name] - taken)
+    return msgspec.json.encode(document)
