@@ -78,7 +78,7 @@ class _Deciding:
             if self.rows[sku].gain != self._batch.gains[sku]:
                 return Outcome(Verdict.LOST)
         for day in proposal.short_days:
-            if self._partition.days.get(day, _NO_DAY).gain != self._batch.day_gains[day]:
+            if self._partition.days.get(day, _NO_DAY).gain != self._batch.day_gains.get(day, -1):
                 return Outcome(Verdict.LOST)
         for done, take in enumerate(proposal.takes):
             if not self._take(take):

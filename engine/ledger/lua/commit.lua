@@ -1,0 +1,168 @@
+-- Units: goods in units. ARGV: the batch (msgpack), its record, then order id, content, order, decision per proposal.
+local COMMITTED, REPEAT, CONFLICT, KEY_CONFLICT, LOST, STALE = 1, 2, 3, 4, 5, 6
+local LOAD_MAX = 4294967295
+local batch = cmsgpack.unpack(ARGV[1])
+local window, network, policy, skus, gains, days, day_gains, gave_up_rows, gave_up_days, proposals = unpack(batch)
+local stale = version_of('network', 0) ~= network or version_of('policy', 1) ~= policy
+local mine, keys, rests_on = {}, {}, {} -- order id and idempotency key to proposal; proposal to the earlier one it rests on
+local verdicts, decisions, made_before = {}, {}, {}
+local row_gains, given_up_row, given_up_day = {}, {}, {}
+for _, row in ipairs(gave_up_rows) do given_up_row[row] = true end
+for _, day in ipairs(gave_up_days) do given_up_day[day] = true end
+
+local function id_of(k) return ARGV[4 * k - 1] end
+
+-- The verdict on an order id or idempotency key that is known, with the decision that stands; nil for a new one.
+local function known(k, key)
+  local id, first = id_of(k), mine[id_of(k)]
+  local content, decision
+  if first then
+    rests_on[k], content, decision = first, ARGV[4 * first], ARGV[4 * first + 2]
+  else
+    local stored = call('HMGET', order_key(id), 'c', 'd')
+    content, decision = stored[1], stored[2]
+  end
+  if content and content ~= ARGV[4 * k] then return CONFLICT end
+  if key ~= '' then
+    local user = call('GET', P .. 'idem:' .. key) or (keys[key] and id_of(keys[key]))
+    if user and user ~= id then
+      rests_on[k] = keys[key] or rests_on[k]
+      return KEY_CONFLICT
+    end
+  end
+  if content then
+    made_before[k] = not first and decision == ARGV[4 * k + 2]
+    return REPEAT, decision
+  end
+end
+
+-- Whether anything that a proposal claims to have run out of came back since the snapshot.
+local function came_back(proposal)
+  for _, row in ipairs(proposal[5]) do
+    row_gains[row] = row_gains[row] or gain_of(row_key(skus[row + 1]))
+    if row_gains[row] ~= gains[row + 1] or given_up_row[row] then return true end
+  end
+  for _, day in ipairs(proposal[6]) do
+    if gain_of(day_key(days[day + 1])) ~= day_gains[day + 1] or given_up_day[day] then return true end
+  end
+  return false
+end
+
+-- Change what the first `takes` and `loads` values of a proposal took, by sign.
+local function move(proposal, takes, loads_end, sign)
+  for at = 1, takes, 5 do
+    local c = cell(skus[proposal[3][at] + 1], proposal[3][at], proposal[3][at + 1])
+    c[3] = c[3] + sign * proposal[3][at + 3]
+  end
+  for at = 1, loads_end, 6 do
+    local l = load(days[proposal[4][at] + 1], proposal[4][at + 1])
+    l[5], l[6] = l[5] + sign * proposal[4][at + 2], l[6] + sign * proposal[4][at + 3]
+  end
+end
+
+-- Take all cells and loads of a proposal, or nothing.
+local function take(proposal)
+  local takes, wanted = proposal[3], proposal[4]
+  for at = 1, #takes, 5 do
+    local c = cell(skus[takes[at] + 1], takes[at], takes[at + 1])
+    local free = c and c[5] - c[6] - c[3] - c[8] - (c[7] < 0 and takes[at + 4] or c[7])
+    if not c or c[4] ~= takes[at + 2] or free < takes[at + 3] then
+      move(proposal, at - 1, 0, -1)
+      return false
+    end
+    c[3] = c[3] + takes[at + 3]
+  end
+  for at = 1, #wanted, 6 do
+    local l = load(days[wanted[at] + 1], wanted[at + 1])
+    local parcels, units = l[3] + l[5] + wanted[at + 2], l[4] + l[6] + wanted[at + 3]
+    local parcels_max = wanted[at + 4] < 0 and LOAD_MAX or math.min(wanted[at + 4], LOAD_MAX)
+    local units_max = wanted[at + 5] < 0 and LOAD_MAX or math.min(wanted[at + 5], LOAD_MAX)
+    if parcels > parcels_max or units > units_max then
+      move(proposal, #takes, at - 1, -1)
+      return false
+    end
+    l[5], l[6] = l[5] + wanted[at + 2], l[6] + wanted[at + 3]
+  end
+  return true
+end
+
+local function decide(k, proposal)
+  local verdict, decision = known(k, proposal[2])
+  if verdict then return verdict, decision end
+  if stale then return STALE end
+  if came_back(proposal) or not take(proposal) then return LOST end
+  mine[id_of(k)] = k
+  if proposal[2] ~= '' then keys[proposal[2]] = k end
+  return COMMITTED
+end
+
+-- Undo what rested on takes that are not made: claims of shortage, and verdicts on the same order or key.
+local function cascade()
+  local row_claims, day_claims, resting, waiting = {}, {}, {}, {}
+  local function add(lists, place, k)
+    lists[place] = lists[place] or {}
+    table.insert(lists[place], k)
+  end
+  for k, proposal in ipairs(proposals) do
+    if rests_on[k] then add(resting, rests_on[k], k) end
+    if verdicts[k] == COMMITTED then
+      for _, row in ipairs(proposal[5]) do add(row_claims, row, k) end
+      for _, day in ipairs(proposal[6]) do add(day_claims, day, k) end
+    elseif not made_before[k] then
+      waiting[#waiting + 1] = k
+    end
+  end
+  local function lose(claimers)
+    for _, k in ipairs(claimers or NONE) do
+      if verdicts[k] == COMMITTED then
+        move(proposals[k], #proposals[k][3], #proposals[k][4], -1)
+        verdicts[k] = LOST
+        waiting[#waiting + 1] = k
+        for _, other in ipairs(resting[k] or NONE) do verdicts[other], decisions[other] = LOST, false end
+      end
+    end
+  end
+  while #waiting > 0 do
+    local proposal = proposals[table.remove(waiting)]
+    for at = 1, #proposal[3], 5 do lose(row_claims[proposal[3][at]]) end
+    for at = 1, #proposal[4], 6 do lose(day_claims[proposal[4][at]]) end
+  end
+end
+
+-- The entry of all proposals that stand, and its opaque parts; nil if none does.
+local function entry()
+  local body, raw = { window = window, orders = {}, days = {} }, {}
+  local index = put_overlay(body, skus)
+  for k, proposal in ipairs(proposals) do
+    if verdicts[k] == COMMITTED then
+      local takes, wanted = {}, {}
+      for at = 1, #proposal[3], 5 do
+        local n = #takes
+        takes[n + 1], takes[n + 2] = index[proposal[3][at]], proposal[3][at + 1]
+        takes[n + 3], takes[n + 4] = proposal[3][at + 2], proposal[3][at + 3]
+      end
+      for at = 1, #proposal[4], 6 do
+        local n = #wanted
+        wanted[n + 1], wanted[n + 2] = days[proposal[4][at] + 1], proposal[4][at + 1]
+        wanted[n + 3], wanted[n + 4] = proposal[4][at + 2], proposal[4][at + 3]
+      end
+      body.orders[#body.orders + 1] = { proposal[1], proposal[2], takes, wanted }
+      for at = 4 * k - 1, 4 * k + 2 do raw[#raw + 1] = ARGV[at] end
+    end
+  end
+  for _, day in ipairs(days) do -- a day's first load puts it on the list of days
+    if #body.loads > 0 and call('STRLEN', day_key(day)) == 0 and not call('ZSCORE', P .. 'days', day) then
+      body.days[#body.days + 1], body.days[#body.days + 2] = day, -1
+    end
+  end
+  return #body.orders > 0 and body, raw
+end
+
+for k, proposal in ipairs(proposals) do
+  verdicts[k], decisions[k] = decide(k, proposal)
+  decisions[k] = decisions[k] or false
+end
+cascade()
+local body, raw = entry()
+local id = body and append('commit', body, raw, ARGV[2]) or ''
+return { id, verdicts, decisions }

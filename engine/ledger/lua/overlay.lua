@@ -1,0 +1,57 @@
+-- Units: goods in units. Cells and loads as this call sees them: the store's, with what this call changed on top.
+local cells, touched = {}, {}
+local loads, loaded = {}, {}
+
+-- {row, slot, units taken here, node, on_hand, held, safety, blocked}, or false beyond the row's end.
+local function cell(sku, row, slot)
+  local place = row * 65536 + slot
+  local found = cells[place]
+  if found == nil then
+    local packed = call('GETRANGE', row_key(sku), 4 + 18 * slot, 21 + 18 * slot)
+    found = #packed == 18 and { row, slot, 0, struct.unpack(CELL, packed) }
+    cells[place] = found
+    if found then touched[#touched + 1] = found end
+  end
+  return found
+end
+
+-- {day, node, parcels, units, parcels taken here, units taken here}
+local function load(day, node)
+  local place = day * 65536 + node
+  local found = loads[place]
+  if not found then
+    local packed = call('GETRANGE', day_key(day), 4 + 8 * node, 11 + 8 * node)
+    local parcels, units = 0, 0
+    if #packed == 8 then parcels, units = struct.unpack(LOAD, packed) end
+    found = { day, node, parcels, units, 0, 0 }
+    loads[place] = found
+    loaded[#loaded + 1] = found
+  end
+  return found
+end
+
+-- Put changed holds and loads into an entry; `skus` are the rows' from 1. Returns the entry's index by row.
+local function put_overlay(body, skus)
+  local index, count = {}, 0
+  body.rows, body.cells, body.loads = {}, {}, {}
+  for _, c in ipairs(touched) do
+    if c[3] ~= 0 then
+      if not index[c[1]] then
+        index[c[1]], count = count, count + 1
+        body.rows[2 * count - 1], body.rows[2 * count] = skus[c[1] + 1], -1
+      end
+      local held = c[6] + c[3]
+      for _, value in ipairs({ index[c[1]], c[2], c[4], c[5], held, c[7], c[8], 0, c[3], 0, 0 }) do
+        body.cells[#body.cells + 1] = value
+      end
+    end
+  end
+  for _, l in ipairs(loaded) do
+    if l[5] ~= 0 or l[6] ~= 0 then
+      for _, value in ipairs({ l[1], l[2], l[3] + l[5], l[4] + l[6], l[5], l[6] }) do
+        body.loads[#body.loads + 1] = value
+      end
+    end
+  end
+  return index
+end

@@ -1,0 +1,262 @@
+"""Audit of a ledger: its log replayed from empty must give what it holds, and no commit may ever have oversold.
+
+Works over the port alone, on a live ledger. Memory is bounded by cells, days and orders, never by the log. What changes
+while it is looked at is looked at again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from engine.ledger.port import DayLoad, Entry, Ledger, OrderRecord, Row
+
+_PAGE = 200
+_ORDERS_AT_ONCE = 16
+_LOOKS_MAX = 50
+"""How often a place that keeps changing is looked at before it is reported as unsettled."""
+
+Cell = tuple[int, int, int, int]
+"""on_hand, held, safety, blocked"""
+_NEW: Cell = (0, 0, -1, 0)
+
+
+class Difference(NamedTuple):
+    """One thing that is not as it must be. `place` reads like "stock A at node 3" or "order O-1"."""
+
+    place: str
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was audited, and every difference (the first `differences_max`; `wrong` counts all)."""
+
+    entries: int
+    cells: int
+    loads: int
+    orders: int
+    moving: int
+    """Cells whose holds could not be summed over orders, because they changed meanwhile."""
+    wrong: int
+    differences: tuple[Difference, ...]
+
+    @property
+    def clean(self) -> bool:
+        """Whether all is as it must be."""
+        return self.wrong == 0
+
+
+async def reconcile(ledger: Ledger, partition: str, *, differences_max: int = 100) -> Report:
+    """Audit one partition. Raises LedgerUnavailableError; changes nothing."""
+    audit = _Audit(ledger, partition, differences_max)
+    await audit.catch_up()
+    await audit.rows()
+    await audit.loads()
+    moving = await audit.holds()
+    await audit.versions()
+    model, cells = audit.model, sum(map(len, audit.model.cells.values()))
+    return Report(model.entries, cells, len(model.loads), len(model.states), moving, audit.wrong, tuple(audit.found))
+
+
+@dataclass(slots=True)
+class _Model:
+    """What the log says so far."""
+
+    last: str = "0"
+    entries: int = 0
+    cells: dict[str, dict[int, Cell]] = field(default_factory=dict)
+    """By SKU and node number."""
+    loads: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, int] = field(default_factory=dict)
+
+    def apply(self, entry: Entry) -> list[Difference]:
+        """Follow one entry; returns what it should never have done."""
+        wrong: list[Difference] = []
+        self.last, self.entries = entry.entry_id, self.entries + 1
+        self.kinds[entry.kind] = self.kinds.get(entry.kind, 0) + 1
+        for change in entry.cells:
+            row = self.cells.setdefault(change.sku, {})
+            on_hand, held, safety, blocked = row.get(change.node, _NEW)
+            on_hand, held, blocked = on_hand + change.on_hand, held + change.held, blocked + change.blocked
+            safety = safety if change.safety is None else change.safety
+            row[change.node] = on_hand, held, safety, blocked
+            place = f"entry {entry.entry_id}, {_stock(change.sku, change.node)}"
+            if min(on_hand, held, blocked) < 0:
+                wrong.append(Difference(place, "nothing below 0", _cell((on_hand, held, safety, blocked))))
+            if change.held > 0 and held > on_hand - blocked:
+                wrong.append(Difference(place, f"held at most {on_hand - blocked}", f"oversold: held {held}"))
+        for day, node, parcels, units in entry.loads:
+            before = self.loads.get((day, node), (0, 0))
+            after = before[0] + parcels, before[1] + units
+            self.loads[day, node] = after
+            if min(after) < 0:
+                wrong.append(Difference(f"entry {entry.entry_id}, {_day(day, node)}", "nothing below 0", str(after)))
+        for order_id, state in entry.orders:
+            if state != "cancelled" and order_id in self.states:
+                wrong.append(Difference(f"order {order_id}", "decided once", f"again in entry {entry.entry_id}"))
+            self.states[order_id] = state
+        return wrong
+
+
+@dataclass(slots=True)
+class _Touched:
+    """What changed since the log was last followed."""
+
+    skus: set[str] = field(default_factory=set)
+    days: set[int] = field(default_factory=set)
+    orders: set[str] = field(default_factory=set)
+
+
+class _Audit:
+    def __init__(self, ledger: Ledger, partition: str, differences_max: int) -> None:
+        self._ledger = ledger
+        self._partition = partition
+        self._differences_max = differences_max
+        self.model = _Model()
+        self.wrong = 0
+        self.found: list[Difference] = []
+        self._moving: set[tuple[str, int]] = set()
+        """Cells whose holds changed since this was last emptied."""
+
+    def _report(self, differences: Sequence[Difference]) -> None:
+        self.wrong += len(differences)
+        self.found += differences[: max(0, self._differences_max - len(self.found))]
+
+    async def catch_up(self) -> _Touched:
+        """Follow the log to its end."""
+        touched = _Touched()
+        async for entry in self._ledger.entries(self._partition, self.model.last):
+            self._report(self.model.apply(entry))
+            touched.skus.update(change.sku for change in entry.cells)
+            touched.days.update(load[0] for load in entry.loads)
+            touched.orders.update(order[0] for order in entry.orders)
+            self._moving.update((change.sku, change.node) for change in entry.cells if change.held)
+        return touched
+
+    async def rows(self) -> None:
+        """Every cell as the log says."""
+        cursor, seen, first = "", set[str](), True
+        while first or cursor:
+            first = False
+            cursor, page = await self._ledger.stock_page(self._partition, cursor, _PAGE)
+            for sku, row in page:
+                seen.add(sku)
+                if _row_differences(sku, row, self.model.cells.get(sku, {})):
+                    await self._row_again(sku)
+        for sku in self.model.cells.keys() - seen:
+            await self._row_again(sku)
+
+    async def _row_again(self, sku: str) -> None:
+        """Look at a row between two readings of the log, until nothing touched it in between."""
+        differences: list[Difference] = []
+        for _ in range(_LOOKS_MAX):
+            await self.catch_up()
+            row = await self._ledger.stock(self._partition, sku)
+            differences = _row_differences(sku, row, self.model.cells.get(sku, {}))
+            if not differences or sku not in (await self.catch_up()).skus:
+                break
+        self._report(differences)
+
+    async def loads(self) -> None:
+        """Every day as the log says."""
+        for day in sorted({day for day, _ in self.model.loads}):
+            differences: list[Difference] = []
+            for _ in range(_LOOKS_MAX):
+                await self.catch_up()
+                load = await self._ledger.load(self._partition, day)
+                differences = _day_differences(day, load, self.model.loads)
+                if not differences or day not in (await self.catch_up()).days:
+                    break
+            self._report(differences)
+
+    async def holds(self) -> int:
+        """Every order's state as the log says, and held units as the sum over orders. Returns cells left out."""
+        await self.catch_up()
+        held: dict[tuple[str, int], int] = {}
+        self._moving.clear()
+        ids = list(self.model.states)
+        for at in range(0, len(ids), _ORDERS_AT_ONCE):
+            some = ids[at : at + _ORDERS_AT_ONCE]
+            records = await asyncio.gather(*(self._ledger.order(self._partition, order_id) for order_id in some))
+            for order_id, record in zip(some, records, strict=True):
+                if record is None or record.state != self.model.states[order_id]:
+                    await self._order_again(order_id)
+                for sku, node, units in record.takes if record is not None else ():
+                    held[sku, node] = held.get((sku, node), 0) + units
+        await self.catch_up()
+        for sku, row in self.model.cells.items():
+            for node, cell in row.items():
+                units = held.pop((sku, node), 0)
+                if (sku, node) not in self._moving and units != cell[1]:
+                    self._report([Difference(_stock(sku, node), f"held {cell[1]}", f"orders hold {units}")])
+        for place, units in held.items():
+            self._report([Difference(_stock(*place), "no cell", f"orders hold {units}")])
+        return len(self._moving)
+
+    async def _order_again(self, order_id: str) -> None:
+        record: OrderRecord | None = None
+        for _ in range(_LOOKS_MAX):
+            await self.catch_up()
+            record = await self._ledger.order(self._partition, order_id)
+            if order_id not in (await self.catch_up()).orders:
+                break
+        found = "none" if record is None else record.state
+        if found != self.model.states[order_id]:
+            self._report([Difference(f"order {order_id}", self.model.states[order_id], found)])
+
+    async def versions(self) -> None:
+        """Every version as many as there were changes."""
+        for _ in range(_LOOKS_MAX):
+            await self.catch_up()
+            found = await self._ledger.versions(self._partition)
+            kinds = self.model.kinds
+            expected = kinds.get("network", 0), kinds.get("policy", 0) + 1, kinds.get("skus", 0)
+            if tuple(found) == expected:
+                return
+            before = self.model.entries
+            await self.catch_up()
+            if self.model.entries == before:
+                self._report([Difference("versions", str(expected), str(tuple(found)))])
+                return
+
+
+def _row_differences(sku: str, row: Row, expected: dict[int, Cell]) -> list[Difference]:
+    live: dict[int, Cell] = {}
+    wrong: list[Difference] = []
+    for node, on_hand, held, safety, blocked in row.slots.tolist():
+        if node in live:
+            wrong.append(Difference(_stock(sku, node), "one slot", "two slots"))
+        live[node] = on_hand, held, safety, blocked
+    for node in sorted(live.keys() | expected.keys()):
+        if live.get(node) != expected.get(node):
+            wrong.append(Difference(_stock(sku, node), _cell(expected.get(node)), _cell(live.get(node))))
+    return wrong
+
+
+def _day_differences(day: int, load: DayLoad, expected: dict[tuple[int, int], tuple[int, int]]) -> list[Difference]:
+    live = {node: pair for node, pair in enumerate(load.nodes.tolist()) if pair != (0, 0)}
+    logged = {node: pair for (at, node), pair in expected.items() if at == day and pair != (0, 0)}
+    return [
+        Difference(_day(day, node), str(logged.get(node, (0, 0))), str(live.get(node, (0, 0))))
+        for node in sorted(live.keys() | logged.keys())
+        if live.get(node) != logged.get(node)
+    ]
+
+
+def _stock(sku: str, node: int) -> str:
+    return f"stock {sku} at node {node}"
+
+
+def _day(day: int, node: int) -> str:
+    return f"load of day {day} at node {node}"
+
+
+def _cell(cell: Cell | None) -> str:
+    if cell is None:
+        return "none"
+    return "on_hand {}, held {}, safety {}, blocked {}".format(*cell)

@@ -1,0 +1,86 @@
+"""The store's scripts, and the one place where a vendor's exceptions become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+from redis import exceptions as vendor
+from redis.asyncio import Redis
+
+from engine.ledger.port import LedgerRefusedError, LedgerUnavailableError
+
+Argument = str | bytes | int
+
+_PARTS = {
+    "commit": ("prelude", "overlay", "commit"),
+    "cancel": ("prelude", "overlay", "cancel"),
+    "stock": ("prelude", "overlay", "stock"),
+    "network": ("prelude", "network"),
+    "policy": ("prelude", "policy"),
+    "skus": ("prelude", "skus"),
+    "snapshot": ("prelude", "snapshot"),
+    "read": ("prelude", "read"),
+}
+"""Which files make which script."""
+
+_REFUSALS = ("OOM", "READONLY", "MISCONF", "NOREPLICAS", "NOPERM", "NODES")
+"""Error codes of a store that answers, but does not take writes; all others may pass by themselves."""
+
+
+class _UnknownScriptError(Exception):
+    """The store does not know a script by this hash."""
+
+
+class Script(NamedTuple):
+    """A script's text and the name the store knows it by."""
+
+    text: str
+    sha: str
+
+
+def script(text: str) -> Script:
+    """A script of this text."""
+    return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+@cache
+def load() -> dict[str, Script]:
+    """All scripts by name, from the files of this package."""
+    folder = files("engine.ledger") / "lua"
+    return {
+        name: script("".join((folder / f"{part}.lua").read_text("utf-8") for part in parts))
+        for name, parts in _PARTS.items()
+    }
+
+
+async def run(client: Redis, called: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+    """Run a script by its hash; send its text only where the store does not know it (any more)."""
+    try:
+        return await send(client, "EVALSHA", called.sha, len(keys), *keys, *arguments)
+    except _UnknownScriptError:
+        return await send(client, "EVAL", called.text, len(keys), *keys, *arguments)
+
+
+async def send(client: Redis, *command: Argument) -> Any:
+    """Send one command. Raises LedgerUnavailableError or LedgerRefusedError."""
+    execute: Callable[..., Awaitable[Any]] = client.execute_command
+    try:
+        return await execute(*command)
+    except vendor.NoScriptError as error:
+        raise _UnknownScriptError from error
+    except (vendor.RedisError, OSError) as error:
+        raise _wrapped(error) from error
+
+
+def _wrapped(error: Exception) -> Exception:
+    """The port's exception for a vendor's."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, vendor.OutOfMemoryError | vendor.ReadOnlyError | vendor.NoPermissionError):
+        return LedgerRefusedError(text)
+    if isinstance(error, vendor.ResponseError) and any(code in text for code in _REFUSALS):
+        return LedgerRefusedError(text)
+    return LedgerUnavailableError(text)
