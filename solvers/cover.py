@@ -33,6 +33,9 @@ MOST_SITES = 16
 FINALISTS = 3
 """Sets of sites that are improved by exchanges, per lateness allowed."""
 
+DIVIDED = 2
+"""Assignments of those that are improved once more, dividing lines."""
+
 Candidate = tuple[tuple[float, float], Floats, Scene]
 
 
@@ -65,11 +68,10 @@ def _candidates(problem: Problem, whole: Scene, meter: Meter) -> list[Candidate]
         scene = _promising(problem, replace(whole, tariff=whole.tariff.until(late_days)), meter)
         judge = Judge(scene, scene.tariff, problem.objective)
         found += _search(judge, meter)
-    found.sort(key=lambda candidate: candidate[0])
-    best = found[:FINALISTS]
     if whole.binding and problem.objective.fill_always:
-        best.append(_fullest(problem, whole, meter))
-    return best
+        found.append(_fullest(problem, whole, meter))
+    found.sort(key=lambda candidate: candidate[0])
+    return [_divided(problem, candidate, meter) for candidate in found[:DIVIDED]] + found[DIVIDED:FINALISTS]
 
 
 def _lateness(problem: Problem, scene: Scene) -> list[float]:
@@ -115,13 +117,11 @@ def _search(judge: Judge, meter: Meter) -> list[Candidate]:
     """The finalists under one lateness, improved."""
     scene = judge.scene
     price = _price(judge)
-    demands, sites = scene.reach.shape
-    search = SetSearch(judge, price, meter)
-    search.few(sites, 1)
-    if sites * (sites - 1) // 2 * demands * sites < meter.left // 20:
-        search.few(sites, 2)
-    search.descend(search.best)
-    search.descend(sum(1 << site for site in cover_greedily(scene, judge.tariff, price)))
+    sites = scene.reach.shape[1]
+    search = SetSearch(Judge(scene, replace(scene.tariff, smooth=True), judge.objective), price, meter)
+    if search.small(meter.left // 40) < sites:
+        search.descend(search.best)
+        search.descend(sum(1 << site for site in cover_greedily(scene, judge.tariff, price)))
     found: list[Candidate] = []
     ladder = Ladder(judge)
     for mask in search.finest(FINALISTS):
@@ -141,5 +141,14 @@ def _fullest(problem: Problem, scene: Scene, meter: Meter) -> Candidate:
     units = fullest(scene, _price(judge))
     void, cost = judge(units[None])
     exchange = Exchange(judge, Ladder(judge), meter, units, (float(void[0]), float(cost[0])))
+    exchange.settle()
+    return exchange.score, exchange.units, scene
+
+
+def _divided(problem: Problem, candidate: Candidate, meter: Meter) -> Candidate:
+    """The candidate improved once more, now dividing demands at any unit."""
+    score, units, scene = candidate
+    judge = Judge(scene, scene.tariff, problem.objective)
+    exchange = Exchange(judge, Ladder(judge), meter, units, score, divide=True)
     exchange.settle()
     return exchange.score, exchange.units, scene

@@ -10,6 +10,7 @@ forces, consolidation around a break, and the closing of either site.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,12 @@ STATES = 4096
 MOVABLE = 40
 """Demands of one pair that may change sides; of more than that an even sample by weight does."""
 
+DIVISIONS = 12
+"""Ways to divide what one demand can move between two sites, where dividing is tried."""
+
+LARGEST_TABLE = 60_000
+"""States of an exchange that counts units beside the weight; larger ones count the weight only."""
+
 LEAST_GAIN = 0.5
 """Mills an exchange must save: below one mill only rounding is left."""
 
@@ -32,7 +39,8 @@ class Ladder:
     """Step prices of every site on one grid of weights, terms by line and unit left out.
 
     `price` [K, STATES + 1]: mills at 0, 1, 2 ... steps of `scale`; the first column is an empty site. `measure` [G]
-    is what a unit weighs on the grid: grams, or one each where nothing in the order has a weight. Where dimensional
+    is what a unit weighs on the grid: grams, or one each where nothing in the order has a weight. `per_unit`, `per_line` [K] are those of a site's plainest service,
+    `lines_each` [G] lines per unit of a demand. Where dimensional
     weight counts, goods are taken as equally dense; what an exchange really saves is judged exactly afterwards.
     """
 
@@ -40,6 +48,9 @@ class Ladder:
     scale: float = field(init=False)
     measure: Floats = field(init=False)
     price: Floats = field(init=False)
+    per_unit: Floats = field(init=False)
+    per_line: Floats = field(init=False)
+    lines_each: Floats = field(init=False)
 
     def __post_init__(self) -> None:
         scene, tariff = self.judge.scene, self.judge.tariff
@@ -54,22 +65,37 @@ class Ladder:
         bare = tariff.without_counts(np.zeros_like(tariff.per_unit))
         self.price = np.ascontiguousarray(bare.price(ones, ones, grams, bulk).min(axis=-1).T)
         self.price[:, 0] = 0.0
+        lead = (tariff.per_box + tariff.barred).argmin(axis=1)[:, None]
+        self.per_unit = np.take_along_axis(tariff.per_unit, lead, axis=1)[:, 0]
+        self.per_line = np.take_along_axis(tariff.per_line, lead, axis=1)[:, 0]
+        self.lines_each = scene.lines / scene.quantity
 
-    def steps(self, units: Floats) -> Ints:
-        """Grid steps that each of these quantities weighs, int64[G]."""
-        rounded: Ints = np.floor(units * self.measure / self.scale + 0.5).astype(np.int64)
-        return rounded
+
+class _Pair(NamedTuple):
+    """Two sites and the demands that may change sides: what a ships now, its least and most, and what both ship."""
+
+    a: int
+    b: int
+    movable: Ints
+    mine: Floats
+    least: Floats
+    most: Floats
+    both: Floats
 
 
 @dataclass(slots=True)
 class Exchange:
-    """Improves one assignment float64[G, K] in place; `score` is its (void, cost)."""
+    """Improves one assignment float64[G, K] in place; `score` is its (void, cost).
+
+    `divide`: a demand may be divided between the two sites at any unit, not only as far as stock forces it.
+    """
 
     judge: Judge
     ladder: Ladder
     meter: Meter
     units: Floats
     score: tuple[float, float]
+    divide: bool = False
 
     def settle(self) -> None:
         """Exchange pair after pair until no pair improves or the work is used up."""
@@ -107,13 +133,13 @@ class Exchange:
             return False
         if len(movable) > MOVABLE:
             movable = self._sample(movable, (most - least)[movable])
-        start = mine.copy()
-        start[movable] = least[movable]
-        pick = self._knapsack(a, b, start, most, both, movable)
-        if pick is None:
+        pair = _Pair(a, b, movable, mine[movable], least[movable], most[movable], both[movable])
+        shared = self._knapsack(pair)
+        if shared is None:
             return False
-        start[pick] = most[pick]
-        return self._accept(a, b, start, both)
+        at_a = mine.copy()
+        at_a[movable] = shared
+        return self._accept(a, b, at_a, both)
 
     def _free(self, site: int) -> Floats:
         """Units of each demand the site could hold beside what its siblings take."""
@@ -128,60 +154,98 @@ class Exchange:
         by_weight = movable[np.argsort(span * self.ladder.measure[movable], kind="stable")]
         return np.unique(by_weight[np.linspace(0, len(by_weight) - 1, MOVABLE).astype(np.int64)])
 
-    def _knapsack(self, a: int, b: int, start: Floats, most: Floats, both: Floats, movable: Ints) -> Ints | None:
-        """Which movable demands a should ship `most` instead of `start` of; None if that cannot beat what stands."""
-        ladder = self.ladder
-        jump = ladder.steps(most - start)[movable]
-        states = int(jump.sum()) + 1
-        ends = self._ends(a, b, start, both, states)
-        trial = start.copy()
-        trial[movable] = most[movable]
-        extra = (self._by_count(a, b, trial, both) - self._by_count(a, b, start, both))[movable]
-        now = self.units[movable, a]
-        shifted = (now - start[movable]) / (most - start)[movable]
-        here = min(int((jump * shifted).sum() + 0.5), states - 1)
-        standing = float(ends[here] + (extra * shifted).sum())
+    def _knapsack(self, pair: _Pair) -> Floats | None:
+        """What a should ship of the movable demands; None if nothing beats what stands."""
+        each = self.ladder.measure[pair.movable] / self.ladder.scale
+        jump = np.rint((pair.most - pair.least) * each)
+        shift = np.rint((pair.mine - pair.least) * each)
+        ends = self._ends(pair, int(jump.sum()), int(shift.sum()))
+        base = self._by_count(pair, pair.least)
+        extra = self._by_count(pair, pair.most) - base
+        standing = float(ends[min(int(shift.sum()), len(ends) - 1)] + (self._by_count(pair, pair.mine) - base).sum())
         if float(ends.min()) + float(np.minimum(extra, 0.0).sum()) >= standing - LEAST_GAIN:
             return None
-        self.meter.take(len(movable) * states)
-        cost, taken = _cheapest_weights(jump.tolist(), extra.tolist(), states)
+        stride = 1
+        if self.judge.scene.binding:
+            ends, stride = self._within_rooms(pair, ends)
+        menus = self._menus(pair, each, base, stride)
+        self.meter.take(len(ends) * sum(len(menu) for menu in menus))
+        cost, taken = _cheapest_weights(menus, len(ends))
         cost += ends
         state = int(cost.argmin())
         if cost[state] >= standing - LEAST_GAIN:
             return None
-        picked: list[int] = []
-        for row in range(len(movable) - 1, -1, -1):
-            if taken[row, state]:
-                picked.append(int(movable[row]))
-                state -= int(jump[row])
-        return np.array(picked, dtype=np.int64)
+        shared = pair.least.copy()
+        for row in range(len(menus) - 1, -1, -1):
+            chosen = int(taken[row, state])
+            if chosen:
+                step, _, units = menus[row][chosen - 1]
+                shared[row] += units
+                state -= step
+        return shared
 
-    def _ends(self, a: int, b: int, start: Floats, both: Floats, states: int) -> Floats:
-        """Step prices of both sites for every weight moved to a: [states]."""
-        at_a, grid = self.ladder.steps(start), self.ladder.price
-        low_a = int(at_a.sum())
-        # Goods that round to nothing still open a site: its first step stands for them.
-        low_a = max(low_a, int(start.any()))
+    def _ends(self, pair: _Pair, span: int, shifted: int) -> Floats:
+        """Step prices of both sites for every weight moved to a, from its least: [span + 1]."""
+        grid, measure = self.ladder.price, self.ladder.measure
         last = grid.shape[1] - 1
-        span = np.arange(states)
-        cost: Floats = grid[a, np.minimum(low_a + span, last)]
-        if b < 0:
+        mine = self.units[:, pair.a]
+        low_a = round(float(mine @ measure) / self.ladder.scale) - shifted
+        # Goods that weigh next to nothing still open a site: its first step stands for them.
+        low_a = max(low_a, int(mine.sum() > (pair.mine - pair.least).sum()))
+        cost: Floats = grid[pair.a, np.minimum(np.arange(low_a, low_a + span + 1), last)]
+        if pair.b < 0:
             return cost
-        top_b = int(self.ladder.steps(both - start).sum())
-        low_b = max(top_b - (states - 1), 0)
-        return cost + grid[b, np.minimum(low_b + (states - 1) - span, last)]
+        other = self.units[:, pair.b]
+        low_b = round(float(other @ measure) / self.ladder.scale) - (span - shifted)
+        low_b = max(low_b, int(other.sum() > (pair.most - pair.mine).sum()))
+        return cost + grid[pair.b, np.minimum(np.arange(low_b + span, low_b - 1, -1), last)]
 
-    def _by_count(self, a: int, b: int, at_a: Floats, both: Floats) -> Floats:
-        """What each demand costs by line and unit when a ships `at_a` of it and b (-1: nobody) the rest: [G]."""
-        cost = self._handled(a, at_a)
-        rest = both - at_a
-        return cost + (self._handled(b, rest) if b >= 0 else self.judge.objective.unfilled_per_unit * rest)
+    def _within_rooms(self, pair: _Pair, ends: Floats) -> tuple[Floats, int]:
+        """Count units beside the weight, so that neither bucket overflows: ends [weights * stride], stride.
 
-    def _handled(self, site: int, units: Floats) -> Floats:
-        tariff, scene = self.judge.tariff, self.judge.scene
-        service = int((tariff.per_box[site] + tariff.barred[site]).argmin())
-        cost: Floats = tariff.per_unit[site, service] * units
-        return cost + tariff.per_line[site, service] * scene.lines * (units > 0.0)
+        State w * stride + u has u more units at a than the least; ends are inf where a room is too small.
+        """
+        stride = int((pair.most - pair.least).sum()) + 1
+        room_a, room_b = self._spare(pair.a, pair.b), self._spare(pair.b, pair.a) if pair.b >= 0 else np.inf
+        if stride * len(ends) > LARGEST_TABLE or (np.isinf(room_a) and np.isinf(room_b)):
+            return ends, 1
+        more = np.arange(stride) - float((pair.mine - pair.least).sum())
+        fits = (more <= room_a) & (-more <= room_b)
+        return (ends[:, None] + np.where(fits, 0.0, np.inf)).reshape(-1), stride
+
+    def _spare(self, site: int, partner: int) -> float:
+        """Units the bucket of a site could still take; inf for no limit, or where the partner draws on it too."""
+        scene = self.judge.scene
+        bucket = int(scene.bucket[site])
+        if bucket < 0 or (partner >= 0 and scene.bucket[partner] == bucket):
+            return np.inf
+        return float(scene.room_units[bucket] - self.units[:, scene.bucket == bucket].sum())
+
+    def _menus(self, pair: _Pair, each: Floats, base: Floats, stride: int) -> list[list[tuple[int, float, float]]]:
+        """Per movable demand the ways to give a more than its least: (states, linear cost, units more)."""
+        span = pair.most - pair.least
+        parts = [part / DIVISIONS for part in range(1, DIVISIONS + 1)] if self.divide else [1.0]
+        menus: list[dict[float, tuple[int, float, float]]] = [{} for _ in base]
+        for part in parts:
+            more = np.ceil(span * part)
+            price = (self._by_count(pair, pair.least + more) - base).tolist()
+            steps = np.rint(more * each) * stride + (more if stride > 1 else 0.0)
+            for menu, row in zip(menus, zip(steps.tolist(), price, more.tolist(), strict=True), strict=True):
+                menu[row[2]] = (int(row[0]), row[1], row[2])
+        return [list(menu.values()) for menu in menus]
+
+    def _by_count(self, pair: _Pair, at_a: Floats) -> Floats:
+        """What each movable demand costs by line and unit when a ships `at_a` of it, and b (-1: nobody) the rest."""
+        rest = pair.both - at_a
+        unit, line = self.ladder.per_unit, self.ladder.per_line
+        cost: Floats = unit[pair.a] * at_a + line[pair.a] * self._lines(pair, at_a)
+        if pair.b < 0:
+            return cost + self.judge.objective.unfilled_per_unit * rest
+        return cost + unit[pair.b] * rest + line[pair.b] * self._lines(pair, rest)
+
+    def _lines(self, pair: _Pair, units: Floats) -> Floats:
+        lines: Floats = np.ceil(units * self.ladder.lines_each[pair.movable])
+        return lines
 
     def _accept(self, a: int, b: int, at_a: Floats, both: Floats) -> bool:
         """Put the new sharing in place if, exactly priced, it is better."""
@@ -198,16 +262,24 @@ class Exchange:
         return False
 
 
-def _cheapest_weights(jump: list[int], extra: list[float], states: int) -> tuple[Floats, Ints]:
-    """Subset sums with prices: the least sum of `extra` for every sum of `jump`, and which rows were added there."""
+def _cheapest_weights(menus: list[list[tuple[int, float, float]]], states: int) -> tuple[Floats, Ints]:
+    """Multiple-choice knapsack: the least cost of every sum of steps, and which entry of each menu leads there.
+
+    int64 `taken` [rows, states]: 0 for none of the menu, else its entry counted from 1.
+    """
     cost = np.full(states, np.inf)
     cost[0] = 0.0
-    taken = np.zeros((len(jump), states), dtype=np.bool_)
+    taken = np.zeros((len(menus), states), dtype=np.int8)
     top = 0
-    for row, (step, price) in enumerate(zip(jump, extra, strict=True)):
-        top += step
-        moved = cost[: top + 1 - step] + price
-        target = cost[step : top + 1]
-        np.less(moved, target, out=taken[row, step : top + 1])
-        np.minimum(target, moved, out=target)
+    for row, menu in enumerate(menus):
+        before = cost[: top + 1].copy()
+        old, reached = top, top
+        for entry, (step, price, _) in enumerate(menu, start=1):
+            moved = before[: old + 1] + price
+            target = cost[step : step + old + 1]
+            better = moved < target
+            target[better] = moved[better]
+            taken[row, step : step + old + 1][better] = entry
+            reached = max(reached, step + old)
+        top = reached
     return cost, taken

@@ -28,6 +28,7 @@ class Tariff:
     Mills, float64[K, S]: `per_box` (node, lane and split penalty), `per_line`, `per_unit`, `per_kg`; `box_g` and
     `dim_divisor` as in `Options`; `late_days`. `barred` is inf where the site has no such service, else 0.
     `curve_row` int64[K, S] is a row of the order's curves, laid end to end in `breaks` and `prices`.
+    `smooth` joins the corners of the steps: what a weight costs once weights have been shifted to meet the breaks.
     """
 
     per_box: Floats
@@ -41,6 +42,7 @@ class Tariff:
     curve_row: Ints
     breaks: Floats
     prices: Floats
+    smooth: bool = False
 
     def only(self, sites: Ints) -> Tariff:
         """The same tariff for some of the sites."""
@@ -61,6 +63,9 @@ class Tariff:
     def by_weight(self, billable_g: Floats) -> Floats:
         """Curve price of one box, billable grams [..., K, S] -> mills; inf where the service does not carry it."""
         keys = np.minimum(billable_g, HEAVIEST_G) + self.curve_row * (4.0 * HEAVIEST_G)
+        if self.smooth:
+            joined = np.interp(keys, self.breaks, np.minimum(self.prices, 2.0 * HEAVIEST_G))
+            return np.where(joined >= HEAVIEST_G, np.inf, joined)
         found: Floats = self.prices[np.searchsorted(self.breaks, keys)]
         return found
 
@@ -118,6 +123,13 @@ class Scene:
     siblings: bool
     binding: bool
     tariff: Tariff
+
+    def lines_in(self, units: Floats) -> Floats:
+        """Lines that a shipment of [..., G, K] units touches; of several lines of a demand, as few as hold them."""
+        if (self.lines == 1.0).all():
+            return (units > 0.0).astype(np.float64)
+        lines: Floats = np.ceil(units * (self.lines / self.quantity)[:, None])
+        return lines
 
     def only(self, sites: Ints) -> Scene:
         """The same scene with some of its sites, in the order given."""
@@ -251,7 +263,7 @@ def _tariff(problem: Problem, service: Ints) -> Tariff:
     """Gather the columns of the services and lay their curves end to end."""
     options, curves = problem.options, problem.curves
     rows, inverse = np.unique(options.curve[service], return_inverse=True)
-    width = curves.up_to_g.shape[1] + 1 if len(curves.price) else 2
+    width = curves.up_to_g.shape[1] + 2 if len(curves.price) else 3
     breaks = np.full((len(rows), width), HEAVIEST_G)
     prices = np.full((len(rows), width), np.inf)
     for position, row in enumerate(rows.tolist()):
@@ -259,9 +271,10 @@ def _tariff(problem: Problem, service: Ints) -> Tariff:
             prices[position] = 0.0
             continue
         price = curves.price[row].astype(np.float64)
-        breaks[position, :-1] = np.minimum(curves.up_to_g[row], HEAVIEST_G)
-        prices[position, :-1] = np.where(curves.price[row] < UNLIMITED, price, np.inf)
-    breaks[:, -1] = 2.0 * HEAVIEST_G
+        breaks[position, 1:-1] = np.minimum(curves.up_to_g[row], HEAVIEST_G)
+        prices[position, 1:-1] = np.where(curves.price[row] < UNLIMITED, price, np.inf)
+        prices[position, 0] = prices[position, 1]
+    breaks[:, 0], breaks[:, -1] = 0.0, 2.0 * HEAVIEST_G
     breaks += np.arange(len(rows))[:, None] * (4.0 * HEAVIEST_G)
 
     def column(values: Ints) -> Floats:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from math import comb
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class Judge:
     def loads(self, units: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """Units, lines, grams and mm3 at every site of assignments [..., G, K] -> four of [..., K]."""
         sums = np.matmul(self.rows, units)
-        lines = np.matmul(self.scene.lines, (units > 0.0).astype(np.float64))
+        lines = self.scene.lines_in(units).sum(axis=-2)
         return sums[..., 0, :], lines, sums[..., 1, :], sums[..., 2, :]
 
     def __call__(self, units: Floats) -> tuple[Floats, Floats]:
@@ -234,10 +235,14 @@ class SetSearch:
             void = np.where(np.isfinite(cost), void, np.inf)
             self.seen.update(zip(batch, zip(void.tolist(), cost.tolist(), strict=True), strict=True))
 
-    def few(self, sites: int, depth: int) -> None:
-        """Judge every set of at most `depth` of the first `sites` sites."""
-        for size in range(1, depth + 1):
+    def small(self, cells: int) -> int:
+        """Judge all sets of one site, of two, and so on, while a size costs at most `cells`; the sizes covered."""
+        demands, sites = self.judge.scene.reach.shape
+        for size in range(1, sites + 1):
+            if size > 1 and comb(sites, size) * demands * sites > cells:
+                return size - 1
             self.try_all(sum(1 << site for site in chosen) for chosen in combinations(range(sites), size))
+        return sites
 
     def descend(self, mask: int) -> None:
         """Walk from a set to the best neighbour until none is better: first add and drop, then swap."""
@@ -251,6 +256,7 @@ class SetSearch:
             best = self._best_of([mask, *near])
             if best == mask:
                 near = [mask ^ (1 << leaving) ^ (1 << entering) for leaving in inside for entering in outside]
+                near += [mask ^ (1 << x) ^ (1 << y) ^ (1 << z) for x, y in combinations(inside, 2) for z in outside]
                 self.try_all(near)
                 best = self._best_of([mask, *near])
             if best == mask:

@@ -1,0 +1,190 @@
+"""How far the cheapest cover is from the optimum: against an exact integer programme, on realistic orders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import coo_array
+
+from solvers.cover import cheapest_cover
+from solvers.plan import Priced, fits, plan_cost, use_of
+from solvers.problem import UNLIMITED, Objective, Problem
+from tests.solvers.worlds import Want, Way, World
+
+OUNCE_G, POUND_G = 28.349523, 453.59237
+BREAKS_G = [int(OUNCE_G * ounces) for ounces in (4, 8, 12, 16)] + [int(POUND_G * pounds) for pounds in range(2, 71)]
+BOX_G = 31_751
+
+
+def parcel_curve(zone: int, dearer: float = 1.0) -> list[tuple[int, int]]:
+    """A retail parcel tariff of the usual shape: steps by ounce, then by pound, concave, steeper the farther."""
+    start = [7200 + 150 * zone, 7500 + 220 * zone, 7800 + 260 * zone, 8000 + 330 * zone]
+    pounds = [8300 + 350 * zone + int((900 + 170 * zone) * pound**0.8) for pound in range(2, 71)]
+    return [(limit, round(price * dearer, -1)) for limit, price in zip(BREAKS_G, start + pounds, strict=True)]
+
+
+def realistic(
+    seed: int,
+    *,
+    lines: int,
+    nodes: int,
+    cover: float,
+    services: int = 1,
+    objective: Objective | None = None,
+    repeats: bool = False,
+    room: tuple[int, int] | None = None,
+) -> Problem:
+    """One order of light retail goods; `cover` is the chance that a node holds a SKU, often not all of it."""
+    rng = np.random.default_rng(seed)
+    items = lines - 2 if repeats else lines
+    stock = np.where(rng.random((items, nodes)) < cover, rng.integers(1, 15, (items, nodes)), 0)
+    weight = np.maximum(5, 60 * np.exp(0.6 * rng.standard_normal(items))).astype(int).tolist()
+    named = [line % items for line in range(lines)]
+    quantity = np.minimum(12, rng.geometric(0.25, lines)).tolist()
+    wants = [
+        Want(item, int(units), weight[item], 1000) for item, units in zip(named, quantity, strict=True)
+    ]
+    zones = rng.integers(1, 8, nodes).tolist()
+    ways = [
+        Way(
+            node,
+            curve=zone + 8 * service,
+            handle_parcel=900,
+            handle_line=250,
+            handle_unit=50,
+            max_weight_g=BOX_G,
+            late_days=max(0, zone // 3 - service * 2),
+            bucket=node if room else -1,
+        )
+        for node, zone in enumerate(zones)
+        for service in range(services)
+    ]
+    world = World(
+        stock=stock.tolist(),
+        curves=[parcel_curve(zone, dearer) for dearer in (1.0, 1.25) for zone in range(8)],
+        rooms=[room] * nodes if room else [],
+        objective=objective or Objective(fill_always=True, unfilled_per_unit=0),
+    )
+    return world.order(wants, ways).problem()
+
+
+class Programme:
+    """Rows and columns of a mixed-integer programme, gathered one by one."""
+
+    def __init__(self) -> None:
+        self.upper: list[float] = []
+        self.whole: list[int] = []
+        self.entries: list[tuple[int, int, float]] = []
+        self.low: list[float] = []
+        self.high: list[float] = []
+
+    def column(self, upper: float, whole: bool = True) -> int:
+        self.upper.append(upper)
+        self.whole.append(int(whole))
+        return len(self.upper) - 1
+
+    def row(self, terms: list[tuple[int, float]], low: float, high: float) -> None:
+        self.entries += [(len(self.low), column, value) for column, value in terms]
+        self.low.append(low)
+        self.high.append(high)
+
+    def solve(self, cost: dict[int, float], nodes: int) -> tuple[float, float]:
+        """Minimise; (value of the best solution, proven lower bound), equal when solved to optimality."""
+        objective = np.zeros(len(self.upper))
+        for column, value in cost.items():
+            objective[column] += value
+        row, column, value = zip(*self.entries, strict=True)
+        matrix = coo_array((value, (row, column)), shape=(len(self.low), len(self.upper))).tocsr()
+        answer = milp(
+            objective,
+            integrality=np.array(self.whole),
+            bounds=Bounds(0, np.array(self.upper)),
+            constraints=LinearConstraint(matrix, np.array(self.low), np.array(self.high)),
+            options={"mip_rel_gap": 1e-5, "node_limit": nodes},
+        )
+        assert answer.x is not None, answer.message
+        return float(answer.fun), float(answer.mip_dual_bound)
+
+
+def optimum(problem: Problem, nodes: int = 100_000) -> tuple[int, float, float]:
+    """Most units that can ship, the least cost of shipping them (or of anything, where units may stay), its bound.
+
+    Exact for one order whose shipments all fit one box and that pays nothing per kilogram: units x, lines used t,
+    one weight step z per option used.
+    """
+    lines, options, curves, objective = problem.lines, problem.options, problem.curves, problem.objective
+    model = Programme()
+    cost: dict[int, float] = {}
+    placed: list[list[tuple[int, float]]] = [[] for _ in lines.item]
+    cells: dict[tuple[int, int], list[tuple[int, float]]] = {}
+    total_g = int((lines.quantity * lines.weight_g).sum())
+    assert total_g <= options.max_weight_g.min(), "several boxes"
+    some, latest = model.column(1), model.column(float(options.late_days.max()), whole=False)
+    opened_all: list[tuple[int, float]] = []
+    for j, node in enumerate(options.node.tolist()):
+        steps = []
+        for up_to, price in zip(curves.up_to_g[options.curve[j]], curves.price[options.curve[j]], strict=True):
+            step = model.column(1)
+            steps.append((step, float(min(up_to, total_g))))
+            cost[step] = float(price + options.ship_parcel[j] + options.handle_parcel[j] + objective.split_parcel)
+            if up_to >= total_g:
+                break
+        model.row([(step, 1.0) for step, _ in steps], 0, 1)
+        opened_all += [(step, 1.0) for step, _ in steps]
+        model.row([(latest, -1.0)] + [(step, float(options.late_days[j])) for step, _ in steps], -np.inf, 0)
+        weight = [(step, -limit) for step, limit in steps]
+        units = []
+        for line, item in enumerate(lines.item.tolist()):
+            most = float(min(problem.stock[item, node], lines.quantity[line]))
+            if most == 0 or not lines.eligible[line, node]:
+                continue
+            x, t = model.column(most), model.column(1)
+            cost[x] = float(options.ship_unit[j] + options.handle_unit[j])
+            cost[t] = float(options.ship_line[j] + options.handle_line[j])
+            model.row([(x, 1.0), (t, -most)], -np.inf, 0)
+            model.row([(t, 1.0)] + [(step, -1.0) for step, _ in steps], -np.inf, 0)
+            weight.append((x, float(lines.weight_g[line])))
+            units.append((x, 1.0))
+            placed[line].append((x, 1.0))
+            cells.setdefault((item, node), []).append((x, 1.0))
+        model.row(weight, -np.inf, 0)
+        if options.bucket[j] >= 0:
+            model.row(units, 0, float(problem.bucket_units[options.bucket[j]]))
+            model.row([(s, 1.0) for s, _ in steps], 0, float(problem.bucket_parcels[options.bucket[j]]))
+    for line, terms in enumerate(placed):
+        model.row(terms, 0, float(lines.quantity[line]))
+    for (item, node), terms in cells.items():
+        model.row(terms, 0, float(problem.stock[item, node]))
+    model.row([(some, 1.0)] + [(step, -1.0) for step, _ in opened_all], -np.inf, 0)
+    cost[some], cost[latest] = -float(objective.split_parcel), float(objective.late_per_day)
+    every = [entry for terms in placed for entry in terms]
+    for x, _ in every:
+        cost[x] -= objective.unfilled_per_unit
+    demand = int(lines.quantity.sum())
+    most = 0
+    if objective.fill_always:
+        most = -round(model.solve({x: -1.0 for x, _ in every}, nodes)[0])
+        model.row(every, most, most)
+    value, bound = model.solve(cost, nodes)
+    left = objective.unfilled_per_unit * demand
+    return most, value + left, bound + left
+
+
+def answer(problem: Problem) -> Priced:
+    """The cover of the only order, checked against stock, rooms, lines and its own price."""
+    stock = problem.stock.copy()
+    priced = cheapest_cover(problem, 0, stock, problem.bucket_parcels, problem.bucket_units)
+    assert (stock == problem.stock).all()
+    assert fits(use_of(problem, 0, priced.plan), problem.stock, problem.bucket_parcels, problem.bucket_units)
+    shipped = sum((shipment.units for shipment in priced.plan), np.zeros(len(problem.lines.item), np.int64))
+    assert (shipped <= problem.lines.quantity).all()
+    assert int(shipped.sum()) == priced.filled
+    for option, units in priced.plan:
+        assert problem.lines.eligible[units > 0, problem.options.node[option]].all()
+        assert (units >= 0).all()
+        assert units.any()
+    assert plan_cost(problem, 0, priced.plan).total == priced.cost
+    return priced
