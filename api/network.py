@@ -1,0 +1,113 @@
+"""The network document and its nodes."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.bodies import decode, whole
+from api.endpoint import JSON, Body, Endpoint, Parameter, Reply
+from api.partition import IDENTIFIER_PATTERN, partition_of, path_id
+from api.problems import MalformedBodyError, TooLargeError
+from engine.assembly import Engine
+from engine.errors import InvalidInputError, NodeInUseError, NotFoundError
+from engine.network_document import NetworkDocument, Node
+
+MERGE_PATCH = "application/merge-patch+json"
+
+
+class NetworkVersion(Struct, frozen=True, kw_only=True):
+    """The version that a write made. Once it is answered, no later commit rests on an older one."""
+
+    network_version: int
+
+
+class NetworkView(Struct, frozen=True, kw_only=True):
+    """What `GET` answers, made of stored bytes; `NetworkAnswer` describes it."""
+
+    network_version: int
+    centroid_version: str
+    network: Raw
+
+
+class NetworkAnswer(NetworkView, frozen=True, kw_only=True):
+    """The stored network with its defaults filled in, its version, and that of the centroid table in use."""
+
+    network: NetworkDocument
+
+
+NodePatch = msgspec.defstruct(
+    "NodePatch",
+    [(each.name, each.type | None, None) for each in msgspec.structs.fields(Node)],
+    namespace={"__doc__": "Fields of a node to change; null brings a field's default back."},
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+)
+"""Describes the merge patch; `engine.network_document` applies it."""
+
+
+class NetworkDesk:
+    """The handlers."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._syntax = msgspec.json.Decoder(Raw)
+
+    async def put(self, request: Request) -> Response:
+        """Replace the network."""
+        partition = partition_of(request)
+        return _version(await self._engine.registry.put_network(partition, await self._document(request)))
+
+    async def patch_node(self, request: Request) -> Response:
+        """Change one node."""
+        partition, node_id = partition_of(request), path_id(request, "node_id")
+        return _version(await self._engine.registry.patch_node(partition, node_id, await self._document(request)))
+
+    async def _document(self, request: Request) -> bytes:
+        """The body, if it is JSON at all: syntax and UTF-8 faults are answered with their byte."""
+        body = await whole(request, self._engine.settings.body_bytes_max)
+        decode(self._syntax, body)
+        try:
+            body.decode("utf-8")
+        except UnicodeDecodeError as fault:
+            raise MalformedBodyError("not UTF-8", fault.start) from None
+        return body
+
+    async def show(self, request: Request) -> Response:
+        """The network as stored."""
+        version, document, centroids = await self._engine.registry.network(partition_of(request))
+        view = NetworkView(network_version=version, centroid_version=centroids, network=Raw(document))
+        return Response(msgspec.json.encode(view), media_type=JSON)
+
+    def endpoints(self) -> list[Endpoint]:
+        """The routes."""
+        schema = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": IDENTIFIER_PATTERN}
+        node_id = Parameter("node_id", "path", schema, "A node of the network", required=True)
+        version = (Reply(200, "Stored", NetworkVersion),)
+        refused = (InvalidInputError, MalformedBodyError, TooLargeError, NodeInUseError)
+        return [
+            Endpoint(
+                "PUT", "/v1/network", self.put, "put_network", "Replace the network", version,
+                "All faults are reported, at most 100; a refused document changes nothing. Removing a node that has "
+                "stock or holds is 409.",
+                "network", Body({JSON: NetworkDocument}, "The whole network"), problems=refused,
+            ),
+            Endpoint(
+                "GET", "/v1/network", self.show, "get_network", "The network as stored",
+                (Reply(200, "Document and versions", NetworkAnswer),), tag="network", problems=(NotFoundError,),
+            ),
+            Endpoint(
+                "PATCH", "/v1/nodes/{node_id}", self.patch_node, "patch_node", "Change fields of one node", version,
+                "A JSON merge patch (RFC 7396): null brings a field's default back. Deactivating a node keeps its "
+                "stock and holds.",
+                "network", Body({JSON: NodePatch, MERGE_PATCH: NodePatch}, "Fields of the node"), (node_id,),
+                (*refused, NotFoundError),
+            ),
+        ]  # fmt: skip
+
+
+def _version(version: int) -> Response:
+    return Response(msgspec.json.encode(NetworkVersion(network_version=version)), media_type=JSON)

@@ -1,0 +1,105 @@
+"""Row uploads (stock, movements, SKUs): split, decoded and applied in slices while they arrive.
+
+Good rows apply, bad ones come back with their line. If no row could be applied the answer is a problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+
+from api.bodies import decode
+from api.problems import MalformedBodyError, TooLargeError
+from api.records import Record, records
+from engine.errors import ConflictError, EngineError, Fault, InvalidInputError
+from engine.stock import RowFault, Tally
+
+Row = TypeVar("Row")
+
+ROWS_MAX = 1_000_000
+ROWS_PER_SLICE = 500
+ROW_BYTES_MAX = 64 * 1024
+FAULTS_LISTED = 1_000
+"""Faulty rows that an answer names; the rest is only counted."""
+
+
+class LineFault(Struct, frozen=True):
+    """A row that was not applied: its line (NDJSON) or element (array), counted from 1."""
+
+    line: int
+    path: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Upload(Generic[Row]):
+    """One upload under way."""
+
+    decoder: msgspec.json.Decoder[Row]
+    apply: Callable[[Sequence[tuple[int, Row]]], Awaitable[Tally]]
+    rows: int = 0
+    applied: int = 0
+    repeated: int = 0
+    faulty: int = 0
+    faults: list[RowFault] = field(default_factory=list)
+    conflicts: int = 0
+    unreadable: MalformedBodyError | None = None
+    _pending: list[tuple[int, Row]] = field(default_factory=list)
+
+    async def run(self, request: Request, body_bytes_max: int) -> None:
+        """Take the whole upload. Raises an EngineError if nothing of it could be applied."""
+        async for record in records(request, body_bytes_max, ROW_BYTES_MAX):
+            self.rows += 1
+            if self.rows > ROWS_MAX:
+                await self._flush()
+                raise TooLargeError(f"an upload may have at most {ROWS_MAX} rows; the rows before that were applied")
+            self._decode(record)
+            if len(self._pending) >= ROWS_PER_SLICE:
+                await self._flush()
+        await self._flush()
+        if self.faulty and not self.applied and not self.repeated:
+            raise self._nothing_applied()
+
+    def _decode(self, record: Record) -> None:
+        try:
+            if record.fault is not None:
+                raise MalformedBodyError(record.fault, 0)
+            self._pending.append((record.number, decode(self.decoder, record.data)))
+        except EngineError as error:
+            if isinstance(error, MalformedBodyError) and self.unreadable is None:
+                self.unreadable = error
+                error.byte += record.start
+            fault = error.faults[0]
+            self._fault(RowFault(record.number, fault.path, fault.reason))
+
+    async def _flush(self) -> None:
+        pending, self._pending = self._pending, []
+        if not pending:
+            return
+        tally = await self.apply(pending)
+        self.applied += tally.applied
+        self.repeated += tally.repeated
+        for fault in tally.faults:
+            self._fault(fault)
+
+    def _fault(self, fault: RowFault) -> None:
+        self.faulty += 1
+        self.conflicts += fault.conflict
+        if len(self.faults) < FAULTS_LISTED:
+            self.faults.append(fault)
+
+    def listed(self) -> list[LineFault]:
+        """The faults in order of line."""
+        return [LineFault(fault.line, fault.path, fault.reason) for fault in sorted(self.faults)]
+
+    def _nothing_applied(self) -> EngineError:
+        faults = [Fault(f"line {fault.line}: {fault.path}", fault.reason) for fault in sorted(self.faults)]
+        detail = f"none of {self.rows} rows could be applied; the first: {faults[0].path}: {faults[0].reason}"
+        if self.unreadable is not None:
+            return MalformedBodyError(detail, self.unreadable.byte, faults)
+        return ConflictError(detail, faults) if self.conflicts == self.faulty else InvalidInputError(detail, faults)

@@ -1,0 +1,170 @@
+"""Stock: snapshot rows, movements, and what there is."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import zlib
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.endpoint import JSON, NDJSON, Body, Endpoint, Parameter, Reply
+from api.partition import IDENTIFIER_PATTERN, invalid, partition_of, path_id, query_of
+from api.problems import MalformedBodyError, TooLargeError
+from api.rows import LineFault, Upload
+from engine.assembly import Engine
+from engine.domain import Movement, StockRow
+from engine.errors import ConflictError, InvalidInputError, NoNetworkError, NotFoundError
+from engine.stock import SkuStock, Tally
+
+LIMIT_DEFAULT, LIMIT_MAX = 100, 1_000
+
+IDENTIFIER = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": IDENTIFIER_PATTERN}
+
+
+class StockWritten(Struct, frozen=True, kw_only=True):
+    """What became of an upload. `errors` names at most 1,000 of the `faulty` rows."""
+
+    rows: int
+    applied: int
+    repeated: int
+    faulty: int
+    errors: list[LineFault]
+
+
+class StockPage(Struct, frozen=True, kw_only=True):
+    """A page of SKUs with stock. `next_cursor` is null at the end."""
+
+    items: list[SkuStock]
+    next_cursor: str | None
+
+
+class StockDesk:
+    """The handlers. Decoders are built once."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._snapshots = msgspec.json.Decoder(StockRow)
+        self._movements = msgspec.json.Decoder(Movement)
+
+    async def put(self, request: Request) -> Response:
+        """Snapshot rows."""
+        return await self._upload(request, self._snapshots)
+
+    async def move(self, request: Request) -> Response:
+        """Movements."""
+        return await self._upload(request, self._movements)
+
+    async def _upload(self, request: Request, decoder: msgspec.json.Decoder[StockRow | Movement]) -> Response:
+        partition = partition_of(request)
+
+        async def apply(rows: Sequence[tuple[int, StockRow | Movement]]) -> Tally:
+            return await self._engine.stock.write(partition, rows)
+
+        upload = Upload(decoder, apply)
+        await upload.run(request, self._engine.settings.bulk_bytes_max)
+        written = StockWritten(
+            rows=upload.rows,
+            applied=upload.applied,
+            repeated=upload.repeated,
+            faulty=upload.faulty,
+            errors=upload.listed(),
+        )
+        return Response(msgspec.json.encode(written), media_type=JSON)
+
+    async def show(self, request: Request) -> Response:
+        """One SKU."""
+        stock = await self._engine.stock.view(partition_of(request), path_id(request, "sku"))
+        return Response(msgspec.json.encode(stock), media_type=JSON)
+
+    async def page(self, request: Request) -> Response:
+        """All stock, a page at a time."""
+        partition = partition_of(request)
+        query = query_of(request, ("node_id", "cursor", "limit"))
+        following, items = await self._engine.stock.page(
+            partition, query.get("node_id"), _cursor(query.get("cursor")), _limit(query.get("limit"))
+        )
+        parts = []
+        for item in items:
+            parts.append(msgspec.json.encode(item))
+            await asyncio.sleep(0)
+        cursor = msgspec.json.encode(_sealed(following) if following else None)
+        return Response(b'{"items":[%b],"next_cursor":%b}' % (b",".join(parts), cursor), media_type=JSON)
+
+    def endpoints(self) -> list[Endpoint]:
+        """The routes."""
+        refused = (InvalidInputError, NoNetworkError, ConflictError, MalformedBodyError, TooLargeError)
+        written = (Reply(200, "Rows applied, rows repeated, and rows refused with their line", StockWritten),)
+        sku = Parameter("sku", "path", IDENTIFIER, "A SKU", required=True)
+        query = (
+            Parameter("node_id", "query", {"type": "string", "maxLength": 128}, "Only stock at this node"),
+            Parameter("cursor", "query", {"type": "string", "maxLength": 512}, "`next_cursor` of the page before"),
+            Parameter(
+                "limit",
+                "query",
+                {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
+                "About how many SKUs a page has",
+            ),
+        )
+        return [
+            Endpoint(
+                "PUT", "/v1/stock", self.put, "put_stock", "Set counted stock levels", written,
+                "One row, an array or one row a line, up to a million. Good rows apply whatever the others do; a row "
+                "without `safety` keeps the cell's own. Rows apply in order and as they arrive: what was applied "
+                "before a broken connection stays, and sending all again is safe.",
+                "stock", Body(_rows(StockRow), "Counted levels"), problems=refused,
+            ),
+            Endpoint(
+                "POST", "/v1/stock/movements", self.move, "move_stock", "Change stock", written,
+                "receive: quantity above 0 arrives; adjust: signed; count: the new on_hand; damage: moves units to "
+                "blocked; write_off: units leave, blocked ones first. The same `movement_id` applies once.",
+                "stock", Body(_rows(Movement), "Movements"), problems=refused,
+            ),
+            Endpoint(
+                "GET", "/v1/stock/{sku}", self.show, "get_stock", "The stock of one SKU at all nodes",
+                (Reply(200, "Its cells", SkuStock),), tag="stock", parameters=(sku,),
+                problems=(InvalidInputError, NotFoundError),
+            ),
+            Endpoint(
+                "GET", "/v1/stock", self.page, "list_stock", "All stock, a page at a time",
+                (Reply(200, "A page", StockPage),), tag="stock", parameters=query,
+                problems=(InvalidInputError, NotFoundError),
+            ),
+        ]  # fmt: skip
+
+
+def _rows(kind: type) -> dict[str, object]:
+    """A body of one row, an array of rows, or a row a line."""
+    return {JSON: kind | list[kind], NDJSON: kind}  # type: ignore[valid-type]
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return LIMIT_DEFAULT
+    if not (text.isascii() and text.isdigit() and len(text) <= 6 and 1 <= int(text) <= LIMIT_MAX):
+        raise invalid("query limit", f"must be a whole number from 1 to {LIMIT_MAX}")
+    return int(text)
+
+
+def _sealed(cursor: str) -> str:
+    """A cursor that shows when it has been changed."""
+    body = cursor.encode()
+    return base64.urlsafe_b64encode(zlib.crc32(body).to_bytes(4, "big") + body).decode().rstrip("=")
+
+
+def _cursor(text: str | None) -> str:
+    if text is None:
+        return ""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        body = raw[4:].decode("utf-8")
+    except (binascii.Error, ValueError):
+        raise invalid("query cursor", "not a cursor of this list") from None
+    if zlib.crc32(raw[4:]).to_bytes(4, "big") != raw[:4] or _sealed(body) != text:
+        raise invalid("query cursor", "not a cursor of this list")
+    return body
