@@ -1,0 +1,109 @@
+"""What must hold after every fault: nothing acknowledged is lost, nothing is decided twice, no unit is sold twice."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Set
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.chaos.load import CLIENTS, PAUSE_S, Load, Stock
+from tests.chaos.service import Connection, Reply, Service, command
+
+SETTLE_S = 30.0
+
+
+def post(connection: Connection, body: bytes) -> Reply:
+    """Post an order until it is decided, for a bounded time."""
+    deadline = time.monotonic() + SETTLE_S
+    while True:
+        try:
+            reply = connection.request("POST", "/v1/orders", body)
+        except (OSError, http.client.HTTPException):
+            reply = None
+        if reply is not None and reply.status not in (429, 503):
+            assert reply.status in (200, 201), reply.body
+            return reply
+        assert time.monotonic() < deadline, "the order was not decided in time"
+        time.sleep(PAUSE_S)
+
+
+def settle(service: Service, load: Load) -> dict[str, bytes]:
+    """Post every order of a load again, twice, and return all decisions.
+
+    An acknowledged order must be answered 200 with the very same bytes; one without an answer is decided now, once.
+    """
+    ids = list(load.sent)
+
+    def client(share: list[str]) -> dict[str, bytes]:
+        decisions = {}
+        connection = Connection(service.port)
+        for order_id in share:
+            first = post(connection, load.sent[order_id])
+            if order_id in load.acknowledged:
+                assert first.status == 200, f"{order_id} was acknowledged, and lost"
+                assert first.body == load.acknowledged[order_id], f"{order_id} was decided twice"
+            again = post(connection, load.sent[order_id])
+            assert (again.status, again.body) == (200, first.body), order_id
+            decisions[order_id] = first.body
+        connection.close()
+        return decisions
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        shares = clients.map(client, [ids[start::CLIENTS] for start in range(CLIENTS)])
+        return {order_id: body for share in shares for order_id, body in share.items()}
+
+
+def held_by(decisions: Mapping[str, bytes]) -> Counter[tuple[str, str]]:
+    """Units per (sku, node) that these decisions ship."""
+    units: Counter[tuple[str, str]] = Counter()
+    for body in decisions.values():
+        for parcel in json.loads(body)["parcels"]:
+            for line in parcel["lines"]:
+                units[line["sku"], line.get("node_id") or parcel["node_id"]] += line["quantity"]
+    return units
+
+
+def check_stock(service: Service, stock: Stock, decisions: Mapping[str, bytes], cancelled: Set[str]) -> None:
+    """The store holds exactly what the decisions say that were not cancelled, and never more than there is."""
+    held = held_by({order_id: body for order_id, body in decisions.items() if order_id not in cancelled})
+    assert not [cell for cell in held if held[cell] > stock.get(cell, 0)], "oversold"
+    live = {}
+    for sku in {sku for sku, _ in stock}:
+        for cell in service.ask("GET", f"/v1/stock/{sku}").json()["nodes"]:
+            live[sku, cell["node_id"]] = (cell["on_hand"], cell["held"])
+    assert live == {cell: (units, held[cell]) for cell, units in stock.items()}
+
+
+def check_refusals(stock: Stock, decisions: Mapping[str, bytes]) -> None:
+    """Where nothing came back, whatever an order did not get must be sold out at the end."""
+    held = held_by(decisions)
+    left: Counter[str] = Counter()
+    for (sku, node), units in stock.items():
+        left[sku] += units - held[sku, node]
+    refused = {
+        (order_id, line["sku"])
+        for order_id, body in decisions.items()
+        for line in json.loads(body)["unallocated"]
+        if left[line["sku"]] > 0
+    }
+    assert not refused, "contention refused orders that could have been filled"
+
+
+def check_ledger(data_dir: Path) -> None:
+    """`apportion reconcile --check` finds no difference between the log and the live store."""
+    outcome = command("reconcile", "--check", "--data-dir", data_dir)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+
+
+def check_all(service: Service, stock: Stock, load: Load) -> dict[str, bytes]:
+    """All of it; returns the decisions."""
+    assert load.faults == []
+    decisions = settle(service, load)
+    assert set(load.acknowledged) <= set(decisions)
+    check_stock(service, stock, decisions, load.cancelled)
+    check_ledger(service.data_dir)
+    return decisions

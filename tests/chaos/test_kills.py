@@ -1,0 +1,78 @@
+"""kill -9 of the service and of its store at random instants under load (promises R2 and R3)."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+from tests.chaos.checks import check_all, check_ledger
+from tests.chaos.load import Load, furnish, plenty
+from tests.chaos.service import Service, alive, eventually, running
+from tests.chaos.trust import SEED, count
+
+KILLS_OF_THE_SERVICE = count(3, 100)
+KILLS_OF_THE_STORE = count(6, 100)
+KILLS_OF_THE_STORE_PER_ROUND = 3
+GONE_S = 15.0
+"""How long the processes of a killed service may take to follow it."""
+BACK_S = 10.0
+"""How long a killed store may take to be there again."""
+
+
+def test_a_killed_service_loses_nothing_and_decides_nothing_twice(tmp_path):
+    """R2: after kill -9 and a restart every acknowledged order has its one decision, and the books agree."""
+    rng = random.Random(SEED)
+    stock = plenty(40)
+    service = Service(tmp_path / "data")
+    with running(service):
+        furnish(service, stock)
+        everything = Load([service.port], "all", SEED)
+        for number in range(KILLS_OF_THE_SERVICE):
+            with Load([service.port], f"kill{number}-", SEED) as load:
+                time.sleep(rng.uniform(0.05, 0.7))
+                followers = service.family()
+                service.kill()
+                service.start()
+                time.sleep(0.1)
+            assert any(attempt.status is None for attempt in load.attempts), "nothing was under way"
+            eventually(lambda pids=followers: not any(alive(pid) for pid in pids), GONE_S)
+            everything.sent |= load.sent
+            everything.acknowledged |= load.acknowledged
+            everything.faults += load.faults
+            everything.acknowledged |= check_all(service, stock, everything)
+        assert service.stop() == 0
+        check_ledger(service.data_dir)
+
+
+def test_a_killed_store_loses_nothing_and_the_service_goes_on(tmp_path):
+    """R3: after kill -9 of the store it comes back, clients see 503 at worst, and nothing acknowledged is gone."""
+    rng = random.Random(SEED + 1)
+    stock = plenty(40)
+    service = Service(tmp_path / "data")
+    with running(service):
+        furnish(service, stock)
+        everything = Load([service.port], "all", SEED)
+        for number in range(KILLS_OF_THE_STORE // KILLS_OF_THE_STORE_PER_ROUND):
+            with Load([service.port], f"store{number}-", SEED) as load:
+                for _ in range(KILLS_OF_THE_STORE_PER_ROUND):
+                    time.sleep(rng.uniform(0.05, 0.4))
+                    _kill_store(service)
+                    answered = len(load.acknowledged)
+                    eventually(lambda: len(load.acknowledged) > answered, BACK_S)  # noqa: B023
+            everything.sent |= load.sent
+            everything.acknowledged |= load.acknowledged
+            everything.faults += load.faults
+            everything.acknowledged |= check_all(service, stock, everything)
+        service.kill()
+        service.start()
+        check_all(service, stock, everything)
+
+
+def _kill_store(service: Service) -> None:
+    """kill -9 of the store that this service started, and wait until its successor takes orders."""
+    before = service.store_pid
+    assert before in service.family()
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: service.store_pid not in (0, before) and service.status("/readyz") == 200, BACK_S)

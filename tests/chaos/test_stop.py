@@ -1,0 +1,84 @@
+"""An orderly stop under load (promise R23)."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+from tests.chaos.checks import check_all
+from tests.chaos.load import Load, furnish, plenty
+from tests.chaos.service import Service, alive, eventually, running
+from tests.chaos.trust import SEED, count
+
+STOPS = count(2, 50)
+LINGER_MS = 300
+"""Windows stay open this long, so that orders are under way at any instant."""
+SURELY_ARRIVED_S = 0.05
+"""A request sent this long before the signal is inside the service when it comes."""
+EXIT_S = 10.0
+
+
+class Watch:
+    """Asks for readiness all the time. `seen`: (instant, status or None if nobody answered)."""
+
+    def __init__(self, service: Service) -> None:
+        self.seen: list[tuple[float, int | None]] = []
+        self._service = service
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.002):
+            asked = time.monotonic()
+            self.seen.append((asked, self._service.status("/readyz")))
+
+
+def test_sigterm_answers_what_is_under_way_and_exits_with_nought(tmp_path):
+    """R23: not ready first, orders under way decided and answered, exit 0 in time, nothing lost, no process left."""
+    rng = random.Random(SEED)
+    stock = plenty(40)
+    service = Service(tmp_path / "data", window_linger_ms=LINGER_MS)
+    everything = Load([0], "all", SEED)
+    with running(service):
+        furnish(service, stock)
+        policy = {"window": {"max_wait_ms": LINGER_MS}}
+        assert service.ask("PUT", "/v1/policies/default", policy).status in (200, 201)
+        for number in range(STOPS):
+            family = service.family()
+            with Load([service.port], f"stop{number}-", SEED) as load, Watch(service) as watch:
+                time.sleep(rng.uniform(0.5, 1.0))
+                signalled = time.monotonic()
+                service.ask_to_stop()
+                assert service.wait(EXIT_S) == 0
+            inside = [
+                attempt
+                for attempt in load.attempts
+                if attempt.sent_s < signalled - SURELY_ARRIVED_S and attempt.answered_s > signalled
+            ]
+            assert inside, "nothing was under way"
+            assert [attempt for attempt in inside if attempt.status not in (200, 201)] == []
+            _not_ready_first(watch.seen, signalled)
+            eventually(lambda pids=family: not any(alive(pid) for pid in pids), EXIT_S)
+            service.start()
+            everything.sent |= load.sent
+            everything.acknowledged |= load.acknowledged
+            everything.faults += load.faults
+            everything.acknowledged |= check_all(service, stock, everything)
+
+
+def _not_ready_first(seen: list[tuple[float, int | None]], signalled: float) -> None:
+    """Ready until the signal; then 503, so that a balancer can turn away; only then nobody, and never ready again."""
+    assert {status for asked, status in seen if asked < signalled - SURELY_ARRIVED_S} == {200}
+    after = [status for asked, status in seen if asked > signalled]
+    turned = next((place for place, status in enumerate(after) if status != 200), len(after))
+    assert 200 not in after[turned:]
+    assert after[turned : turned + 1] == [503], "the port closed before the service said that it is not ready"
