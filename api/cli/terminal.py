@@ -91,6 +91,12 @@ class ProgressLine:
         self._done = 0
         self._said = 0
 
+    def extend(self, steps: int) -> None:
+        """There is more to do than was known."""
+        self._total = (self._total or 0) + steps
+        if self._bar is not None and self._id is not None:
+            self._bar.update(self._id, total=self._total)
+
     def advance(self, steps: int = 1, note: str = "") -> None:
         """So much more is done."""
         self._done += steps

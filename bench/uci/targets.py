@@ -1,0 +1,150 @@
+"""Where a replay is decided: the engine on the memory twin in this process, or a running service over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from api.cli.client import Client
+from bench.uci.recipe import Workload
+from engine.assembly import Engine, build_memory
+from engine.clock import ManualClock
+from engine.domain import Movement, Order, epoch_ms
+from engine.policy import ObjectiveTerms, Policy, WindowTerms
+from engine.settings import Settings
+
+PARTITION = "default"
+NDJSON = "application/x-ndjson"
+HOUR_MS = 3_600_000
+
+
+class Answered(NamedTuple):
+    """A decision and how long its caller waited."""
+
+    decision: bytes
+    ms: float
+
+
+class Target(Protocol):
+    """What the replay asks of whoever decides."""
+
+    async def load(self, work: Workload, mode: str, window: int) -> None:
+        """Take network, catalogue and policy."""
+
+    async def deliver(self, movements: Sequence[Movement], at_ms: int) -> None:
+        """Receive stock."""
+
+    async def decide(self, orders: Sequence[Order]) -> list[Answered]:
+        """Decide these orders, sent at once."""
+
+    async def free(self) -> dict[tuple[str, str], int]:
+        """on_hand - held by (sku, node id), of all cells."""
+
+    async def close(self) -> None:
+        """Release everything."""
+
+
+def policy_of(mode: str, window: int) -> Policy:
+    """The default policy with the mode and window size of a run."""
+    terms = WindowTerms(max_orders=window)
+    return Policy(mode=mode, window=terms, objective=ObjectiveTerms())  # type: ignore[arg-type]
+
+
+class MemoryTarget:
+    """The production allocator on the memory twin, its clock set to the recorded time."""
+
+    def __init__(self) -> None:
+        self._clock = ManualClock()
+        settings = Settings(window_linger_ms=0, queue_orders_max=10**6, queue_lines_max=10**8, order_timeout_ms=HOUR_MS)
+        self._engine: Engine = build_memory(settings, clock=self._clock)
+
+    async def load(self, work: Workload, mode: str, window: int) -> None:
+        self._clock.set(epoch_ms(work.deliveries[0].at))
+        await self._engine.start()
+        await self._engine.registry.put_network(PARTITION, work.network)
+        await self._engine.registry.put_policy(PARTITION, policy_of(mode, window))
+        await self._engine.registry.put_skus(PARTITION, work.skus)
+
+    async def deliver(self, movements: Sequence[Movement], at_ms: int) -> None:
+        self._clock.set(at_ms)
+        tally = await self._engine.stock.write(PARTITION, list(enumerate(movements, start=1)))
+        if tally.faults:
+            raise RuntimeError(f"a delivery was refused: {tally.faults[0]}")
+
+    async def decide(self, orders: Sequence[Order]) -> list[Answered]:
+        last = orders[-1].placed_at
+        assert last is not None
+        self._clock.set(max(self._clock.epoch_ms(), epoch_ms(last)))
+        return list(await asyncio.gather(*map(self._decide, orders)))
+
+    async def _decide(self, order: Order) -> Answered:
+        started = time.perf_counter()
+        answer = await self._engine.gate.submit(PARTITION, order, patient=True)
+        return Answered(answer.decision, (time.perf_counter() - started) * 1000)
+
+    async def free(self) -> dict[tuple[str, str], int]:
+        found: dict[tuple[str, str], int] = {}
+        cursor = ""
+        while True:
+            cursor, rows = await self._engine.stock.page(PARTITION, None, cursor, 1_000)
+            found.update({(row.sku, cell.node_id): cell.on_hand - cell.held for row in rows for cell in row.nodes})
+            if not cursor:
+                return found
+
+    async def close(self) -> None:
+        await self._engine.stop()
+
+
+class HttpTarget:
+    """A running service; each run has a partition of its own, which must be empty."""
+
+    def __init__(self, url: str, partition: str, connections: int) -> None:
+        self._client = Client(url, connections, {"Apportion-Partition": partition}, timeout_s=120)
+        self._partition = partition
+
+    async def load(self, work: Workload, mode: str, window: int) -> None:
+        if (await self._client.get("/v1/network")).status == 200:
+            raise RuntimeError(f"partition {self._partition!r} of that service is not empty; name another --tag")
+        await self._put("/v1/network", work.network)
+        await self._put("/v1/policies/default", msgspec.json.encode(policy_of(mode, window)))
+        await self._put("/v1/skus", b"\n".join(map(msgspec.json.encode, work.skus)) + b"\n", NDJSON)
+
+    async def _put(self, path: str, body: bytes, kind: str = "application/json") -> None:
+        response = await self._client.put(path, body, kind)
+        if response.status >= 300:
+            raise RuntimeError(f"PUT {path}: {response.problem}")
+
+    async def deliver(self, movements: Sequence[Movement], at_ms: int) -> None:  # noqa: ARG002
+        body = b"\n".join(map(msgspec.json.encode, movements)) + b"\n"
+        response = await self._client.post("/v1/stock/movements", body, NDJSON)
+        if response.status >= 300 or response.json().get("faulty"):
+            raise RuntimeError(f"a delivery was refused: {response.problem}")
+
+    async def decide(self, orders: Sequence[Order]) -> list[Answered]:
+        return list(await asyncio.gather(*map(self._decide, orders)))
+
+    async def _decide(self, order: Order) -> Answered:
+        body = msgspec.json.encode(order)
+        started = time.perf_counter()
+        response = await self._client.post("/v1/orders", body)
+        if response.status not in (200, 201):
+            raise RuntimeError(f"order {order.order_id}: {response.problem}")
+        return Answered(response.body, (time.perf_counter() - started) * 1000)
+
+    async def free(self) -> dict[tuple[str, str], int]:
+        found: dict[tuple[str, str], int] = {}
+        path = "/v1/stock?limit=1000"
+        while True:
+            page = (await self._client.get(path)).json()
+            for row in page["items"]:
+                found.update({(row["sku"], cell["node_id"]): cell["on_hand"] - cell["held"] for cell in row["nodes"]})
+            if not page["next_cursor"]:
+                return found
+            path = f"/v1/stock?limit=1000&cursor={page['next_cursor']}"
+
+    async def close(self) -> None:
+        self._client.close()
