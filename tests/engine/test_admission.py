@@ -1,0 +1,79 @@
+"""What may be queued: nothing that this version would silently ignore."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from engine.admission import unsupported
+from tests.engine.making import order
+
+
+def test_a_plain_order_is_taken():
+    """Defaults, spelled out or not, are no reason to refuse."""
+    assert unsupported(order("O", ("A", 1))) is None
+    spelled = {"limits": {"max_parcels": None, "split_lines": True}, "backorder": False, "policy_id": "default"}
+    assert unsupported(order("O", ("A", 1), ("A", 2), deliver_by="2026-12-01T00:00:00Z", **spelled)) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"limits": {"max_parcels": 1}}, "$.limits.max_parcels"),
+        ({"limits": {"ship_complete": True}}, "$.limits.ship_complete"),
+        ({"limits": {"split_lines": False}}, "$.limits.split_lines"),
+        ({"limits": {"nodes": ["A"]}}, "$.limits.nodes"),
+        ({"limits": {"except_nodes": ["A"]}}, "$.limits.except_nodes"),
+        ({"limits": {"min_split_value": "1.00"}}, "$.limits.min_split_value"),
+        ({"limits": {"allow_late": False}}, "$.limits.allow_late"),
+        ({"limits": {"allow_substitutes": True}}, "$.limits.allow_substitutes"),
+        ({"pickup_node": "A"}, "$.pickup_node"),
+        ({"backorder": True}, "$.backorder"),
+        ({"hold_seconds": 60}, "$.hold_seconds"),
+        ({"policy_id": "other"}, "$.policy_id"),
+    ],
+)
+def test_what_is_not_honoured_is_refused_by_name(fields, path):
+    """A caller who asks for a limit and does not get it would believe it held."""
+    fault = unsupported(order("O", ("A", 1), **fields))
+    assert fault is not None
+    assert fault.path == path
+    assert "not offered by this version" in fault.reason
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"ship_to": {"timezone": "Mars/Olympus"}}, "$.ship_to.timezone"),
+        ({"ship_to": {"lat": None}}, "$.ship_to.lat"),
+        ({"ship_to": {"lon": None}}, "$.ship_to.lon"),
+        ({"placed_at": "9999-12-31T23:59:59Z"}, "$.placed_at"),
+        ({"deliver_by": "0001-01-01T00:00:00Z"}, "$.deliver_by"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(fields, path):
+    """These pass the form of an order, and would fail in the middle of a window."""
+    fault = unsupported(order("O", ("A", 1), **fields))
+    assert fault is not None
+    assert fault.path == path
+
+
+def test_a_line_id_used_twice_is_refused_where_it_stands():
+    """Handling is charged by distinct lines, and commands name lines."""
+    twice = order("O", ("A", 1), ("B", 1))
+    body = {"line_id": "1", "sku": "A", "quantity": 1}
+    broken = msgspec.structs.replace(
+        twice, lines=[twice.lines[0], twice.lines[1], msgspec.convert(body, type(twice.lines[0]))]
+    )
+    fault = unsupported(broken)
+    assert fault is not None
+    assert fault.path == "$.lines[2].line_id"
+
+
+def test_a_group_is_refused_on_its_line():
+    """Line groups come later; shipping their lines apart meanwhile would break the promise."""
+    body = order("O", ("A", 1))
+    grouped = msgspec.structs.replace(body, lines=[msgspec.structs.replace(body.lines[0], group="g")])
+    fault = unsupported(grouped)
+    assert fault is not None
+    assert fault.path == "$.lines[0].group"
