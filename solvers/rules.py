@@ -84,7 +84,8 @@ def _take_at(problem: Problem, order: int, node: int, missing: Ints, left: Suppl
                 more //= 2
     if option < 0:
         return None
-    np.subtract.at(left.stock, (item, node), units)
+    for line in np.flatnonzero(units).tolist():
+        left.stock[item[line], node] -= units[line]
     bucket = int(problem.options.bucket[option])
     if bucket >= 0:
         left.parcels[bucket] -= boxes

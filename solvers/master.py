@@ -1,0 +1,220 @@
+"""The restricted master problem: pick one plan (column) per order so that stock, room and fill agree.
+
+Set partitioning, built from arrays as sparse matrices and solved by the HiGHS that SciPy carries: the LP for prices,
+the MIP for a decision. Every status is looked at; a run that did not end well answers None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+from scipy.sparse import csc_matrix
+
+from solvers.fill import Targets
+from solvers.menu import Supply
+from solvers.plan import Use, plan_cost, use_of
+from solvers.problem import Ints, Problem
+from solvers.solution import Shipment
+
+NODES = 2_000
+"""Branch-and-bound nodes of one integer run: work, not time, so that runs repeat."""
+
+FINE = 1_000
+"""Prices of cells and rooms are counted in thousandths of a mill, so that rounding them moves no bound by a mill."""
+
+Resource = tuple[int, int, int]
+"""(0, item, node): a stock cell; (1, bucket, 0): boxes of a bucket; (2, bucket, 0): its units."""
+
+
+class Column(NamedTuple):
+    """One plan of one order: its cost in mills, what it takes, and the units it gives each fill row."""
+
+    order: int
+    cost: int
+    plan: tuple[Shipment, ...]
+    takes: dict[Resource, int]
+    fills: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Duals in FINE parts of a mill: `resource` what a unit of it is worth, `fill` int64[rows] what filling one is."""
+
+    resource: dict[Resource, int]
+    fill: Ints
+
+
+class Relaxed(NamedTuple):
+    """An LP optimum: its value, the prices, each order's dual (mills), and the columns chosen if it is integral."""
+
+    value: float
+    prices: Prices
+    order: dict[int, float]
+    chosen: list[int] | None
+    artificial: float
+
+
+def column_of(problem: Problem, order: int, plan: tuple[Shipment, ...], targets: Targets | None) -> Column:
+    """The column of a plan."""
+    fills: dict[int, int] = {}
+    first = int(problem.lines.start[order])
+    if targets is not None:
+        for shipment in plan:
+            for line in np.flatnonzero(shipment.units).tolist():
+                row = int(targets.row[first + line])
+                if row >= 0:
+                    fills[row] = fills.get(row, 0) + int(shipment.units[line])
+    return Column(order, plan_cost(problem, order, plan).total, plan, takes(use_of(problem, order, plan)), fills)
+
+
+def takes(use: Use) -> dict[Resource, int]:
+    """What a plan takes, by resource."""
+    found: dict[Resource, int] = {(0, item, node): units for (item, node), units in use.cells.items()}
+    found.update({(1, bucket, 0): boxes for bucket, boxes in use.parcels.items()})
+    found.update({(2, bucket, 0): units for bucket, units in use.units.items()})
+    return found
+
+
+def free_of(supply: Supply, resource: Resource) -> int:
+    """How much of a resource there is."""
+    kind, a, b = resource
+    return int(supply.stock[a, b] if kind == 0 else (supply.parcels[a] if kind == 1 else supply.units[a]))
+
+
+class Choice(NamedTuple):
+    """Column indexes, one per order; `optimal`: proven best among the columns there are."""
+
+    columns: list[int]
+    optimal: bool
+
+
+@dataclass(slots=True)
+class Master:
+    """Columns of some orders over what the other orders leave (`supply`), with fill rows if `fill_units` is given."""
+
+    supply: Supply
+    fill_units: Ints | None
+    columns: list[Column] = field(default_factory=list)
+    _known: set[tuple[int, tuple[tuple[int, bytes], ...]]] = field(default_factory=set)
+
+    def add(self, column: Column) -> bool:
+        """Take a column in; False if it is known already."""
+        key = (column.order, tuple((shipment.option, shipment.units.tobytes()) for shipment in column.plan))
+        if key in self._known:
+            return False
+        self._known.add(key)
+        self.columns.append(column)
+        return True
+
+    def _matrix(self, columns: Sequence[Column]) -> tuple[list[int], list[Resource], Any, Ints]:
+        """(orders, scarce resources, sparse matrix: order rows, resource rows, fill rows; capacity of resources)."""
+        orders = sorted({column.order for column in columns})
+        most: dict[Resource, dict[int, int]] = {}
+        for column in columns:
+            for resource, amount in column.takes.items():
+                by_order = most.setdefault(resource, {})
+                by_order[column.order] = max(by_order.get(column.order, 0), amount)
+        # A resource that all orders' hungriest plans together cannot exhaust needs no row.
+        scarce = sorted(r for r, by_order in most.items() if sum(by_order.values()) > free_of(self.supply, r))
+        row_of_order = {order: index for index, order in enumerate(orders)}
+        row_of = {resource: len(orders) + index for index, resource in enumerate(scarce)}
+        base = len(orders) + len(scarce)
+        row: list[int] = []
+        col: list[int] = []
+        value: list[int] = []
+        for index, column in enumerate(columns):
+            entries = [(row_of_order[column.order], 1)]
+            entries += [(row_of[r], amount) for r, amount in column.takes.items() if r in row_of]
+            entries += [(base + fill, amount) for fill, amount in column.fills.items()]
+            row += [entry[0] for entry in entries]
+            value += [entry[1] for entry in entries]
+            col += [index] * len(entries)
+        rows = base + (len(self.fill_units) if self.fill_units is not None else 0)
+        matrix = csc_matrix((np.array(value, float), (row, col)), shape=(rows, len(columns)))
+        return orders, scarce, matrix, np.array([free_of(self.supply, r) for r in scarce], np.int64)
+
+    def relax(self, penalty: int) -> Relaxed | None:
+        """The LP over all columns. Each order and each fill row may fall short at `penalty` mills (per unit)."""
+        orders, scarce, matrix, free = self._matrix(self.columns)
+        count, n_orders, n_scarce = len(self.columns), len(orders), len(scarce)
+        n_fill = matrix.shape[0] - n_orders - n_scarce
+        cost = np.concatenate([[c.cost for c in self.columns], np.full(n_orders + n_fill, float(penalty))])
+        pick = np.arange(n_orders)
+        equal = csc_matrix(
+            (np.ones(n_orders), (pick, count + pick)), shape=(n_orders, count + n_orders + n_fill)
+        ) + _widened(csc_matrix(matrix[:n_orders]), n_orders + n_fill)
+        upper = _widened(csc_matrix(matrix[n_orders:]), n_orders + n_fill)
+        if n_fill:
+            sign = np.r_[np.ones(n_scarce), -np.ones(n_fill)]
+            upper = csc_matrix(upper.multiply(sign[:, None]))
+            slack = (np.full(n_fill, -1.0), (n_scarce + np.arange(n_fill), count + n_orders + np.arange(n_fill)))
+            upper = upper + csc_matrix(slack, shape=upper.shape)
+        limit = np.concatenate([free, -self.fill_units if self.fill_units is not None else []])
+        bounded = {"A_ub": upper, "b_ub": limit} if upper.shape[0] else {}
+        result = linprog(cost, A_eq=equal, b_eq=np.ones(n_orders), method="highs-ds", **bounded)
+        if result.status != 0 or result.x is None:
+            return None
+        dual = -result.ineqlin.marginals if bounded else np.zeros(0)
+        worth = np.clip(np.rint(dual * FINE), 0, 2.0**50).astype(np.int64)
+        prices = Prices(dict(zip(scarce, worth[:n_scarce].tolist(), strict=True)), worth[n_scarce:])
+        picked = result.x[:count]
+        integral = bool((np.minimum(picked, 1 - picked) < 1e-6).all())
+        return Relaxed(
+            float(result.fun),
+            prices,
+            dict(zip(orders, result.eqlin.marginals.tolist(), strict=True)),
+            np.flatnonzero(picked > 0.5).tolist() if integral else None,
+            float(result.x[count:].sum()),
+        )
+
+    def decide(self, floors: dict[int, int], maximise: int | None = None) -> Choice | None:
+        """The cheapest integer choice with every fill row in `floors` at least so full, as column indexes.
+
+        `maximise`: fill this row as far as possible instead. None where nothing was found within NODES.
+        """
+        orders, scarce, matrix, free = self._matrix(self.columns)
+        base = len(orders) + len(scarce)
+        rows = [*range(base), *(base + fill for fill in sorted(floors))]
+        low = np.concatenate([np.ones(len(orders)), np.full(len(scarce), -np.inf), [floors[f] for f in sorted(floors)]])
+        high = np.concatenate([np.ones(len(orders)), free, np.full(len(floors), np.inf)])
+        cost = np.array([c.cost for c in self.columns], float)
+        if maximise is not None:
+            cost = -np.array([c.fills.get(maximise, 0) for c in self.columns], float)
+        result = milp(
+            cost,
+            integrality=np.ones(len(cost)),
+            bounds=Bounds(0, 1),
+            constraints=LinearConstraint(matrix[rows], low, high),
+            options={"node_limit": NODES, "mip_rel_gap": 0.0},
+        )
+        if result.x is None or result.status not in (0, 1):
+            return None
+        chosen = np.flatnonzero(result.x > 0.5).tolist()
+        return Choice(chosen, result.status == 0) if self.holds(chosen, floors) else None
+
+    def holds(self, chosen: Sequence[int], floors: dict[int, int]) -> bool:
+        """Recount a choice in integers: floating-point feasibility is not feasibility."""
+        if sorted(self.columns[index].order for index in chosen) != sorted({column.order for column in self.columns}):
+            return False
+        used: dict[Resource, int] = {}
+        filled: dict[int, int] = {}
+        for index in chosen:
+            for resource, amount in self.columns[index].takes.items():
+                used[resource] = used.get(resource, 0) + amount
+            for row, amount in self.columns[index].fills.items():
+                filled[row] = filled.get(row, 0) + amount
+        return all(amount <= free_of(self.supply, r) for r, amount in used.items()) and all(
+            filled.get(row, 0) >= floor for row, floor in floors.items()
+        )
+
+
+def _widened(matrix: Any, more: int) -> Any:
+    """The matrix with so many empty columns appended."""
+    return csc_matrix(
+        (matrix.data, matrix.indices, np.r_[matrix.indptr, np.full(more, matrix.indptr[-1])]),
+        shape=(matrix.shape[0], matrix.shape[1] + more),
+    )

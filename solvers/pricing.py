@@ -1,0 +1,169 @@
+"""Pricing: the best plan of every order when stock cells and rooms have a price, and every plan close to it.
+
+At any prices the orders' best values, less what the resources are worth, bound the window from below (Lagrangian
+relaxation); the plans themselves are the new columns of the master problem.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from solvers.coupled import Piece, overdrawn
+from solvers.fill import Targets
+from solvers.master import FINE, Prices
+from solvers.menu import Menu, Supply
+from solvers.problem import Ints, Problem
+from solvers.single import menus
+from solvers.solution import Shipment
+from solvers.states import FAR, cheapest
+from solvers.subset import Found, answer, as_plan
+
+
+class Offer(NamedTuple):
+    """An order's best plan at some prices; `value` in FINE parts of a mill is its cost plus prices less fill worth."""
+
+    order: int
+    value: int
+    menu: Menu
+    column: int
+    found: Found
+
+    @property
+    def plan(self) -> tuple[Shipment, ...]:
+        """The plan of the offer."""
+        return as_plan(self.menu, self.column, self.found.pieces)
+
+
+class Pricer:
+    """Menus of a set of orders on one supply, ready to be priced again and again.
+
+    `targets`: with them, lines of a fill row may stay (the row's worth decides) and all others must ship whole;
+    without, every unit may stay at `unfilled_per_unit` (economic fill).
+    """
+
+    def __init__(self, problem: Problem, supply: Supply, targets: Targets | None, *, work: int) -> None:
+        self._problem, self._supply, self._targets, self._work = problem, supply, targets, work
+        self._menus: list[tuple[Menu, Ints]] = []
+        self.orders: set[int] = set()
+
+    def take_in(self, orders: Ints) -> None:
+        """Add orders; those without a menu (larger than the exact DP, or nothing to ship) stay out of `orders`."""
+        for menu in menus(self._problem, orders, self._supply, work=self._work):
+            self._menus.append((menu, np.where(menu.price < FAR, menu.price * FINE, FAR)))
+            self.orders.update(menu.orders.tolist())
+
+    def steps(self) -> int:
+        """Work of one pricing pass: the cells of all menus."""
+        return sum(menu.price.size for menu, _ in self._menus)
+
+    def offers(self, prices: Prices) -> list[Offer]:
+        """The best plan of every order at these prices; value FAR and no plan if it cannot ship what it must."""
+        found = []
+        for menu, fine in self._menus:
+            priced = self._with_tolls(menu, fine, prices)
+            stay, free = self._staying(menu, prices)
+            late = self._problem.objective.late_per_day * FINE
+            for column, one in enumerate(answer(menu, priced, stay, late)):
+                value = one.value - int(free[column]) if one.value < FAR else FAR
+                found.append(Offer(int(menu.orders[column]), value, menu, column, one))
+        return found
+
+    def _with_tolls(self, menu: Menu, fine: Ints, prices: Prices) -> Ints:
+        options, lines = self._problem.options, self._problem.lines
+        cell = np.zeros(self._problem.stock.shape, np.int64)
+        toll = np.zeros((2, len(self._problem.bucket_parcels) + 1), np.int64)
+        for (kind, a, b), worth in prices.resource.items():
+            if kind == 0:
+                cell[a, b] = worth
+            else:
+                toll[kind - 1, a] = worth
+        node, bucket = options.node[menu.rows], options.bucket[menu.rows]
+        total = fine
+        at = cell[lines.item[menu.lines[menu.owner]], node[:, None]]
+        if at.any():
+            total = total + menu.vector @ at.T
+        # Bucket -1 reads the spare last entry, which is never priced.
+        if toll.any():
+            total = total + menu.boxes * toll[0, bucket] + menu.units[:, None] * toll[1, bucket]
+        return np.minimum(total, FAR)
+
+    def _staying(self, menu: Menu, prices: Prices) -> tuple[Ints, Ints]:
+        """(stay int64[M, G], free int64[G]): the price of shipping only a state; the constant in every value."""
+        objective, targets = self._problem.objective, self._targets
+        base = menu.staying(objective.unfilled_per_unit * FINE)
+        base[0] += objective.split_parcel * (FINE - 1)
+        stay = np.repeat(base[:, None], len(menu.orders), axis=1)
+        quantity = self._problem.lines.quantity
+        start = self._problem.lines.start
+        running = np.concatenate([np.zeros(1, np.int64), np.cumsum(quantity)])
+        demand = running[start[menu.orders + 1]] - running[start[menu.orders]]
+        free = FINE * (objective.split_parcel - objective.unfilled_per_unit * (demand - menu.units[-1]))
+        if targets is None:
+            return stay, free
+        row = targets.row[menu.lines]
+        worth = np.where(row >= 0, prices.fill[row] if len(prices.fill) else 0, 0)
+        missing = menu.vector[-1] - menu.vector
+        stay += missing @ worth.T
+        free = free + (menu.vector[-1] * worth).sum(axis=1)
+        must = (row < 0).astype(np.int64)
+        return np.where(missing @ must.T > 0, FAR, np.minimum(stay, FAR)), free
+
+    def near(self, prices: Prices, order: int, slack: int, most: int) -> list[tuple[Shipment, ...]] | None:
+        """Every plan of an order within `slack` of its best value, or None if there are more than `most`.
+
+        Depth first over shipments, cut by the exact least cost of what is still to ship.
+        """
+        for menu, fine in self._menus:
+            for column in np.flatnonzero(menu.orders == order).tolist():
+                stay, _ = self._staying(menu, prices)
+                priced = self._with_tolls(menu, fine, prices)
+                late = self._problem.objective.late_per_day * FINE
+                best = answer(menu, priced, stay, late)[column].value
+                at = menu.rows_of(column)
+                search = _Near(menu.one(column), priced[:, at], stay[:, column], late, min(best + slack, FAR - 1), most)
+                return search.run()
+        return None
+
+
+class _Near:
+    """The search of `Pricer.near` for one order."""
+
+    def __init__(self, menu: Menu, price: Ints, stay: Ints, late: int, limit: int, most: int) -> None:
+        self._menu, self._price, self._stay, self._late, self._limit = menu, price, stay, late, limit
+        self._most, self._steps = most, 200 * most
+        self._least = cheapest(menu.states, price.min(axis=1)[:, None])[:, 0]
+        self._found: dict[tuple[Piece, ...], tuple[Shipment, ...]] = {}
+
+    def run(self) -> list[tuple[Shipment, ...]] | None:
+        for state in np.flatnonzero(self._least + self._stay <= self._limit).tolist():
+            if not self._descend(state, int(self._stay[state]), []):
+                return None
+        return list(self._found.values())
+
+    def _descend(self, state: int, spent: int, pieces: list[Piece]) -> bool:
+        """False once there is too much to look at."""
+        self._steps -= 1
+        if self._steps < 0 or len(self._found) > self._most:
+            return False
+        if state == 0:
+            days = max((int(self._menu.late[row]) for row, _ in pieces), default=0)
+            key = tuple(sorted(pieces))
+            if (
+                key not in self._found
+                and spent + self._late * days <= self._limit
+                and not overdrawn(self._menu, pieces)
+            ):
+                self._found[key] = as_plan(self._menu, 0, pieces)
+            return True
+        level = self._menu.states.levels[int(self._menu.states.units[state]) - 1]
+        at = int(np.searchsorted(level.state, state))
+        end = int(level.start[at + 1]) if at + 1 < len(level.start) else len(level.part)
+        part, rest = level.part[int(level.start[at]) : end], level.rest[int(level.start[at]) : end]
+        within = self._price[part] + self._least[rest][:, None] <= self._limit - spent
+        for index, row in np.argwhere(within).tolist():
+            one = int(part[index])
+            if not self._descend(int(rest[index]), spent + int(self._price[one, row]), [*pieces, (row, one)]):
+                return False
+        return True
