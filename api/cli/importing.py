@@ -57,7 +57,9 @@ class Totals:
 
     records: int = 0
     sent: int = 0
-    refused: list[str] = field(default_factory=list)
+    refused: int = 0
+    told: list[str] = field(default_factory=list)
+    """What the service said of those it refused."""
 
 
 def import_(
@@ -143,19 +145,34 @@ async def _send(client: Client, kind: Kind, chunk: list[Item], totals: Totals) -
             response = await client.put(f"/v1/{kind.value}", body, NDJSON)
     except ServiceUnreachableError as error:
         raise CommandError(f"{error}; {totals.sent} records had been loaded", ExitCode.UNAVAILABLE) from error
-    if response.status >= 300:
+    if response.status >= 300 and (kind is Kind.ORDERS or response.status != 422):
         raise CommandError(f"the service refused: {response.problem}", ExitCode.PROBLEMS)
     totals.sent += len(chunk)
     if kind is Kind.ORDERS:
         for index, answer in enumerate(response.body.splitlines()):
             document = msgspec.json.decode(answer)
-            if "order_id" not in document or "parcels" not in document:
+            if "parcels" not in document:
                 item = chunk[document.get("index", index)]
                 detail = document.get("detail") or document.get("title")
-                totals.refused.append(f"line {item.lines[0]}, order {item.record.order_id}: {detail}")
-    elif kind is Kind.STOCK:
-        for fault in (response.json() or {}).get("errors") or ():
-            totals.refused.append(f"{fault.get('path')}: {fault.get('reason')}")
+                totals.refused += 1
+                totals.told.append(f"line {item.lines[0]}, order {item.record.order_id}: {detail}")
+        return
+    document = response.json()
+    faults = document.get("errors") or ()
+    totals.refused += document.get("faulty", len(chunk) if response.status == 422 else 0)
+    for fault in faults:
+        item = _item_of(chunk, fault)
+        place = f"line {item.lines[0]}" if item is not None else str(fault.get("path"))
+        totals.told.append(f"{place}: {fault.get('reason')}")
+
+
+def _item_of(chunk: list[Item], fault: dict[str, Any]) -> Item | None:
+    """The record that a fault of an upload speaks of: by its line in the request, which has one record a line."""
+    line = fault.get("line")
+    if line is None:
+        _, _, number = str(fault.get("path", "")).partition("line ")
+        line = int(number.split()[0].rstrip(":,")) if number[:1].isdigit() else None
+    return chunk[line - 1] if line is not None and 1 <= line <= len(chunk) else None
 
 
 def _report(terminal: Terminal, reader: RowReader, bad: RejectFile, totals: Totals, dry_run: bool) -> None:
@@ -163,21 +180,21 @@ def _report(terminal: Terminal, reader: RowReader, bad: RejectFile, totals: Tota
     document = {
         "rows": reader.read,
         "records": totals.records,
-        "loaded": totals.sent - len(totals.refused),
+        "loaded": totals.sent - totals.refused,
         "rows_rejected": bad.count,
         "rows_skipped": skipped,
-        "refused_by_service": len(totals.refused),
+        "refused_by_service": totals.refused,
         "columns_not_used": reader.unused,
         "rejects_file": str(bad.path) if bad.count else None,
     }
     loaded = "nothing sent (dry run)" if dry_run else f"{document['loaded']:,} loaded"
     lines = [
         f"{reader.read:,} rows: {totals.records:,} records, {loaded}; "
-        f"{bad.count:,} rows rejected, {skipped:,} skipped by rule, {len(totals.refused):,} refused by the service"
+        f"{bad.count:,} rows rejected, {skipped:,} skipped by rule, {totals.refused:,} refused by the service"
     ]
     if reader.unused:
         lines.append("columns not used: " + ", ".join(reader.unused))
-    lines += bad.lines() + totals.refused[:20]
+    lines += bad.lines() + totals.told[:20]
     if bad.count:
         lines.append(f"rejected rows are in {bad.path}")
     terminal.result(document, lines)

@@ -89,9 +89,10 @@ class Service(NamedTuple):
 async def running_service(settings: Settings, redis_url: str, listener: socket.socket) -> AsyncIterator[Service]:
     """Serve on an open socket; at the end take no more orders, answer what was accepted, and close."""
     engine = build(settings, redis_url)
+    application = create_app(engine)
     server = _Server(
         uvicorn.Config(
-            create_app(engine),
+            application,
             log_level="warning",
             access_log=False,
             http="httptools",
@@ -104,6 +105,7 @@ async def running_service(settings: Settings, redis_url: str, listener: socket.s
     try:
         await _until_ready(server, running)
         yield Service("http://{}:{}".format(*listener.getsockname()[:2]), engine, running)
+        application.retire()
         await engine.gate.drain()
     finally:
         server.should_exit = True

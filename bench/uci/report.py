@@ -21,11 +21,13 @@ def markdown(results: Sequence[Figures]) -> str:
     lines = [HEAD]
     for each in sorted(results, key=lambda figures: (figures.cut, figures.days, figures.mode != "optimise")):
         saved = saving(each, results)
+        gain = "" if saved is None else f"{saved:.2%}"
+        latency = f"{each.order_p50_ms:.0f} / {each.order_p99_ms:.0f}"
         lines.append(
             f"| {each.cut} | {each.days} | {each.mode} | {each.cost_per_order:.2f} | {each.spent_per_order:.3f} "
             f"| {each.parcels_per_order:.3f} | {each.fill:.3%} | {each.unallocated_units:,} "
-            f"| {'' if saved is None else f'{saved:.2%}'} | {each.orders_per_s:,.0f} | {each.lines_per_s:,.0f} "
-            f"| {each.window_p50_ms:.0f} / {each.window_p99_ms:.0f} | {each.order_p50_ms:.0f} / {each.order_p99_ms:.0f} "
+            f"| {gain} | {each.orders_per_s:,.0f} | {each.lines_per_s:,.0f} "
+            f"| {each.window_p50_ms:.0f} / {each.window_p99_ms:.0f} | {latency} "
             f"| {each.oversold} | {each.faults + each.stock_differs} |"
         )
     return "\n".join(lines) + "\n"
@@ -62,8 +64,6 @@ def findings(results: Sequence[Figures]) -> list[str]:
 
 def document(results: Sequence[Figures], where: str) -> bytes:
     """Everything, with the machine it was measured on."""
-    machine = (
-        f"{platform.python_implementation()} {platform.python_version()}, {platform.system()} {platform.machine()}"
-    )
+    machine = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     body = {"machine": machine, "where": where, "runs": results, "findings": findings(results)}
     return msgspec.json.format(msgspec.json.encode(body), indent=1) + b"\n"

@@ -1,0 +1,1 @@
+"""Tests of the command line, the order files, the sample world and the demo."""
