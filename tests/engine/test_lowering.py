@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from engine.domain import Sku, epoch_ms
@@ -133,7 +134,7 @@ def test_options_are_ordered_by_node_and_only_where_there_is_something_to_ship()
 
 
 def test_ship_dates_run_from_the_later_of_placing_and_now():
-    """An order placed yesterday ships as of now; one placed for next week waits for it; replay looks at placing alone."""
+    """A past placing ships as of now, a future one waits for its day; replay looks at placing alone."""
     network = compiled(document([node("A", cutoff="15:00")]))
     orders = [order(f"O{i}", ("X", 1), **at) for i, at in enumerate((
         {}, {"placed_at": "2026-11-20T10:00:00Z"}, {"placed_at": "2026-12-01T16:00:00Z"},
