@@ -24,7 +24,7 @@ from engine.domain import Order, decimal
 from engine.ledger.port import LoadTake, Proposal, Take
 from engine.lowering import Lowered
 from engine.promise import wall_time_text
-from engine.shortfall import Short, Taken, shortfalls, taken
+from engine.shortfall import Short, shortfalls, taken
 from solvers.solution import Solution
 
 STATES: dict[Status, str] = {
@@ -56,8 +56,8 @@ def lift(lowered: Lowered, solution: Solution, solve_ms: float) -> tuple[Proposa
                 order=msgspec.json.encode(order),
                 decision=encode(decision),
                 state=STATES[decision.status],
-                takes=_takes(lowered, use, o),
-                loads=_loads(lowered, solution, range(boxes[o], boxes[o + 1])),
+                takes=writer.takes(range(boxes[o], boxes[o + 1])),
+                loads=writer.loads(range(boxes[o], boxes[o + 1])),
                 short_skus=tuple(dict.fromkeys(int(problem.lines.item[each.line]) for each in stopped)),
                 short_days=tuple(sorted({day for each in stopped for day in each.days})),
                 idempotency_key=window.idempotency_keys[o],
@@ -66,13 +66,14 @@ def lift(lowered: Lowered, solution: Solution, solve_ms: float) -> tuple[Proposa
     return tuple(proposals)
 
 
+_TERMS = ("shipping", "handling", "split", "late", "unfilled", "total")
+
+
 class _Writer:
-    """Writes decisions of one window."""
+    """Writes the decisions of one window and what they take."""
 
     def __init__(self, lowered: Lowered, solution: Solution, solve_ms: float) -> None:
         self._lowered = lowered
-        self._solution = solution
-        self._boxes = solution.boxes
         options = lowered.problem.options
         option = solution.boxes.option
         # Plain lists: single elements of arrays are slow to read.
@@ -86,6 +87,10 @@ class _Writer:
         self._take_units = solution.boxes.take_units.tolist()
         self._ship_day = lowered.ship_day[solution.boxes.order, options.node[option]].tolist()
         self._transit = lowered.transit_days[option].tolist()
+        self._item = lowered.problem.lines.item.tolist()
+        self._start = lowered.problem.lines.start.tolist()
+        self._numbers = lowered.window.network.number_of.tolist()
+        self._costs = {term: getattr(solution.costs, term).tolist() for term in _TERMS}
         window = lowered.window
         gap = solution.gap
         self._facts = WindowFacts(
@@ -105,7 +110,7 @@ class _Writer:
         """The order's boxes as parcels, numbered from 1."""
         network = self._lowered.window.network
         order = self._lowered.window.orders[o]
-        first = int(self._lowered.problem.lines.start[o])
+        first = self._start[o]
         destination = order.ship_to.timezone or "UTC"
         found = []
         for index, box in enumerate(boxes, 1):
@@ -136,9 +141,9 @@ class _Writer:
 
     def decision(self, o: int, parcels: tuple[Parcel, ...], short: Sequence[Short]) -> Decision:
         """The whole decision of one order."""
-        window, costs = self._lowered.window, self._solution.costs
+        window = self._lowered.window
         order = window.orders[o]
-        first = int(self._lowered.problem.lines.start[o])
+        first = self._start[o]
         unallocated = tuple(
             Unallocated(
                 line_id=order.lines[each.line - first].line_id,
@@ -154,57 +159,41 @@ class _Writer:
             for each in short
         )
         status: Status = "refused" if not parcels else "partially_allocated" if short else "allocated"
-        terms = ("shipping", "handling", "split", "late", "unfilled", "total")
         return Decision(
             order_id=order.order_id,
             status=status,
             parcels=parcels,
             unallocated=unallocated,
             backordered=(),
-            cost=Cost(**{term: decimal(int(getattr(costs, term)[o])) for term in terms}),
+            cost=Cost(**{term: decimal(amounts[o]) for term, amounts in self._costs.items()}),
             guidance=Guidance(),
             window=msgspec.structs.replace(self._facts, waited_ms=round(window.waited_ms[o], 3)),
         )
 
-
-def _takes(lowered: Lowered, use: Taken, o: int) -> tuple[Take, ...]:
-    """Units of each cell that the order takes, each cell once, by item and node."""
-    lines, network = lowered.problem.lines, lowered.window.network
-    rows = lowered.problem.lines_of(o)
-    wanted: dict[tuple[int, int], int] = defaultdict(int)
-    line_at, node_at = np.nonzero(use.by_line[rows])
-    for line, node in zip((line_at + rows.start).tolist(), node_at.tolist(), strict=True):
-        wanted[int(lines.item[line]), node] += int(use.by_line[line, node])
-    return tuple(
-        Take(
-            sku=item,
-            slot=int(lowered.cells.place[item, node]),
-            node=int(network.number_of[node]),
-            units=units,
-            safety=int(network.safety[node]),
+    def takes(self, boxes: Sequence[int]) -> tuple[Take, ...]:
+        """Units of each cell that the boxes take, each cell once, by item and node."""
+        network, place = self._lowered.window.network, self._lowered.cells.place
+        wanted: dict[tuple[int, int], int] = defaultdict(int)
+        for box in boxes:
+            node = self._node[box]
+            for at in range(self._take_start[box], self._take_start[box + 1]):
+                wanted[self._item[self._take_line[at]], node] += self._take_units[at]
+        return tuple(
+            Take(item, int(place[item, node]), self._numbers[node], units, int(network.safety[node]))
+            for (item, node), units in sorted(wanted.items())
         )
-        for (item, node), units in sorted(wanted.items())
-    )
 
-
-def _loads(lowered: Lowered, solution: Solution, boxes: range) -> tuple[LoadTake, ...]:
-    """Parcels and units of each ship day and node, of all nodes, limited or not: the load page shows them all."""
-    network, options = lowered.window.network, lowered.problem.options
-    found: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0])
-    for box in boxes:
-        node = int(options.node[solution.boxes.option[box]])
-        load = found[int(lowered.ship_day[solution.boxes.order[box], node]), node]
-        load[0] += 1
-        start, end = solution.boxes.take_start[box], solution.boxes.take_start[box + 1]
-        load[1] += int(solution.boxes.take_units[start:end].sum())
-    return tuple(
-        LoadTake(
-            day=day,
-            node=int(network.number_of[node]),
-            parcels=parcels,
-            units=units,
-            parcels_max=int(network.parcels_max[node]),
-            units_max=int(network.units_max[node]),
+    def loads(self, boxes: Sequence[int]) -> tuple[LoadTake, ...]:
+        """Parcels and units of each ship day and node: of all nodes, limited or not, so that a load page shows them."""
+        network = self._lowered.window.network
+        found: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0])
+        for box in boxes:
+            load = found[self._ship_day[box], self._node[box]]
+            load[0] += 1
+            load[1] += sum(self._take_units[self._take_start[box] : self._take_start[box + 1]])
+        return tuple(
+            LoadTake(
+                day, self._numbers[node], parcels, units, int(network.parcels_max[node]), int(network.units_max[node])
+            )
+            for (day, node), (parcels, units) in sorted(found.items())
         )
-        for (day, node), (parcels, units) in sorted(found.items())
-    )

@@ -65,56 +65,75 @@ def taken(lowered: Lowered, solution: Solution) -> Taken:
 
 def shortfalls(lowered: Lowered, use: Taken) -> list[Short]:
     """Every line that is not filled, in line order, with the stage of the funnel that stopped it."""
-    lines = lowered.problem.lines
+    lines, cells = lowered.problem.lines, lowered.cells
     missing = lines.quantity - use.by_line.sum(axis=1)
     short = np.flatnonzero(missing > 0)
     if not len(short):
         return []
     order = np.searchsorted(lines.start, short, side="right") - 1
+    item = lines.item[short]
     eligible: Bools = lines.eligible[short]
     pool = eligible & _carriable(lowered, short, order)
-    item = lines.item[short]
     own = _own(lowered, use, short, order)
     others = use.cells[item] - own
-    cells = lowered.cells
-    free = np.maximum(cells.free[item] - others, 0)
     left = np.where(pool, cells.free[item] - use.cells[item], 0)
     spare = np.where(pool, cells.physical[item] - own, 0)
-    open_left, bucket = _within_room(lowered, use, order, left)
-    found = []
-    earlier: dict[tuple[int, int], int] = {}
-    for u, line in enumerate(short.tolist()):
-        # Lines of one order that want the same item wait behind each other.
-        queue = (int(order[u]), int(item[u]))
-        wanted = earlier[queue] = earlier.get(queue, 0) + int(missing[line])
-        reason = _reason(lowered, eligible[u], pool[u], (spare[u], left[u], open_left[u]), wanted)
-        limited = (left[u] > 0) & (bucket[u] >= 0)
-        elsewhere = np.flatnonzero(~pool[u] & (cells.free[item[u]] > use.cells[item[u]]))[:ELSEWHERE_MAX]
-        found.append(
-            Short(
-                line=line,
-                quantity=int(missing[line]),
-                reason=reason,
-                free=int(free[u][eligible[u]].sum()),
-                held=int((cells.held[item[u]] + others[u])[eligible[u]].sum()),
-                safety=int(cells.safety[item[u]][eligible[u]].sum()),
-                elsewhere=tuple(lowered.window.network.node_ids[n] for n in elsewhere),
-                days=tuple(np.unique(lowered.ship_day[order[u]][limited]).tolist()),
-            )
+    within_room, bucket = _within_room(lowered, use, order, left)
+    wanted = _queued(order, item, missing[short])
+    stages = np.stack([eligible.any(1), pool.any(1), *(units.sum(1) >= wanted for units in (spare, left, within_room))])
+    # The first stage that fails; if none does, the last word is the objective's.
+    stopped = np.where(stages.all(axis=0), len(stages), np.argmin(stages, axis=0)).tolist()
+    last = Reason.UNDECIDED if lowered.problem.objective.fill_always else Reason.UNECONOMIC
+    reasons = (*_STAGES, last)
+    free = np.where(eligible, np.maximum(cells.free[item] - others, 0), 0).sum(axis=1).tolist()
+    held = np.where(eligible, cells.held[item] + others, 0).sum(axis=1).tolist()
+    safety = np.where(eligible, cells.safety[item], 0).sum(axis=1).tolist()
+    elsewhere = _names(~pool & (cells.free[item] > use.cells[item]), lowered.window.network.node_ids)
+    days = _days((left > 0) & (bucket >= 0), lowered.ship_day[order])
+    return [
+        Short(
+            line=line,
+            quantity=int(missing[line]),
+            reason=reasons[stopped[u]],
+            free=free[u],
+            held=held[u],
+            safety=safety[u],
+            elsewhere=elsewhere.get(u, ()),
+            days=days.get(u, ()),
         )
-    return found
+        for u, line in enumerate(short.tolist())
+    ]
 
 
-def _reason(lowered: Lowered, eligible: Bools, pool: Bools, stages: tuple[Ints, Ints, Ints], wanted: int) -> Reason:
-    """The first stage that leaves too little; `stages`: units spare without holds, left free, left within room."""
-    if not eligible.any():
-        return Reason.NO_ELIGIBLE_NODE
-    if not pool.any():
-        return Reason.NO_LANE
-    for stage, reason in zip(stages, (Reason.OUT_OF_STOCK, Reason.HELD, Reason.CAPACITY), strict=True):
-        if int(stage.sum()) < wanted:
-            return reason
-    return Reason.UNDECIDED if lowered.problem.objective.fill_always else Reason.UNECONOMIC
+_STAGES = (Reason.NO_ELIGIBLE_NODE, Reason.NO_LANE, Reason.OUT_OF_STOCK, Reason.HELD, Reason.CAPACITY)
+
+
+def _queued(order: Ints, item: Ints, missing: Ints) -> Ints:
+    """Units that a line and the earlier lines of its order want of its item, in one queue: int64[U]."""
+    queued: dict[tuple[int, int], int] = {}
+    found = []
+    for key, units in zip(zip(order.tolist(), item.tolist(), strict=True), missing.tolist(), strict=True):
+        queued[key] = queued.get(key, 0) + units
+        found.append(queued[key])
+    return np.array(found, np.int64)
+
+
+def _names(mask: Bools, node_ids: tuple[str, ...]) -> dict[int, tuple[str, ...]]:
+    """The first nodes of each row of a mask bool[U, N]; rows without any are absent."""
+    found: dict[int, list[str]] = {}
+    for u, node in np.argwhere(mask).tolist():
+        names = found.setdefault(u, [])
+        if len(names) < ELSEWHERE_MAX:
+            names.append(node_ids[node])
+    return {u: tuple(names) for u, names in found.items()}
+
+
+def _days(mask: Bools, ship_day: Ints) -> dict[int, tuple[int, ...]]:
+    """The distinct ship days under each row of a mask bool[U, N], ascending; rows without any are absent."""
+    found: dict[int, set[int]] = {}
+    for u, node in np.argwhere(mask).tolist():
+        found.setdefault(u, set()).add(int(ship_day[u, node]))
+    return {u: tuple(sorted(days)) for u, days in found.items()}
 
 
 def _carriable(lowered: Lowered, short: Ints, order: Ints) -> Bools:
@@ -131,10 +150,15 @@ def _carriable(lowered: Lowered, short: Ints, order: Ints) -> Bools:
 def _own(lowered: Lowered, use: Taken, short: Ints, order: Ints) -> Ints:
     """Units of each line's item that its own order takes, on all its lines: int64[U, N]."""
     lines = lowered.problem.lines
-    own = np.zeros((len(short), use.by_line.shape[1]), np.int64)
-    for u, line in enumerate(short.tolist()):
-        rows = slice(int(lines.start[order[u]]), int(lines.start[order[u] + 1]))
-        own[u] = use.by_line[rows][lines.item[rows] == lines.item[line]].sum(axis=0)
+    items, nodes = lowered.problem.stock.shape
+    order_of = np.repeat(np.arange(lowered.problem.orders), np.diff(lines.start))
+    keys = order_of * items + lines.item
+    wanted, of_short = np.unique(order * items + lines.item[short], return_inverse=True)
+    at = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
+    rows = np.flatnonzero(wanted[at] == keys)
+    sums = np.zeros((len(wanted), nodes), np.int64)
+    np.add.at(sums, at[rows], use.by_line[rows])
+    own: Ints = sums[of_short]
     return own
 
 
