@@ -232,10 +232,11 @@ def _row_differences(sku: str, row: Row, expected: dict[int, Cell]) -> list[Diff
         if node in live:
             wrong.append(Difference(_stock(sku, node), "one slot", "two slots"))
         live[node] = on_hand, held, safety, blocked
-    for node in sorted(live.keys() | expected.keys()):
-        if live.get(node) != expected.get(node):
-            wrong.append(Difference(_stock(sku, node), _cell(expected.get(node)), _cell(live.get(node))))
-    return wrong
+    return wrong + [
+        Difference(_stock(sku, node), _cell(expected.get(node)), _cell(live.get(node)))
+        for node in sorted(live.keys() | expected.keys())
+        if live.get(node) != expected.get(node)
+    ]
 
 
 def _day_differences(day: int, load: DayLoad, expected: dict[tuple[int, int], tuple[int, int]]) -> list[Difference]:

@@ -93,26 +93,23 @@ class RedisLedger:
         )
         self._scripts = dict(scripts.load())
 
-    async def _run(self, name: str, partition: str, keys: Sequence[str], *arguments: scripts.Argument) -> Any:
-        first = (f"{{{partition}}}:meta", f"{{{partition}}}:log")
-        return await scripts.run(self._client, self._scripts[name], (*first, *keys), arguments)
+    async def _run(self, name: str, partition: str, *arguments: scripts.Argument) -> Any:
+        # One tag is one slot: these two keys lead to its server. Naming the thousands of others would take longer
+        # than the call; should a slot be moving, the store refuses a script's access to what is gone already.
+        keys = (f"{{{partition}}}:meta", f"{{{partition}}}:log")
+        return await scripts.run(self._client, self._scripts[name], keys, arguments)
 
     async def _read(self, partition: str, *commands: tuple[str | int, ...]) -> list[Any]:
         """Replies of commands that only read, all of one instant. Each is a verb, a key in the partition, and more."""
-        keys = [f"{{{partition}}}:{command[1]}" for command in commands]
-        named = [(command[0], key, *command[2:]) for command, key in zip(commands, keys, strict=True)]
-        replies: list[Any] = await self._run("read", partition, keys, _pack(named))
+        named = [(command[0], f"{{{partition}}}:{command[1]}", *command[2:]) for command in commands]
+        replies: list[Any] = await self._run("read", partition, _pack(named))
         return replies
 
     async def snapshot(
         self, partition: str, skus: Sequence[str], days: Sequence[int], order_ids: Sequence[str]
     ) -> Snapshot:
         """As `Ledger.snapshot`; about 2 ms for 800 SKUs at 50 nodes each."""
-        tag = f"{{{partition}}}:"
-        keys = [f"{tag}stock:{sku}" for sku in skus]
-        keys += [f"{tag}load:{day}" for day in days]
-        keys += [f"{tag}order:{order_id}" for order_id in order_ids]
-        reply = await self._run("snapshot", partition, keys, _pack((skus, days, order_ids)))
+        reply = await self._run("snapshot", partition, _pack((skus, days, order_ids)))
         at_ms, network, policy, catalog, rows, loads, decided = reply
         assert len(rows) == len(skus), "every SKU has its row"
         return Snapshot(
@@ -130,10 +127,9 @@ class RedisLedger:
     async def commit(self, partition: str, batch: Batch) -> list[Outcome]:
         """As `Ledger.commit`; a large batch takes several script calls."""
         layout.require_proposals(batch.proposals, len(batch.skus))
-        committing = Committing(partition, batch)
+        committing = Committing(batch)
         for cut in cuts(batch):
-            keys, arguments = committing.call(cut)
-            committing.answered(cut, await self._run("commit", partition, keys, *arguments))
+            committing.answered(cut, await self._run("commit", partition, *committing.call(cut)))
         return committing.outcomes()
 
     async def order(self, partition: str, order_id: str) -> OrderRecord | None:
@@ -157,7 +153,7 @@ class RedisLedger:
 
     async def cancel(self, partition: str, order_id: str) -> Cancelled:
         """As `Ledger.cancel`."""
-        answer: int = await self._run("cancel", partition, [f"{{{partition}}}:order:{order_id}"], order_id)
+        answer: int = await self._run("cancel", partition, order_id)
         return _CANCELLED[answer]
 
     async def write_stock(self, partition: str, writes: Sequence[StockWrite]) -> list[StockOutcome]:
@@ -180,10 +176,8 @@ class RedisLedger:
             flat += (row, write.node, int(found[0]) if len(found) else -1, write.kind.value, write.quantity)
             flat += (-1 if write.safety is None else write.safety, write.movement_id or "")
             flat.append("" if write.movement_id is None else journal.movement_digest(write))
-        keys = [f"{{{partition}}}:stock:{sku}" for sku in skus]
-        keys += [f"{{{partition}}}:move:{write.movement_id}" for write in writes if write.movement_id is not None]
         seen = [len(row.slots) for row in rows]
-        answer: list[int] = await self._run("stock", partition, keys, _pack((skus, seen, flat)))
+        answer: list[int] = await self._run("stock", partition, _pack((skus, seen, flat)))
         assert len(answer) == len(writes), "every write has its outcome"
         return [_OUTCOMES[code] for code in answer]
 
@@ -213,9 +207,7 @@ class RedisLedger:
 
     async def put_network(self, partition: str, body: bytes, node_ids: Sequence[str]) -> int:
         """As `Ledger.put_network`."""
-        tag = f"{{{partition}}}:"
-        keys = (tag + "network", tag + "nodes", tag + "use")
-        answer = await self._run("network", partition, keys, body, _pack(list(dict.fromkeys(node_ids))))
+        answer = await self._run("network", partition, body, _pack(list(dict.fromkeys(node_ids))))
         if answer[0] == 0:
             raise NodeInUseError(sorted(node.decode() for node in answer[1:]))
         version: int = answer[0]
@@ -233,7 +225,7 @@ class RedisLedger:
 
     async def put_policy(self, partition: str, body: bytes) -> int:
         """As `Ledger.put_policy`."""
-        version: int = await self._run("policy", partition, [f"{{{partition}}}:policy"], body)
+        version: int = await self._run("policy", partition, body)
         return version
 
     async def policy(self, partition: str) -> Document | None:
@@ -243,11 +235,11 @@ class RedisLedger:
 
     async def put_skus(self, partition: str, entries: Mapping[str, bytes]) -> int:
         """As `Ledger.put_skus`; each chunk is one version."""
-        items, keys = list(entries.items()), (f"{{{partition}}}:skus", f"{{{partition}}}:changed")
+        items = list(entries.items())
         version = 0
         for start in range(0, len(items), layout.SKUS_CHUNK):
             flat = [part for item in items[start : start + layout.SKUS_CHUNK] for part in item]
-            version = await self._run("skus", partition, keys, *flat)
+            version = await self._run("skus", partition, *flat)
         return version if items else (await self.versions(partition)).catalog
 
     async def skus_since(self, partition: str, version: int) -> tuple[int, dict[str, bytes]]:

@@ -24,8 +24,7 @@ _VERDICTS = {
 class Committing:
     """Carries from cut to cut what was given up, whether the window's record is written, and the outcomes so far."""
 
-    def __init__(self, partition: str, batch: Batch) -> None:
-        self._tag = f"{{{partition}}}:"
+    def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self._outcomes: list[Outcome | None] = [None] * len(batch.proposals)
         self._rows_given_up: set[int] = set()
@@ -34,21 +33,15 @@ class Committing:
         """Order ids of the cuts so far: a repeat of one of these is a repeat within the batch."""
         self._record = batch.record
 
-    def call(self, cut: Sequence[int]) -> tuple[list[str], list[bytes | str]]:
-        """Keys and arguments for these proposals."""
+    def call(self, cut: Sequence[int]) -> tuple[bytes, bytes, bytes]:
+        """Arguments for these proposals: what to decide, the window's record, and all documents in one string."""
         rows: dict[int, int] = {}
         days: dict[int, int] = {}
         told: list[tuple[Any, ...]] = []
-        documents: list[bytes | str] = []
-        keys: list[str] = []
+        documents: list[bytes] = []
         for proposal in (self._batch.proposals[k] for k in cut):
             told.append(_told(proposal, rows, days))
-            documents += (proposal.order_id, proposal.content, proposal.order, proposal.decision)
-            keys.append(f"{self._tag}order:{proposal.order_id}")
-            if proposal.idempotency_key is not None:
-                keys.append(f"{self._tag}idem:{proposal.idempotency_key}")
-        keys += [f"{self._tag}stock:{self._batch.skus[sku]}" for sku in rows]
-        keys += [f"{self._tag}load:{day}" for day in days]
+            documents += (proposal.order_id.encode(), proposal.content, proposal.order, proposal.decision)
         header = (
             self._batch.window_id,
             self._batch.versions.network,
@@ -60,8 +53,9 @@ class Committing:
             [row for sku, row in rows.items() if sku in self._rows_given_up],
             [index for day, index in days.items() if day in self._days_given_up],
             told,
+            list(map(len, documents)),
         )
-        return keys, [_pack(header), self._record, *documents]
+        return _pack(header), self._record, b"".join(documents)
 
     def answered(self, cut: Sequence[int], answer: tuple[bytes, list[int], list[bytes | None]]) -> None:
         """Take in the script's answer to `call` of the same cut."""

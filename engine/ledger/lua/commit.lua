@@ -1,8 +1,12 @@
--- Units: goods in units. ARGV: the batch (msgpack), its record, then order id, content, order, decision per proposal.
+-- Units: goods in units. ARGV: the batch (msgpack), its record, all documents (id, content, order, decision each).
 local COMMITTED, REPEAT, CONFLICT, KEY_CONFLICT, LOST, STALE = 1, 2, 3, 4, 5, 6
 local LOAD_MAX = 4294967295
 local batch = cmsgpack.unpack(ARGV[1])
-local window, network, policy, skus, gains, days, day_gains, gave_up_rows, gave_up_days, proposals = unpack(batch)
+local window, network, policy, skus, gains, days, day_gains, gave_up_rows, gave_up_days, proposals, sizes = unpack(batch)
+local documents, place = {}, 1 -- order id, content, order and decision of proposal k from 4 * k - 3 on
+for k, size in ipairs(sizes) do
+  documents[k], place = string.sub(ARGV[3], place, place + size - 1), place + size
+end
 local stale = version_of('network', 0) ~= network or version_of('policy', 1) ~= policy
 local mine, keys, rests_on = {}, {}, {} -- order id and idempotency key to proposal; proposal to the earlier one it rests on
 local verdicts, decisions, made_before = {}, {}, {}
@@ -10,19 +14,19 @@ local row_gains, given_up_row, given_up_day = {}, {}, {}
 for _, row in ipairs(gave_up_rows) do given_up_row[row] = true end
 for _, day in ipairs(gave_up_days) do given_up_day[day] = true end
 
-local function id_of(k) return ARGV[4 * k - 1] end
+local function id_of(k) return documents[4 * k - 3] end
 
 -- The verdict on an order id or idempotency key that is known, with the decision that stands; nil for a new one.
 local function known(k, key)
   local id, first = id_of(k), mine[id_of(k)]
   local content, decision
   if first then
-    rests_on[k], content, decision = first, ARGV[4 * first], ARGV[4 * first + 2]
+    rests_on[k], content, decision = first, documents[4 * first - 2], documents[4 * first]
   else
     local stored = call('HMGET', order_key(id), 'c', 'd')
     content, decision = stored[1], stored[2]
   end
-  if content and content ~= ARGV[4 * k] then return CONFLICT end
+  if content and content ~= documents[4 * k - 2] then return CONFLICT end
   if key ~= '' then
     local user = call('GET', P .. 'idem:' .. key) or (keys[key] and id_of(keys[key]))
     if user and user ~= id then
@@ -31,7 +35,7 @@ local function known(k, key)
     end
   end
   if content then
-    made_before[k] = not first and decision == ARGV[4 * k + 2]
+    made_before[k] = not first and decision == documents[4 * k]
     return REPEAT, decision
   end
 end
@@ -135,19 +139,18 @@ local function entry()
   local index = put_overlay(body, skus)
   for k, proposal in ipairs(proposals) do
     if verdicts[k] == COMMITTED then
-      local takes, wanted = {}, {}
-      for at = 1, #proposal[3], 5 do
-        local n = #takes
-        takes[n + 1], takes[n + 2] = index[proposal[3][at]], proposal[3][at + 1]
-        takes[n + 3], takes[n + 4] = proposal[3][at + 2], proposal[3][at + 3]
+      local from, takes, wanted, n, m = proposal[3], {}, {}, 0, 0
+      for at = 1, #from, 5 do
+        takes[n + 1], takes[n + 2], takes[n + 3], takes[n + 4] = index[from[at]], from[at + 1], from[at + 2], from[at + 3]
+        n = n + 4
       end
-      for at = 1, #proposal[4], 6 do
-        local n = #wanted
-        wanted[n + 1], wanted[n + 2] = days[proposal[4][at] + 1], proposal[4][at + 1]
-        wanted[n + 3], wanted[n + 4] = proposal[4][at + 2], proposal[4][at + 3]
+      from = proposal[4]
+      for at = 1, #from, 6 do
+        wanted[m + 1], wanted[m + 2], wanted[m + 3] = days[from[at] + 1], from[at + 1], from[at + 2]
+        wanted[m + 4], m = from[at + 3], m + 4
       end
       body.orders[#body.orders + 1] = { proposal[1], proposal[2], takes, wanted }
-      for at = 4 * k - 1, 4 * k + 2 do raw[#raw + 1] = ARGV[at] end
+      for at = 4 * k - 3, 4 * k do raw[#raw + 1] = documents[at] end
     end
   end
   for _, day in ipairs(days) do -- a day's first load puts it on the list of days

@@ -32,26 +32,25 @@ end
 
 -- Put changed holds and loads into an entry; `skus` are the rows' from 1. Returns the entry's index by row.
 local function put_overlay(body, skus)
-  local index, count = {}, 0
-  body.rows, body.cells, body.loads = {}, {}, {}
+  local index, count, n, m = {}, 0, 0, 0
+  local rows, changed, moved = {}, {}, {}
   for _, c in ipairs(touched) do
     if c[3] ~= 0 then
       if not index[c[1]] then
         index[c[1]], count = count, count + 1
-        body.rows[2 * count - 1], body.rows[2 * count] = skus[c[1] + 1], -1
+        rows[2 * count - 1], rows[2 * count] = skus[c[1] + 1], -1
       end
-      local held = c[6] + c[3]
-      for _, value in ipairs({ index[c[1]], c[2], c[4], c[5], held, c[7], c[8], 0, c[3], 0, 0 }) do
-        body.cells[#body.cells + 1] = value
-      end
+      changed[n + 1], changed[n + 2], changed[n + 3], changed[n + 4] = index[c[1]], c[2], c[4], c[5]
+      changed[n + 5], changed[n + 6], changed[n + 7], changed[n + 8] = c[6] + c[3], c[7], c[8], 0
+      changed[n + 9], changed[n + 10], changed[n + 11], n = c[3], 0, 0, n + 11
     end
   end
   for _, l in ipairs(loaded) do
     if l[5] ~= 0 or l[6] ~= 0 then
-      for _, value in ipairs({ l[1], l[2], l[3] + l[5], l[4] + l[6], l[5], l[6] }) do
-        body.loads[#body.loads + 1] = value
-      end
+      moved[m + 1], moved[m + 2], moved[m + 3] = l[1], l[2], l[3] + l[5]
+      moved[m + 4], moved[m + 5], moved[m + 6], m = l[4] + l[6], l[5], l[6], m + 6
     end
   end
+  body.rows, body.cells, body.loads = rows, changed, moved
   return index
 end

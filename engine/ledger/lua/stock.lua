@@ -18,7 +18,7 @@ local function later_slot(row, node)
   return later[row][node]
 end
 
--- {present, cells in use, node} as this call sees it.
+-- {present, cells in use, node, changed} as this call sees it.
 local function use_of(node)
   if not uses[node] then
     local packed = call('GETRANGE', P .. 'use', 5 * node, 5 * node + 4)
@@ -68,9 +68,9 @@ local function write(row, node, slot, kind, quantity, safety, movement, digest)
   local was, now = c[5] + c[6] + c[8] > 0, on_hand + c[6] + blocked > 0
   if was ~= now then
     use[2] = use[2] + (now and 1 or -1)
-    if not used[node] then
-      used[node] = true
-      used[#used + 1] = node
+    if not use[4] then
+      use[4] = true
+      used[#used + 1] = use
     end
   end
   c[5], c[7], c[8] = on_hand, safe, blocked
@@ -86,9 +86,8 @@ local outcomes = {}
 for at = 1, #writes, 8 do
   outcomes[#outcomes + 1] = write(unpack(writes, at, at + 7))
 end
-for _, node in ipairs(used) do
-  local use = uses[node]
-  body.use[#body.use + 1], body.use[#body.use + 2], body.use[#body.use + 3] = node, use[1], use[2]
+for _, use in ipairs(used) do
+  body.use[#body.use + 1], body.use[#body.use + 2], body.use[#body.use + 3] = use[3], use[1], use[2]
 end
 call('ZSCORE', P .. 'stocked', '') -- a new row joins this list
 if #body.cells > 0 then append('stock', body, {}) end

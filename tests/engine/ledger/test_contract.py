@@ -1,0 +1,452 @@
+"""The ledger's contract, over every implementation."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from engine.ledger.port import (
+    Cancelled,
+    Document,
+    Ledger,
+    NodeInUseError,
+    StockKind,
+    StockOutcome,
+    StockWrite,
+    Verdict,
+    Versions,
+)
+from engine.ledger.reconcile import reconcile
+from tests.engine.ledger.shop import DAY, Shop, content, load
+
+C, R, L = Verdict.COMMITTED, Verdict.REPEAT, Verdict.LOST
+
+
+@pytest.fixture
+async def shop(ledger: Ledger, partition: str):
+    """A shop with three nodes, that must reconcile when the test is over."""
+    made = await Shop(ledger, partition).open()
+    yield made
+    report = await reconcile(ledger, partition)
+    assert report.clean, report.differences
+
+
+async def test_an_empty_partition(ledger: Ledger, partition: str):
+    """Protects first use: what was never written reads as empty, not as an error."""
+    seen = await ledger.snapshot(partition, ["A"], [DAY], ["O"])
+    assert (seen.versions, seen.rows[0].gain, len(seen.rows[0].slots)) == (Versions(0, 1, 0), 0, 0)
+    assert len(seen.days[DAY].nodes) == 0
+    assert seen.decided == {}
+    assert await ledger.network(partition) is None
+    assert await ledger.policy(partition) is None
+    assert await ledger.order(partition, "O") is None
+    assert await ledger.cancel(partition, "O") is Cancelled.UNKNOWN
+    assert await ledger.sku(partition, "A") is None
+    assert await ledger.skus_since(partition, 0) == (0, {})
+    assert await ledger.stock_page(partition, "", 10) == ("", [])
+    assert [entry async for entry in ledger.entries(partition)] == []
+    assert await ledger.tail(partition, "0", 0) == []
+    assert await ledger.commit(partition, Shop(ledger, partition).batch(seen)) == []
+    assert await ledger.write_stock(partition, []) == []
+    await ledger.ping()
+
+
+async def test_an_order_is_held_whole(shop: Shop):
+    """Protects R9: all cells and all capacity of an order are taken together, and its documents are kept as given."""
+    await shop.open(stock={("A", 0): 5, ("B", 1): 5})
+    loads = (load(0, 1, 2), load(1, 1, 3))
+    assert await shop.order("O", {("A", 0): 2, ("B", 1): 3}, loads=loads, idempotency_key="K") is C
+    assert await shop.cell("A", 0) == (5, 2, -1, 0)
+    assert await shop.cell("B", 1) == (5, 3, -1, 0)
+    assert (await shop.ledger.load(shop.partition, DAY)).nodes.tolist() == [(1, 2), (1, 3)]
+    kept = await shop.ledger.order(shop.partition, "O")
+    assert kept is not None
+    assert (kept.content, kept.order, kept.state) == (content(), b'{"order_id":"O"}', "allocated")
+    assert kept.takes == (("A", 0, 2), ("B", 1, 3))
+    assert kept.loads == ((DAY, 0, 1, 2), (DAY, 1, 1, 3))
+    assert [change.event for change in kept.history] == ["order.allocated"]
+
+
+@pytest.mark.parametrize("short_of", ["stock", "parcels", "units", "node", "slot"])
+async def test_an_order_that_lacks_anything_takes_nothing(shop: Shop, short_of: str):
+    """Protects R9: the last thing missing undoes all that was taken for the order before it."""
+    await shop.open(stock={("A", 0): 5, ("B", 1): 5})
+    seen = await shop.look("A", "B")
+    order = shop.proposal(seen, "O", {("A", 0): 2, ("B", 1): 6 if short_of == "stock" else 2}, loads=(load(0),))
+    if short_of in ("parcels", "units"):
+        most = {"parcels": (1, -1), "units": (-1, 3)}[short_of]
+        tight = load(1, 2, 4)._replace(parcels_max=most[0], units_max=most[1])
+        order = replace(order, loads=(load(0), tight))
+    if short_of in ("node", "slot"):
+        wrong = order.takes[1]._replace(**{short_of: 2})
+        order = replace(order, takes=(order.takes[0], wrong))
+    after = shop.proposal(seen, "O2", {("A", 0): 5})
+    assert await shop.commit(seen, order, after) == [L, C]
+    assert await shop.cell("B", 1) == (5, 0, -1, 0)
+    assert len((await shop.ledger.load(shop.partition, DAY)).nodes) == 0
+    assert await shop.ledger.order(shop.partition, "O") is None
+
+
+async def test_available_leaves_safety_and_blocked(shop: Shop):
+    """Protects the definition of available: on_hand - held - safety - blocked, the node's default where none is set."""
+    await shop.open(stock={("A", 0): 10})
+    await shop.write("A", 0, StockKind.DAMAGE, 3)
+    seen = await shop.look("A")
+    eight = shop.proposal(seen, "O", {("A", 0): 6})
+    with_default = replace(eight, takes=(eight.takes[0]._replace(safety=2),))
+    assert await shop.commit(seen, with_default) == [L]
+    await shop.write("A", 0, StockKind.SNAPSHOT, 10, safety=1)
+    assert await shop.commit(seen, with_default) == [C]
+    assert await shop.order("O2", {("A", 0): 1}) is L
+    assert await shop.cell("A", 0) == (10, 6, 1, 3)
+
+
+async def test_orders_of_a_batch_see_each_other(shop: Shop):
+    """Protects R1 inside one call: 10 orders for 3 units of one cell give exactly 3 winners, the first ones."""
+    await shop.open(stock={("A", 0): 3})
+    seen = await shop.look("A")
+    orders = [shop.proposal(seen, f"O{k}", {("A", 0): 1}, loads=(load(0, most=9),)) for k in range(10)]
+    assert await shop.commit(seen, *orders) == [C] * 3 + [L] * 7
+    assert (await shop.ledger.load(shop.partition, DAY)).nodes.tolist() == [(3, 3)]
+
+
+async def test_one_order_may_take_a_cell_twice(shop: Shop):
+    """Protects lines of the same SKU: their takes add up, and are judged together."""
+    await shop.open(stock={("A", 0): 3})
+    seen = await shop.look("A")
+    order = shop.proposal(seen, "O", {("A", 0): 2})
+    assert await shop.commit(seen, replace(order, takes=order.takes * 2)) == [L]
+    single = replace(order, takes=(order.takes[0]._replace(units=1),) * 3)
+    assert await shop.commit(seen, single) == [C]
+    assert await shop.cell("A", 0) == (3, 3, -1, 0)
+    assert await shop.ledger.cancel(shop.partition, "O") is Cancelled.DONE
+    assert await shop.cell("A", 0) == (3, 0, -1, 0)
+
+
+async def test_repeats_and_conflicts(shop: Shop):
+    """Protects R5: the same order answers its first decision, other content is a conflict, whatever else changed."""
+    await shop.open(stock={("A", 0): 3})
+    seen = await shop.look("A")
+    order = shop.proposal(seen, "O", {("A", 0): 1}, idempotency_key="K")
+    again = replace(order, decision=b"another")
+    other = replace(order, content=content("other"))
+    assert await shop.commit(seen, order, again, other) == [C, R, Verdict.CONFLICT]
+    await shop.ledger.put_policy(shop.partition, b"{}")
+    outcomes = await shop.outcomes(seen, again, other, replace(order, order_id="P"), replace(order, order_id="Q"))
+    assert [o.verdict for o in outcomes] == [R, Verdict.CONFLICT, Verdict.KEY_CONFLICT, Verdict.KEY_CONFLICT]
+    assert outcomes[0].decision == order.decision
+    assert (await shop.ledger.snapshot(shop.partition, [], [], ["O", "P"])).decided == {
+        "O": (content(), order.decision)
+    }
+    assert await shop.cell("A", 0) == (3, 1, -1, 0)
+
+
+async def test_idempotency_keys_within_a_batch(shop: Shop):
+    """Protects keys: the second user of a key in one call is refused, and one whose first user fell is not."""
+    await shop.open(stock={("A", 0): 3})
+    seen = await shop.look("A")
+    first = shop.proposal(seen, "O", {("A", 0): 1}, idempotency_key="K")
+    second = shop.proposal(seen, "P", {("A", 0): 1}, idempotency_key="K")
+    assert await shop.commit(seen, replace(first, takes=(first.takes[0]._replace(units=9),)), second, first) == [
+        L,
+        C,
+        Verdict.KEY_CONFLICT,
+    ]
+
+
+async def test_versions_are_checked(shop: Shop):
+    """Protects decisions from outdated documents: network and policy must be those of the snapshot, SKUs need not."""
+    await shop.open(stock={("A", 0): 3})
+    seen = await shop.look("A")
+    await shop.ledger.put_skus(shop.partition, {"A": b"{}"})
+    assert await shop.commit(seen, shop.proposal(seen, "O", {("A", 0): 1})) == [C]
+    await shop.ledger.put_network(shop.partition, b"{}", ["N0", "N1", "N2"])
+    assert await shop.commit(seen, shop.proposal(seen, "P", {("A", 0): 1})) == [Verdict.STALE]
+    seen = await shop.look("A")
+    await shop.ledger.put_policy(shop.partition, b"{}")
+    assert await shop.commit(seen, shop.proposal(seen, "P", {("A", 0): 1})) == [Verdict.STALE]
+
+
+@pytest.mark.parametrize(
+    ("kind", "quantity", "gains"),
+    [
+        (StockKind.RECEIVE, 1, True),
+        (StockKind.ADJUST, 1, True),
+        (StockKind.ADJUST, -1, False),
+        (StockKind.COUNT, 6, True),
+        (StockKind.COUNT, 5, False),
+        (StockKind.SNAPSHOT, 4, False),
+        (StockKind.DAMAGE, 1, False),
+        (StockKind.WRITE_OFF, 1, False),
+    ],
+)
+async def test_what_counts_as_gain(shop: Shop, kind: StockKind, quantity: int, gains: bool):
+    """Protects R16: a claim of shortage falls exactly when units may have come back since it was made."""
+    await shop.open(stock={("A", 0): 5})
+    seen = await shop.look("A")
+    await shop.write("A", 0, kind, quantity)
+    refused = shop.proposal(seen, "O", {}, short=["A"], state="refused")
+    assert await shop.commit(seen, refused) == [L if gains else C]
+
+
+async def test_lower_safety_a_new_cell_and_a_cancel_are_gains(shop: Shop):
+    """Protects R16: units come back by lower safety, at another node and by cancelled orders too; load by the last."""
+    await shop.open(stock={("A", 0): 5})
+    assert await shop.order("O", {("A", 0): 1}, loads=(load(0),)) is C
+
+    async def falls(order_id: str, change: object) -> bool:
+        seen = await shop.look("A")
+        await change
+        by_stock = shop.proposal(seen, order_id, {}, short=["A"], state="refused")
+        return await shop.commit(seen, by_stock) == [L]
+
+    assert await falls("1", shop.write("A", 0, StockKind.SNAPSHOT, 5, safety=3))  # the default may have been more
+    assert not await falls("2", shop.write("A", 0, StockKind.SNAPSHOT, 5, safety=4))
+    assert await falls("3", shop.write("A", 0, StockKind.SNAPSHOT, 5, safety=2))
+    assert await falls("4", shop.write("A", 1, StockKind.SNAPSHOT, 0))
+    seen = await shop.look("A")
+    by_day = shop.proposal(seen, "5", {}, short_days=(DAY,), state="refused")
+    assert await falls("6", shop.ledger.cancel(shop.partition, "O"))
+    assert await shop.commit(seen, by_day) == [L]
+    assert await shop.commit(await shop.look("A"), replace(by_day, short_days=())) == [C]
+
+
+async def test_claims_fall_with_the_takes_they_rest_on(shop: Shop):
+    """Protects R16: who was refused for the sake of an order that then fails is solved again, down the whole chain."""
+    await shop.open(stock={("A", 0): 1, ("B", 0): 1, ("C", 0): 1, ("D", 0): 1})
+    seen = await shop.look("A", "B", "C", "D")
+    fails = shop.proposal(seen, "1", {("A", 0): 1, ("B", 0): 9})
+    rests = shop.proposal(seen, "2", {("C", 0): 1}, short=["A"])
+    rests_on_that = shop.proposal(seen, "3", {("D", 0): 1}, short=["C"])
+    same_again = shop.proposal(seen, "2", {}, short=["B"])
+    unharmed = shop.proposal(seen, "4", {}, short=["D"], state="refused")
+    assert await shop.commit(seen, unharmed, rests_on_that, rests, fails, same_again) == [L, L, L, L, L]
+    assert await shop.cell("C", 0) == (1, 0, -1, 0)
+    assert await shop.cell("D", 0) == (1, 0, -1, 0)
+
+
+async def test_claims_stand_while_their_takes_do(shop: Shop):
+    """Protects progress: a refusal in favour of an order that commits stands, also when the call is made again."""
+    await shop.open(stock={("A", 0): 1})
+    seen = await shop.look("A")
+    taker = shop.proposal(seen, "1", {("A", 0): 1})
+    refused = shop.proposal(seen, "2", {}, short=["A"], state="refused")
+    assert await shop.commit(seen, refused, taker) == [C, C]
+    later = shop.proposal(seen, "3", {}, short=["A"], state="refused")
+    assert await shop.commit(seen, later, taker) == [C, R]
+    other = replace(taker, decision=b"other")
+    assert await shop.commit(seen, shop.proposal(seen, "4", {}, short=["A"]), other) == [L, R]
+
+
+async def test_claims_of_full_days(shop: Shop):
+    """Protects R16 for capacity: a day called full for the sake of an order that fails is not full."""
+    await shop.open(stock={("A", 0): 1})
+    seen = await shop.look("A")
+    fails = shop.proposal(seen, "1", {("A", 0): 9}, loads=(load(0),))
+    waits = shop.proposal(seen, "2", {}, short_days=(DAY,), state="refused")
+    assert await shop.commit(seen, waits, fails) == [L, L]
+    assert await shop.commit(seen, waits) == [C]
+
+
+async def test_cancel_gives_back_once(shop: Shop):
+    """Protects holds: a cancel frees what the order held, once, and its first decision stays its answer."""
+    await shop.open(stock={("A", 0): 5, ("B", 0): 5})
+    await shop.order("O", {("A", 0): 2, ("B", 0): 1}, loads=(load(0, 1, 3),))
+    assert await shop.ledger.cancel(shop.partition, "O") is Cancelled.DONE
+    assert await shop.ledger.cancel(shop.partition, "O") is Cancelled.ALREADY
+    assert await shop.cell("A", 0) == (5, 0, -1, 0)
+    assert (await shop.ledger.load(shop.partition, DAY)).nodes.tolist() == [(0, 0)]
+    kept = await shop.ledger.order(shop.partition, "O")
+    assert kept is not None
+    assert (kept.state, kept.takes, kept.loads) == ("cancelled", (), ())
+    assert [change.event for change in kept.history] == ["order.allocated", "order.cancelled"]
+    assert await shop.order("O", {("A", 0): 2}) is R
+
+
+async def test_stock_writes_each_on_its_own_merits(shop: Shop):
+    """Protects stock: every kind changes what it says, a bad write stops no other, repeats apply once."""
+    big = 2**31 - 1
+    table = [
+        (StockWrite("A", 0, StockKind.RECEIVE, 10), StockOutcome.APPLIED, (10, 0, -1, 0)),
+        (StockWrite("A", 0, StockKind.ADJUST, -11), StockOutcome.BELOW_ZERO, (10, 0, -1, 0)),
+        (StockWrite("A", 0, StockKind.DAMAGE, 4), StockOutcome.APPLIED, (10, 0, -1, 4)),
+        (StockWrite("A", 0, StockKind.WRITE_OFF, 6), StockOutcome.APPLIED, (4, 0, -1, 0)),
+        (StockWrite("A", 0, StockKind.WRITE_OFF, 5), StockOutcome.BELOW_ZERO, (4, 0, -1, 0)),
+        (StockWrite("A", 0, StockKind.RECEIVE, big), StockOutcome.TOO_LARGE, (4, 0, -1, 0)),
+        (StockWrite("A", 0, StockKind.DAMAGE, big), StockOutcome.APPLIED, (4, 0, -1, big)),
+        (StockWrite("A", 0, StockKind.DAMAGE, 1), StockOutcome.TOO_LARGE, (4, 0, -1, big)),
+        (StockWrite("A", 7, StockKind.RECEIVE, 1), StockOutcome.NODE_REMOVED, (4, 0, -1, big)),
+        (StockWrite("A", 0, StockKind.COUNT, big, movement_id="M"), StockOutcome.APPLIED, (big, 0, -1, big)),
+        (StockWrite("A", 0, StockKind.COUNT, 3), StockOutcome.APPLIED, (3, 0, -1, big)),
+        (StockWrite("A", 0, StockKind.COUNT, big, movement_id="M"), StockOutcome.REPEATED, (3, 0, -1, big)),
+        (StockWrite("A", 0, StockKind.COUNT, 2, movement_id="M"), StockOutcome.CONFLICT, (3, 0, -1, big)),
+        (StockWrite("A", 0, StockKind.SNAPSHOT, 8, safety=2), StockOutcome.APPLIED, (8, 0, 2, big)),
+        (StockWrite("A", 0, StockKind.SNAPSHOT, 9), StockOutcome.APPLIED, (9, 0, 2, big)),
+    ]
+    for write, outcome, cell in table:
+        assert await shop.ledger.write_stock(shop.partition, [write]) == [outcome], write
+        assert await shop.cell("A", 0) == cell, write
+    writes = [StockWrite("Z" + write.sku, *_tail(write)) for write, _, _ in table]
+    assert await shop.ledger.write_stock(shop.partition, writes) == [outcome for _, outcome, _ in table]
+    assert await shop.cell("ZA", 0) == table[-1][2]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        StockWrite("A", 0, StockKind.RECEIVE, -1),
+        StockWrite("A", 0, StockKind.COUNT, 2**31),
+        StockWrite("A", 0, StockKind.RECEIVE, 1, safety=1),
+        StockWrite("A", 0, StockKind.SNAPSHOT, 1, safety=-1),
+        StockWrite("A", 65_536, StockKind.SNAPSHOT, 1),
+    ],
+)
+async def test_impossible_writes_are_errors(shop: Shop, write: StockWrite):
+    """Protects cells from values that do not fit: callers check first, and a slip is loud and changes nothing."""
+    with pytest.raises(ValueError, match=r"A|number"):
+        await shop.ledger.write_stock(shop.partition, [StockWrite("A", 0, StockKind.RECEIVE, 1), write])
+    assert len((await shop.ledger.stock(shop.partition, "A")).slots) == 0
+
+
+async def test_stock_events(shop: Shop):
+    """Protects subscribers: each changed cell is an event, and a fall below what is held says so."""
+    await shop.open(stock={("A", 1): 5})
+    await shop.order("O", {("A", 1): 4})
+    await shop.write("A", 1, StockKind.COUNT, 3, movement_id="M")
+    await shop.write("A", 1, StockKind.COUNT, 3)
+    events = [event for entry in await shop.log() for event in entry.events if event.subject == "A"]
+    assert [event.type for event in events] == ["stock.changed", "stock.changed", "stock.short"]
+    assert msgspec.json.decode(events[-1].data) == {
+        "sku": "A", "node": 1, "kind": "count", "movement_id": "M", "on_hand": 3, "held": 4, "safety": -1, "blocked": 0,
+    }  # fmt: skip
+    assert await shop.order("P", {("A", 1): 1}) is L
+
+
+async def test_many_writes_at_once(shop: Shop):
+    """Protects bulk loads: several chunks, rows that grow in the middle of one, every cell as written last."""
+    await shop.open(nodes=20)
+    writes = [StockWrite(f"S{k % 50}", k % 20, StockKind.SNAPSHOT, k) for k in range(1_000)]
+    assert set(await shop.ledger.write_stock(shop.partition, writes)) == {StockOutcome.APPLIED}
+    expected = {(write.sku, write.node): write.quantity for write in writes}
+    cursor, found = "", {}
+    for _ in range(10):
+        cursor, page = await shop.ledger.stock_page(shop.partition, cursor, 7)
+        found |= {(sku, slot[0]): slot[1] for sku, row in page for slot in row.slots.tolist()}
+        if not cursor:
+            break
+    assert found == expected
+
+
+async def test_network_numbers_nodes_for_ever(shop: Shop):
+    """Protects node numbers: new nodes get new ones, those that return their old one, none is used twice."""
+    assert await shop.ledger.put_network(shop.partition, b'{"a":1}', ["X", "N0"]) == 2
+    assert await shop.ledger.put_network(shop.partition, b'{"b":1}', ["Y", "N1"]) == 3
+    document, numbers = await shop.ledger.network(shop.partition)
+    assert document == Document(3, b'{"b":1}')
+    assert numbers == {"N0": 0, "N1": 1, "N2": 2, "X": 3, "Y": 4}
+    assert await shop.write("A", 0, StockKind.RECEIVE, 1) is StockOutcome.NODE_REMOVED
+    assert await shop.write("A", 1, StockKind.RECEIVE, 1) is StockOutcome.APPLIED
+
+
+async def test_nodes_in_use_stay(shop: Shop):
+    """Protects stock and holds: a node that has on_hand, held, blocked or load cannot be removed, all are named."""
+    await shop.open(stock={("A", 0): 1, ("A", 1): 1})
+    assert await shop.order("O", {("A", 1): 1}, loads=(load(2),)) is C
+    await shop.write("A", 1, StockKind.COUNT, 0)
+    with pytest.raises(NodeInUseError) as raised:
+        await shop.ledger.put_network(shop.partition, b"{}", [])
+    assert raised.value.node_ids == ("N0", "N1", "N2")
+    assert (await shop.ledger.versions(shop.partition)).network == 2
+    await shop.ledger.cancel(shop.partition, "O")
+    await shop.write("A", 0, StockKind.WRITE_OFF, 1)
+    assert await shop.ledger.put_network(shop.partition, b"{}", []) == 3
+    assert await shop.ledger.put_network(shop.partition, b"{}", ["N1"]) == 4
+    assert await shop.write("A", 1, StockKind.RECEIVE, 2) is StockOutcome.APPLIED
+    assert await shop.order("P", {("A", 1): 2}) is C
+
+
+async def test_policy_and_catalogue(shop: Shop):
+    """Protects documents: versions rise by one, changes are handed out by version, in whole versions."""
+    assert await shop.ledger.put_policy(shop.partition, b"1") == 2
+    assert await shop.ledger.policy(shop.partition) == Document(2, b"1")
+    many = {f"S{k:04}": b'{"k":%d}' % k for k in range(2_500)}
+    first = await shop.ledger.put_skus(shop.partition, many)
+    second = await shop.ledger.put_skus(shop.partition, {"S0001": b"new", "T": b"t"})
+    assert second == first + 1
+    assert await shop.ledger.skus_since(shop.partition, first) == (second, {"S0001": b"new", "T": b"t"})
+    version, found = 0, {}
+    for _ in range(10):
+        version, some = await shop.ledger.skus_since(shop.partition, version)
+        found |= some
+    assert version == second
+    assert found == many | {"S0001": b"new", "T": b"t"}
+    assert await shop.ledger.sku(shop.partition, "S0002") == b'{"k":2}'
+    assert await shop.ledger.skus_since(shop.partition, version) == (second, {})
+    assert await shop.ledger.put_skus(shop.partition, {}) == second
+
+
+async def test_the_log_tells_all(shop: Shop):
+    """Protects R13 and subscribers: one entry per change, ascending, with events, deltas and the record once."""
+    await shop.open(stock={("A", 0): 5})
+    await shop.order("O", {("A", 0): 2}, loads=(load(0, 1, 2),))
+    await shop.ledger.cancel(shop.partition, "O")
+    entries = await shop.log()
+    assert [entry.kind for entry in entries] == ["network", "network", "stock", "commit", "cancel"]
+    commit = entries[3]
+    assert [(event.type, event.subject) for event in commit.events] == [
+        ("order.allocated", "O"),
+        ("window.decided", "window"),
+    ]
+    assert commit.record == b'{"window_id":"window"}'
+    assert commit.events[0].data == b'{"order_id":"O","status":"allocated"}'
+    assert [event.event_id for event in commit.events] == [f"{commit.entry_id}:0", f"{commit.entry_id}:1"]
+    assert commit.cells == (("A", 0, 0, 2, 0, None),)
+    assert commit.loads == ((DAY, 0, 1, 2),)
+    assert (commit.orders, entries[4].orders) == ((("O", "allocated"),), (("O", "cancelled"),))
+    places = [tuple(map(int, entry.entry_id.split("-"))) for entry in entries]
+    assert places == sorted(set(places))
+    rest = [entry async for entry in shop.ledger.entries(shop.partition, entries[2].entry_id)]
+    assert rest == entries[3:]
+    assert await shop.ledger.tail(shop.partition, entries[2].entry_id, 0) == entries[3:]
+
+
+async def test_tail_waits_for_what_comes(shop: Shop):
+    """Protects live subscribers: a waiting reader gets the next entry as soon as it is there, and nothing in time."""
+    assert await shop.ledger.tail(shop.partition, "$", 20) == []
+    waiting = asyncio.create_task(shop.ledger.tail(shop.partition, "$", 5_000))
+    await asyncio.sleep(0.1)
+    await shop.ledger.put_policy(shop.partition, b"{}")
+    [entry] = await asyncio.wait_for(waiting, 3)
+    assert entry.kind == "policy"
+    assert await shop.ledger.tail(shop.partition, entry.entry_id, 20) == []
+
+
+async def test_partitions_are_apart(ledger: Ledger, partition: str):
+    """Protects tenants: the same ids in another partition are other things."""
+    one = await Shop(ledger, partition).open(stock={("A", 0): 1})
+    two = await Shop(ledger, partition + "2").open(stock={("A", 0): 1})
+    assert await one.order("O", {("A", 0): 1}) is C
+    assert await two.order("O", {("A", 0): 1}, content=content("other")) is C
+    assert await two.ledger.cancel(two.partition, "O") is Cancelled.DONE
+    assert await one.cell("A", 0) == (1, 1, -1, 0)
+
+
+async def test_odd_names_and_opaque_documents(shop: Shop):
+    """Protects ids as callers write them, and documents byte for byte, whatever bytes they are."""
+    sku, order_id = "/grün:ü 1", "k"
+    await shop.open(stock={(sku, 0): 2})
+    odd = bytes(range(256))
+    assert await shop.order(order_id, {(sku, 0): 1}, order=odd, decision=odd[::-1], content=odd[-16:]) is C
+    kept = await shop.ledger.order(shop.partition, order_id)
+    assert kept is not None
+    assert (kept.order, kept.decision, kept.content) == (odd, odd[::-1], odd[-16:])
+    assert kept.takes == ((sku, 0, 1),)
+    assert (await shop.log())[-1].events[0].data == odd[::-1]
+
+
+def _tail(write: StockWrite) -> tuple[object, ...]:
+    movement = None if write.movement_id is None else "Z" + write.movement_id
+    return write.node, write.kind, write.quantity, write.safety, movement

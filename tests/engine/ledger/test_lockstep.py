@@ -1,0 +1,205 @@
+"""Both implementations in lock-step: equal answers to equal calls, equal state, and nothing ever oversold."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from engine.clock import SystemClock
+from engine.ledger.memory import MemoryLedger
+from engine.ledger.port import (
+    Batch,
+    Entry,
+    Ledger,
+    LoadTake,
+    NodeInUseError,
+    OrderRecord,
+    Proposal,
+    Snapshot,
+    StockKind,
+    StockWrite,
+    Take,
+)
+from engine.ledger.reconcile import reconcile
+from engine.ledger.redis import RedisLedger
+from tests.engine.ledger.conftest import Server
+from tests.engine.ledger.shop import DAY, content
+
+SKUS = ("A", "B", "C")
+NODES = 4
+ORDERS = tuple(f"O{k}" for k in range(8))
+
+quantities = st.one_of(st.integers(0, 6), st.sampled_from([2**31 - 1, 2**31 - 3]))
+
+
+@st.composite
+def stock_writes(draw: st.DrawFn) -> StockWrite:
+    """Any write that is not impossible."""
+    kind = draw(st.sampled_from(StockKind))
+    quantity = draw(quantities)
+    if kind is StockKind.ADJUST and draw(st.booleans()):
+        quantity = -quantity
+    safety = draw(st.none() | st.integers(0, 3)) if kind is StockKind.SNAPSHOT else None
+    movement_id = draw(st.none() | st.sampled_from(["M1", "M2", "M3"]))
+    return StockWrite(draw(st.sampled_from(SKUS)), draw(st.integers(0, NODES)), kind, quantity, safety, movement_id)
+
+
+takes = st.tuples(st.integers(0, 2), st.integers(0, NODES), st.integers(1, 4), st.integers(0, 2))
+loads = st.tuples(st.integers(0, 1), st.integers(0, NODES), st.integers(0, 2), st.integers(0, 4), st.integers(-1, 5))
+proposals = st.tuples(
+    st.sampled_from(ORDERS),
+    st.sampled_from(["first", "second"]),
+    st.sampled_from([b"{}", b'{"d":1}']),
+    st.lists(takes, max_size=3),
+    st.lists(loads, max_size=2),
+    st.lists(st.integers(0, 2), max_size=2),
+    st.lists(st.integers(0, 1), max_size=1),
+    st.none() | st.sampled_from(["K1", "K2"]),
+)
+
+
+class Lockstep(RuleBasedStateMachine):
+    """Every call goes to both; `seen` may be an old snapshot, as a slow solver's would be."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._runner = asyncio.Runner()
+        self._partition = f"lock-{uuid4().hex[:8]}"
+        self._ledgers: tuple[Ledger, Ledger] = (MemoryLedger(SystemClock()), self._run(self._open(url)))
+        self._both(lambda ledger: ledger.put_network(self._partition, b"{}", [f"N{k}" for k in range(NODES)]))
+        self._seen: Snapshot = self._look()
+        self._windows = 0
+
+    async def _open(self, url: str) -> RedisLedger:
+        return RedisLedger(url)
+
+    def _run(self, call: Awaitable[Any]) -> Any:
+        async def awaited() -> Any:
+            return await call
+
+        return self._runner.run(awaited())
+
+    def _both(self, call: Callable[[Ledger], Awaitable[Any]], shape: Callable[[Any], Any] = lambda it: it) -> Any:
+        answers = []
+        for ledger in self._ledgers:
+            try:
+                answers.append(shape(self._run(call(ledger))))
+            except NodeInUseError as error:
+                answers.append(error.node_ids)
+        assert answers[0] == answers[1]
+        return answers[1]
+
+    def _look(self) -> Snapshot:
+        return self._run(self._ledgers[1].snapshot(self._partition, SKUS, (DAY, DAY + 1), ORDERS))
+
+    @rule()
+    def look(self) -> None:
+        """Solve on fresh stock from here."""
+        self._seen = self._look()
+
+    @rule(writes=st.lists(stock_writes(), min_size=1, max_size=5))
+    def write(self, writes: list[StockWrite]) -> None:
+        """Stock changes."""
+        self._both(lambda ledger: ledger.write_stock(self._partition, writes))
+
+    @rule(drawn=st.lists(proposals, min_size=1, max_size=5), fresh=st.booleans())
+    def commit(self, drawn: list[Any], fresh: bool) -> None:
+        """A window is committed."""
+        if fresh:
+            self.look()
+        self._windows += 1
+        gains = tuple(row.gain for row in self._seen.rows)
+        day_gains = {day: load.gain for day, load in self._seen.days.items()}
+        made = tuple(self._proposal(*parts) for parts in drawn)
+        batch = Batch(f"w{self._windows}", self._seen.versions, SKUS, gains, day_gains, made, b"{}")
+        self._both(lambda ledger: ledger.commit(self._partition, batch))
+
+    def _proposal(
+        self,
+        order_id: str,
+        text: str,
+        decision: bytes,
+        cells: list[Any],
+        capacity: list[Any],
+        rows: list[int],
+        days: list[int],
+        key: str | None,
+    ) -> Proposal:
+        made = []
+        for sku, slot, units, safety in cells:
+            slots = self._seen.rows[sku].slots
+            node = int(slots["node"][slot]) if slot < len(slots) else slot
+            made.append(Take(sku, slot, node, units, safety))
+        taken = tuple(
+            LoadTake(DAY + day, node, parcels, units, most, -1) for day, node, parcels, units, most in capacity
+        )
+        short_days = tuple(DAY + day for day in days)
+        return Proposal(
+            order_id, content(text), b"{}", decision, "allocated", tuple(made), taken, tuple(rows), short_days, key
+        )
+
+    @rule(order_id=st.sampled_from(ORDERS))
+    def cancel(self, order_id: str) -> None:
+        """An order is cancelled."""
+        self._both(lambda ledger: ledger.cancel(self._partition, order_id))
+
+    @rule(nodes=st.sets(st.integers(0, NODES)))
+    def network(self, nodes: set[int]) -> None:
+        """The network is replaced."""
+        self._both(lambda ledger: ledger.put_network(self._partition, b"{}", [f"N{k}" for k in sorted(nodes)]))
+
+    @rule(skus=st.sets(st.sampled_from(SKUS)))
+    def documents(self, skus: set[str]) -> None:
+        """Policy and catalogue change."""
+        self._both(lambda ledger: ledger.put_policy(self._partition, b"{}"))
+        self._both(lambda ledger: ledger.put_skus(self._partition, dict.fromkeys(sorted(skus), b"{}")))
+
+    @invariant()
+    def equal(self) -> None:
+        """Both hold the same, and both reconcile."""
+        self._both(lambda ledger: ledger.snapshot(self._partition, SKUS, (DAY, DAY + 1), ORDERS), _snapshot)
+        self._both(lambda ledger: ledger.network(self._partition))
+        self._both(lambda ledger: ledger.skus_since(self._partition, 0))
+        for order_id in ORDERS:
+            self._both(lambda ledger, of=order_id: ledger.order(self._partition, of), _order)
+        report = self._both(lambda ledger: reconcile(ledger, self._partition))
+        assert report.clean, report.differences
+
+    def teardown(self) -> None:
+        """The logs tell the same story."""
+        self._both(lambda ledger: ledger.tail(self._partition, "0", 0), lambda entries: [_entry(e) for e in entries])
+        self._run(self._ledgers[1].close())
+        self._runner.close()
+
+
+def _snapshot(seen: Snapshot) -> object:
+    rows = [(row.gain, row.slots.tolist()) for row in seen.rows]
+    return seen.versions, rows, {day: (load.gain, load.nodes.tolist()) for day, load in seen.days.items()}, seen.decided
+
+
+def _order(record: OrderRecord | None) -> object:
+    if record is None:
+        return None
+    return record.state, record.content, record.decision, record.takes, record.loads, [c.event for c in record.history]
+
+
+def _entry(entry: Entry) -> object:
+    events = [(event.type, event.subject, event.data) for event in entry.events]
+    cells = sorted(entry.cells, key=str)
+    return entry.kind, events, cells, sorted(entry.loads), entry.orders, entry.record
+
+
+def test_lockstep(server: Server):
+    """Protects the twin: whatever is called, memory and store answer alike, hold alike and never oversell."""
+    run_state_machine_as_test(
+        lambda: Lockstep(server.url),
+        settings=settings(
+            max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
