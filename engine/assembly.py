@@ -15,7 +15,7 @@ from engine.crew import Crew, InlineCrew, ProcessCrew
 from engine.gate import Gate
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.port import Ledger, LedgerUnavailableError
-from engine.ledger.store import RedisLedger
+from engine.ledger.redis import RedisLedger
 from engine.metrics import Metrics
 from engine.policy import WindowTerms
 from engine.registry import Registry

@@ -14,7 +14,6 @@ from typing import BinaryIO
 from engine.crew import unpack
 from engine.deciding import decide
 from engine.network import Network
-from solvers import choose
 
 HEADER = struct.Struct("<Q")
 
@@ -25,7 +24,6 @@ def main() -> None:
     questions = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print must not corrupt a frame
-    choose.warm()
     send(answers, b"")
     kept: dict[str, Network] = {}
     while header := questions.read(HEADER.size):
