@@ -90,6 +90,7 @@ def refusal(fault: Exception, body: bytes, root: str = "$") -> EngineError:
         return MalformedBodyError("the body is empty; JSON was expected", 0)
     found = _BYTE.search(str(fault))
     byte = int(found.group(1)) if found is not None else len(body)
+    byte -= "trailing" in str(fault)  # counted from 1, unlike the others
     return MalformedBodyError(_BYTE.sub("", str(fault)), byte)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from tempfile import SpooledTemporaryFile
@@ -164,25 +163,40 @@ class _BulkAnswer(Response):
 
     async def _lines(self) -> AsyncGenerator[bytes | None, None]:
         """Answers in the order of the orders; None where the next one is not ready yet."""
-        flying: deque[asyncio.Task[bytes]] = deque()
+        flying: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue()
+        room = asyncio.Semaphore(IN_FLIGHT_MAX)
+        intake = asyncio.create_task(self._take(flying, room))
+        task: asyncio.Task[bytes] | None = None
         try:
-            index = 0
+            while True:
+                if flying.empty():
+                    yield None
+                task = await flying.get()
+                if task is None:
+                    break
+                if not task.done():
+                    yield None
+                yield await task
+                room.release()
+            await intake
+        finally:
+            intake.cancel()
+            while task is not None:
+                task.cancel()
+                task = None if flying.empty() else flying.get_nowait()
+
+    async def _take(self, flying: asyncio.Queue[asyncio.Task[bytes] | None], room: asyncio.Semaphore) -> None:
+        """Start the orders as they come, a bounded number at once."""
+        index = 0
+        try:
             async with aclosing(self._source) as source:
                 async for record in source:
-                    task = asyncio.create_task(self._desk.one(self._partition, self._request_id, index, record))
-                    flying.append(task)
+                    await room.acquire()
+                    one = self._desk.one(self._partition, self._request_id, index, record)
+                    flying.put_nowait(asyncio.create_task(one))
                     index += 1
-                    while flying and (flying[0].done() or len(flying) >= IN_FLIGHT_MAX):
-                        if not flying[0].done():
-                            yield None
-                        yield await flying.popleft()
-            while flying:
-                if not flying[0].done():
-                    yield None
-                yield await flying.popleft()
         finally:
-            for task in flying:
-                task.cancel()
+            flying.put_nowait(None)
 
 
 async def _gone(receive: Receive) -> None:

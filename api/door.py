@@ -5,7 +5,6 @@ An access line names the route, never the path, the query or a body: those may h
 
 from __future__ import annotations
 
-import logging
 import re
 import secrets
 import time
@@ -17,22 +16,26 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import respond, translate
+from api.problems import HeadTooLargeError, respond, translate
 
 ROUTE = "apportion.route"
 REQUEST_ID = "apportion.request_id"
+HEAD_BYTES_MAX = 32 * 1024
 CLIENT_LEFT = 499
 """Logged and counted when nobody is left to answer."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
-access_level = logging.getLogger("apportion.access")
-access = structlog.wrap_logger(
-    access_level,
-    processors=[structlog.processors.TimeStamper(fmt="iso", utc=True), structlog.processors.JSONRenderer()],
-    wrapper_class=structlog.stdlib.BoundLogger,
-)
+access = structlog.get_logger("apportion.access")
+
+
+def check_size(scope: Scope) -> None:
+    """Bound what the head of a request may make us read again and again. Raises HeadTooLargeError."""
+    size = len(scope["path"]) + len(scope["query_string"])
+    size += sum(len(name) + len(value) for name, value in scope["headers"])
+    if size > HEAD_BYTES_MAX:
+        raise HeadTooLargeError(f"path, query and headers may have at most {HEAD_BYTES_MAX} bytes")
 
 
 class HttpMetrics:
@@ -85,6 +88,7 @@ class Door:
             await send(message)
 
         try:
+            check_size(scope)
             await self._app(scope, receive, answer)
         except ClientDisconnect:
             status = status or CLIENT_LEFT
@@ -106,12 +110,11 @@ class Door:
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         route = scope.get(ROUTE, "none")
         self._metrics.observe(scope["method"], route, status, seconds)
-        if access_level.isEnabledFor(logging.INFO):
-            access.info(
-                "request",
-                method=scope["method"],
-                route=route,
-                status=status,
-                ms=round(seconds * 1000, 2),
-                request_id=scope[REQUEST_ID],
-            )
+        access.info(
+            "request",
+            method=scope["method"],
+            route=route,
+            status=status,
+            ms=round(seconds * 1000, 2),
+            request_id=scope[REQUEST_ID],
+        )

@@ -10,7 +10,7 @@ import structlog
 
 
 def configure(level: int = logging.WARNING) -> None:
-    """Set up logging, unless the program that runs us has done so already."""
+    """Set up logging, unless the program that runs us has done so already. INFO shows the access log."""
     if structlog.is_configured():
         return
     structlog.configure(
@@ -23,10 +23,10 @@ def configure(level: int = logging.WARNING) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=_stderr,
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=True,
     )
 
 
 def _stderr(*names: Any) -> structlog.PrintLogger:  # noqa: ARG001 -- structlog passes the logger's name
-    """A logger on what stderr is now."""
+    """A logger on stderr."""
     return structlog.PrintLogger(sys.stderr)

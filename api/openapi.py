@@ -17,6 +17,7 @@ from api.problems import (
     STATUS,
     BadRequestError,
     CrossSiteError,
+    HeadTooLargeError,
     Problem,
     UnexpectedError,
     UnsupportedEncodingError,
@@ -95,7 +96,7 @@ def _operation(endpoint: Endpoint, known: dict[Any, Any]) -> dict[str, Any]:
         "tags": [endpoint.tag],
         "parameters": [_parameter(parameter) for parameter in parameters],
         "responses": {
-            **{str(reply.status): _reply(reply, known) for reply in endpoint.replies},
+            **_replies(endpoint.replies, known),
             **_problems(endpoint, known),
         },
     }
@@ -121,17 +122,19 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     }
 
 
-def _reply(reply: Reply, known: dict[Any, Any]) -> dict[str, Any]:
-    return {
-        "description": reply.text,
-        "headers": {"X-Request-Id": REQUEST_ID_HEADER},
-        "content": {reply.media_type: {"schema": _resolved(reply.content, known)}},
-    }
+def _replies(replies: Iterable[Reply], known: dict[Any, Any]) -> dict[str, Any]:
+    """Answers by status; several of one status differ in media type."""
+    answers: dict[str, Any] = {}
+    for reply in replies:
+        fresh = {"description": reply.text, "headers": {"X-Request-Id": REQUEST_ID_HEADER}, "content": {}}
+        answer = answers.setdefault(str(reply.status), fresh)
+        answer["content"][reply.media_type] = {"schema": _resolved(reply.content, known)}
+    return answers
 
 
 def _problems(endpoint: Endpoint, known: dict[Any, Any]) -> dict[str, Any]:
     """The problems of a route by status, those of every route included."""
-    kinds: list[type[EngineError]] = [*endpoint.problems, BadRequestError, UnexpectedError]
+    kinds: list[type[EngineError]] = [*endpoint.problems, BadRequestError, HeadTooLargeError, UnexpectedError]
     if endpoint.partitioned:
         kinds += [InvalidInputError, StoreUnavailableError]
     if endpoint.body is not None:

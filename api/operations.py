@@ -149,7 +149,7 @@ class OperationsDesk:
             _plain("/docs", self.page, "docs", "These pages, without internet", page),
             _plain(
                 "/docs/{asset}", self.asset, "docs_asset", "A file of these pages",
-                tuple(Reply(200, "The file", text, kind) for kind in ("text/javascript",)),
+                tuple(Reply(200, "The file", text, kind) for kind in sorted(set(ASSETS.values()))),
                 parameters=(asset,), problems=(NotFoundError,),
             ),
             _plain(

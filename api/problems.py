@@ -62,6 +62,11 @@ class MethodNotAllowedError(EngineError):
         self.allow = allow
 
 
+class HeadTooLargeError(EngineError):
+    slug = "head-too-large"
+    title = "The headers are too large"
+
+
 class TooLargeError(EngineError):
     slug = "too-large"
     title = "The body is too large"
@@ -97,6 +102,7 @@ STATUS: dict[type[EngineError], int] = {
     NoRouteError: 404,
     MethodNotAllowedError: 405,
     TooLargeError: 413,
+    HeadTooLargeError: 431,
     UnsupportedEncodingError: 415,
     UnexpectedError: 503,
 }

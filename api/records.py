@@ -38,6 +38,14 @@ class Record(NamedTuple):
     fault: str | None = None
 
 
+def _bounded(record: Record, limit: int) -> Record:
+    return record if len(record.data) <= limit else _too_long(record.number, record.start, limit)
+
+
+def _too_long(number: int, start: int, limit: int) -> Record:
+    return Record(number, start, b"", f"a record may have at most {limit} bytes")
+
+
 class Lines:
     """NDJSON: a record a line; blank lines count but are none."""
 
@@ -56,7 +64,7 @@ class Lines:
             self._end(line, 1, found)
         if len(self._rest) > self._limit and not self._skipping:
             self._skipping = True
-            found.append(Record(self._number + 1, self._at, b"", f"a record may have at most {self._limit} bytes"))
+            found.append(_too_long(self._number + 1, self._at, self._limit))
         if self._skipping:
             self._at += len(self._rest)
             self._rest = b""
@@ -71,7 +79,7 @@ class Lines:
     def _end(self, line: bytes, ending: int, found: list[Record]) -> None:
         self._number += 1
         if not self._skipping and line.strip():
-            found.append(Record(self._number, self._at, line))
+            found.append(_bounded(Record(self._number, self._at, line), self._limit))
         self._skipping = False
         self._at += len(line) + ending
 
@@ -126,7 +134,7 @@ class Elements:
                 empty_array = self._closed and self._number == 0 and not buffer[begin:stop].strip()
                 if not empty_array:
                     self._number += 1
-                    found.append(Record(self._number, self._at + begin, buffer[begin:stop]))
+                    found.append(_bounded(Record(self._number, self._at + begin, buffer[begin:stop]), self._limit))
                 begin = end
                 if self._closed:
                     break

@@ -1,0 +1,85 @@
+"""A whole engine on the memory twin behind the real application, called in process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from api.app import Application, create_app
+from engine.assembly import build_memory
+from engine.settings import Settings
+
+NETWORK: dict[str, Any] = {
+    "nodes": [
+        {"node_id": "NYC", "country": "US", "lat": 40.7, "lon": -74.0, "priority": 1},
+        {"node_id": "LAX", "country": "US", "lat": 34.0, "lon": -118.2, "priority": 2, "safety_units": 2},
+    ],
+    "lanes": [
+        {"node_id": "NYC", "to": "*", "service": "ground", "parcel": "5.00", "transit_days": 2},
+        {"node_id": "LAX", "to": "*", "service": "ground", "parcel": "7.00", "transit_days": 4},
+    ],
+}
+STOCK = [
+    {"node_id": "NYC", "sku": "A", "on_hand": 10},
+    {"node_id": "LAX", "sku": "A", "on_hand": 10},
+    {"node_id": "NYC", "sku": "B", "on_hand": 5, "safety": 1},
+]
+
+
+def order(order_id: str = "O-1", sku: str = "A", quantity: int = 1, **more: Any) -> dict[str, Any]:
+    """An order of one line."""
+    lines = [{"line_id": "1", "sku": sku, "quantity": quantity}]
+    return {"order_id": order_id, "ship_to": {"country": "US"}, "lines": lines, **more}
+
+
+def ndjson(*records: Any) -> bytes:
+    """One record a line."""
+    return b"\n".join(json.dumps(record).encode() for record in records)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Small limits, so that tests can pass them."""
+    return Settings(body_bytes_max=64 * 1024, bulk_bytes_max=8 * 2**20, order_timeout_ms=5_000)
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[Application]:
+    """The application, its engine started."""
+    application = create_app(build_memory(settings))
+    await application.engine.start()
+    yield application
+    application.retire()
+    await application.engine.stop()
+
+
+@pytest.fixture
+async def empty(app: Application) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an engine that knows nothing yet."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
+        yield http
+
+
+@pytest.fixture
+async def client(empty: httpx.AsyncClient) -> httpx.AsyncClient:
+    """A client of an engine with two nodes and some stock."""
+    assert (await empty.put("/v1/network", json=NETWORK)).status_code == 200
+    assert (await empty.put("/v1/stock", json=STOCK)).status_code == 200
+    return empty
+
+
+def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+    """The problem document of an answer, its promises checked."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert body["type"] == f"/problems/{slug}"
+    assert body["status"] == status
+    assert body["request_id"] == answer.headers["x-request-id"]
+    assert {"title", "detail", "errors"} <= body.keys()
+    assert status < 500 or (status == 503 and int(answer.headers["retry-after"]) >= 0)
+    return body
