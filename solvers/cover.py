@@ -119,9 +119,12 @@ def _search(judge: Judge, meter: Meter) -> list[Candidate]:
     price = _price(judge)
     sites = scene.reach.shape[1]
     search = SetSearch(Judge(scene, replace(scene.tariff, smooth=True), judge.objective), price, meter)
+    cover = sum(1 << site for site in cover_greedily(scene, judge.tariff, price))
+    # These two fill the most there is to fill, so that even a search without work left answers well.
+    search.try_all([cover, (1 << sites) - 1])
     if search.small(meter.left // 40) < sites:
         search.descend(search.best)
-        search.descend(sum(1 << site for site in cover_greedily(scene, judge.tariff, price)))
+        search.descend(cover)
     found: list[Candidate] = []
     ladder = Ladder(judge)
     for mask in search.finest(FINALISTS):

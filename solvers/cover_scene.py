@@ -168,7 +168,7 @@ def set_scene(problem: Problem, order: int, stock: Ints, room_boxes: Ints, room_
     usable = lines.eligible[span][first][:, site_node] & carried[:, lead - ways.start]
     reach = np.where(usable, np.minimum(free, quantity[:, None]), 0.0)
     room_g = _shipment_rooms(problem, ways, room_boxes)
-    room_g = np.where(service >= 0, room_g[service - ways.start], 0.0).max(axis=1, initial=0.0)
+    room_g = np.where(service >= 0, room_g[np.maximum(service - ways.start, 0)], 0.0).max(axis=1, initial=0.0)
     total_units, total_g = quantity.sum(), float((quantity * weight).sum())
     boxes_needed = np.ceil(2.0 * total_g / np.maximum(limit_g, 1)).max(initial=1.0) + 1.0
     held = site_bucket >= 0

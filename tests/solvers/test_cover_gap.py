@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
 from solvers.cover import cheapest_cover
+from solvers.cover_bound import cover_bound
 from solvers.plan import Priced, fits, plan_cost, use_of
 from solvers.problem import UNLIMITED, Objective, Problem
 from tests.solvers.worlds import Want, Way, World
@@ -188,3 +187,48 @@ def answer(problem: Problem) -> Priced:
         assert units.any()
     assert plan_cost(problem, 0, priced.plan).total == priced.cost
     return priced
+
+
+SCENARIOS = {
+    "loose": (range(5), {"lines": 13, "nodes": 5, "cover": 0.8}),
+    "normal": (range(5), {"lines": 20, "nodes": 8, "cover": 0.5}),
+    "tight": (range(8), {"lines": 16, "nodes": 6, "cover": 0.3}),
+    "long": (range(5), {"lines": 30, "nodes": 6, "cover": 0.5}),
+    "late": (
+        range(3),
+        {"lines": 14, "nodes": 6, "cover": 0.6, "services": 2, "objective": Objective(True, 500, 1500, 0)},
+    ),
+    "economic": (range(6), {"lines": 16, "nodes": 6, "cover": 0.4, "objective": Objective(False, 0, 0, 1500)}),
+    "repeats": (range(5), {"lines": 16, "nodes": 6, "cover": 0.5, "repeats": True}),
+}
+
+
+def test_gap_to_the_optimum_is_small_and_the_bound_below_it() -> None:
+    """The money promise: over scarcities, services and objectives the cover fills what can be filled, stays close to
+    the exact optimum, and its bound never exceeds that optimum."""
+    gaps = []
+    for name, (seeds, shape) in SCENARIOS.items():
+        for seed in seeds:
+            problem = realistic(seed, **shape)
+            priced = answer(problem)
+            most, value, proven = optimum(problem)
+            assert priced.cost >= proven - 1, (name, seed)
+            if problem.objective.fill_always:
+                assert priced.filled == most, (name, seed)
+            bound = cover_bound(problem, 0, problem.stock, problem.bucket_parcels, problem.bucket_units, priced)
+            assert bound <= value + 1, (name, seed)
+            gaps.append((priced.cost - value) / value)
+    mean, worst = float(np.mean(gaps)), float(max(gaps))
+    print(f"gap of {len(gaps)} orders: mean {mean:.3%}, worst {worst:.2%}")
+    assert mean <= 0.005
+    assert worst <= 0.03
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_tight_rooms_are_never_overdrawn_and_filled_to_the_last_unit(seed: int) -> None:
+    """Capacity promise: with one box and few units of room at each node the plan fits and still fills the most."""
+    problem = realistic(seed, lines=13, nodes=5, cover=0.6, room=(1, 14))
+    priced = answer(problem)
+    most, value, _ = optimum(problem)
+    assert priced.filled == most
+    assert priced.cost <= value * 1.10
