@@ -51,6 +51,10 @@ MAX_PENALTY = 2**42
 """Mills: no shortfall in the relaxed master is priced above this."""
 
 
+LP_WORK = 8
+"""Work of one relaxed master per column and row, in menu cells priced: measured, so that work follows time."""
+
+
 class Joined(NamedTuple):
     """A plan per order; `bound` on the money of equally filled solutions, None if unproven; `cut`: work ran out."""
 
@@ -150,6 +154,7 @@ class _Window:
             relaxed = self.master.relax(penalty)
             if relaxed is None:
                 return None
+            self.work += LP_WORK * len(self.master.columns) * (1 + len(relaxed.prices.resource))
             fresh = self._price(relaxed.prices, relaxed.order)
             if self.impossible:
                 return None
@@ -157,13 +162,16 @@ class _Window:
             if touching - self.active:
                 self._activate(touching)
                 continue
+            passive = sum(one.cost for order, one in enumerate(self.alone) if order not in self.active)
             integral = relaxed.chosen if relaxed.artificial < 1e-6 else None
             if self._spent():
                 break
             if not fresh and relaxed.artificial > 1e-6 and penalty < MAX_PENALTY:
                 penalty *= 100
                 continue
-            if not fresh or (self.best_bound is not None and self.best_bound >= np.floor(relaxed.value + 1e-6)):
+            if not fresh or (
+                self.best_bound is not None and self.best_bound >= np.floor(relaxed.value + passive + 1e-6)
+            ):
                 break
         return self._decide(integral)
 
@@ -181,7 +189,7 @@ class _Window:
         if len(fresh) == 0:
             return
         self.active |= orders
-        self.pricer.take_in(fresh)
+        self.pricer.take_in(self.active)
         left = self.supply.copy()
         for order in range(self.problem.orders):
             if order not in self.active:
@@ -225,7 +233,7 @@ class _Window:
             value += offer.value
             self.impossible |= offer.value >= FAR
             if offer.value < min(FAR, dual[offer.order] * FINE - FINE / 2):
-                fresh |= self._add(offer.order, offer.plan)
+                fresh |= self.master.add(self.pricer.column(offer))
         for order, one in enumerate(self.alone):
             if order not in self.pricer.orders:
                 # Prices only add to what an order pays, so its own best is a floor, if it ships the same in any case.

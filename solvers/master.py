@@ -94,12 +94,18 @@ class Choice(NamedTuple):
 
 @dataclass(slots=True)
 class Master:
-    """Columns of some orders over what the other orders leave (`supply`), with fill rows if `fill_units` is given."""
+    """Columns of some orders over what the other orders leave (`supply`), with fill rows if `fill_units` is given.
+
+    `_resources` numbers the resources seen; `_entries` and `_fills` are (column, resource or fill row, amount) triples.
+    """
 
     supply: Supply
     fill_units: Ints | None
     columns: list[Column] = field(default_factory=list)
     _known: set[tuple[int, tuple[tuple[int, bytes], ...]]] = field(default_factory=set)
+    _resources: dict[Resource, int] = field(default_factory=dict)
+    _entries: tuple[list[int], list[int], list[int]] = field(default_factory=lambda: ([], [], []))
+    _fills: tuple[list[int], list[int], list[int]] = field(default_factory=lambda: ([], [], []))
 
     def add(self, column: Column) -> bool:
         """Take a column in; False if it is known already."""
@@ -107,39 +113,47 @@ class Master:
         if key in self._known:
             return False
         self._known.add(key)
+        at = len(self.columns)
+        for resource, amount in column.takes.items():
+            index = self._resources.setdefault(resource, len(self._resources))
+            for values, value in zip(self._entries, (at, index, amount), strict=True):
+                values.append(value)
+        for row, amount in column.fills.items():
+            for values, value in zip(self._fills, (at, row, amount), strict=True):
+                values.append(value)
         self.columns.append(column)
         return True
 
-    def _matrix(self, columns: Sequence[Column]) -> tuple[list[int], list[Resource], Any, Ints]:
+    def _matrix(self) -> tuple[list[int], list[Resource], Any, Ints]:
         """(orders, scarce resources, sparse matrix: order rows, resource rows, fill rows; capacity of resources)."""
-        orders = sorted({column.order for column in columns})
-        most: dict[Resource, dict[int, int]] = {}
-        for column in columns:
-            for resource, amount in column.takes.items():
-                by_order = most.setdefault(resource, {})
-                by_order[column.order] = max(by_order.get(column.order, 0), amount)
+        order = np.array([column.order for column in self.columns], np.int64)
+        orders, row_of_column = np.unique(order, return_inverse=True)
+        resources = list(self._resources)
+        free = np.array([free_of(self.supply, resource) for resource in resources], np.int64)
+        at, which, amount = (np.array(values, np.int64) for values in self._entries)
         # A resource that all orders' hungriest plans together cannot exhaust needs no row.
-        scarce = sorted(r for r, by_order in most.items() if sum(by_order.values()) > free_of(self.supply, r))
-        row_of_order = {order: index for index, order in enumerate(orders)}
-        row_of = {resource: len(orders) + index for index, resource in enumerate(scarce)}
+        ranked = np.lexsort((order[at], which))
+        pair = np.stack([which[ranked], order[at][ranked]])
+        first = np.flatnonzero(np.r_[True, (pair[:, 1:] != pair[:, :-1]).any(axis=0)]) if len(at) else at
+        hungriest = np.maximum.reduceat(amount[ranked], first) if len(at) else amount
+        most = np.zeros(len(resources), np.int64)
+        np.add.at(most, pair[0, first], hungriest)
+        scarce = np.flatnonzero(most > free)
+        row_of = np.full(len(resources), -1, np.int64)
+        row_of[scarce] = len(orders) + np.arange(len(scarce))
+        kept = row_of[which] >= 0
+        fill_at, fill_row, fill_amount = (np.array(values, np.int64) for values in self._fills)
         base = len(orders) + len(scarce)
-        row: list[int] = []
-        col: list[int] = []
-        value: list[int] = []
-        for index, column in enumerate(columns):
-            entries = [(row_of_order[column.order], 1)]
-            entries += [(row_of[r], amount) for r, amount in column.takes.items() if r in row_of]
-            entries += [(base + fill, amount) for fill, amount in column.fills.items()]
-            row += [entry[0] for entry in entries]
-            value += [entry[1] for entry in entries]
-            col += [index] * len(entries)
+        row = np.concatenate([row_of_column, row_of[which[kept]], base + fill_row])
+        col = np.concatenate([np.arange(len(order)), at[kept], fill_at])
+        value = np.concatenate([np.ones(len(order)), amount[kept], fill_amount])
         rows = base + (len(self.fill_units) if self.fill_units is not None else 0)
-        matrix = csc_matrix((np.array(value, float), (row, col)), shape=(rows, len(columns)))
-        return orders, scarce, matrix, np.array([free_of(self.supply, r) for r in scarce], np.int64)
+        matrix = csc_matrix((value, (row, col)), shape=(rows, len(order)))
+        return orders.tolist(), [resources[index] for index in scarce.tolist()], matrix, free[scarce]
 
     def relax(self, penalty: int) -> Relaxed | None:
         """The LP over all columns. Each order and each fill row may fall short at `penalty` mills (per unit)."""
-        orders, scarce, matrix, free = self._matrix(self.columns)
+        orders, scarce, matrix, free = self._matrix()
         count, n_orders, n_scarce = len(self.columns), len(orders), len(scarce)
         n_fill = matrix.shape[0] - n_orders - n_scarce
         cost = np.concatenate([[c.cost for c in self.columns], np.full(n_orders + n_fill, float(penalty))])
@@ -176,7 +190,7 @@ class Master:
 
         `maximise`: fill this row as far as possible instead. None where nothing was found within NODES.
         """
-        orders, scarce, matrix, free = self._matrix(self.columns)
+        orders, scarce, matrix, free = self._matrix()
         base = len(orders) + len(scarce)
         rows = [*range(base), *(base + fill for fill in sorted(floors))]
         low = np.concatenate([np.ones(len(orders)), np.full(len(scarce), -np.inf), [floors[f] for f in sorted(floors)]])

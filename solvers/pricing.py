@@ -12,7 +12,7 @@ import numpy as np
 
 from solvers.coupled import Piece, overdrawn
 from solvers.fill import Targets
-from solvers.master import FINE, Prices
+from solvers.master import FINE, Column, Prices, Resource
 from solvers.menu import Menu, Supply
 from solvers.problem import Ints, Problem
 from solvers.single import menus
@@ -48,11 +48,42 @@ class Pricer:
         self._menus: list[tuple[Menu, Ints]] = []
         self.orders: set[int] = set()
 
-    def take_in(self, orders: Ints) -> None:
-        """Add orders; those without a menu (larger than the exact DP, or nothing to ship) stay out of `orders`."""
-        for menu in menus(self._problem, orders, self._supply, work=self._work):
-            self._menus.append((menu, np.where(menu.price < FAR, menu.price * FINE, FAR)))
-            self.orders.update(menu.orders.tolist())
+    def take_in(self, orders: set[int]) -> None:
+        """Price these orders from now on; those without a menu (too large, or nothing to ship) stay out of `orders`."""
+        which = np.array(sorted(orders), np.int64)
+        # All anew: few large menus are priced faster, round after round, than many small ones.
+        found = menus(self._problem, which, self._supply, work=self._work)
+        self._menus = [(menu, np.where(menu.price < FAR, menu.price * FINE, FAR)) for menu in found]
+        self.orders = {order for menu in found for order in menu.orders.tolist()}
+
+    def column(self, offer: Offer) -> Column:
+        """The offer as a column of the master; every number is in the menu already."""
+        problem, menu, pieces = self._problem, offer.menu, offer.found.pieces
+        objective, first = problem.objective, int(problem.lines.start[offer.order])
+        lines = menu.lines[offer.column].tolist()
+        cost = late = shipped = 0
+        taken: dict[Resource, int] = {}
+        fills: dict[int, int] = {}
+        for row, state in pieces:
+            option = int(menu.rows[row])
+            node, bucket = int(problem.options.node[option]), int(problem.options.bucket[option])
+            late = max(late, int(problem.options.late_days[option]))
+            cost += int(menu.price[state, row])
+            shipped += int(menu.units[state])
+            for line, units in zip(lines, menu.vector[state].tolist(), strict=True):
+                if units:
+                    cell = (0, int(problem.lines.item[line]), node)
+                    taken[cell] = taken.get(cell, 0) + units
+                    fill_row = int(self._targets.row[line]) if self._targets is not None else -1
+                    if fill_row >= 0:
+                        fills[fill_row] = fills.get(fill_row, 0) + units
+            if bucket >= 0:
+                taken[1, bucket, 0] = taken.get((1, bucket, 0), 0) + int(menu.boxes[state, row])
+                taken[2, bucket, 0] = taken.get((2, bucket, 0), 0) + int(menu.units[state])
+        demand = int(problem.lines.quantity[first : int(problem.lines.start[offer.order + 1])].sum())
+        cost += objective.late_per_day * late + objective.unfilled_per_unit * (demand - shipped)
+        cost -= objective.split_parcel if pieces else 0
+        return Column(offer.order, cost, offer.plan, taken, fills)
 
     def steps(self) -> int:
         """Work of one pricing pass: the cells of all menus."""
