@@ -16,6 +16,9 @@ from engine.errors import Fault, InvalidInputError
 FAULTS_MAX = 100
 """The most faults that one answer names."""
 
+LEVELS_MAX = 32
+"""How deep a document may nest; ours need six levels."""
+
 T = TypeVar("T")
 
 
@@ -54,8 +57,8 @@ def parse(body: bytes, name: str) -> Any:
     except (RecursionError, ValueError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else f"malformed JSON: {error}"
         refuse(f"The {name} is not JSON.", [Fault("$", reason)])
-    if repeated := _repeated_keys(tree, "$"):
-        refuse(f"The {name} has duplicate keys.", repeated)
+    if faults := _content_faults(tree, "$", LEVELS_MAX):
+        refuse(f"The {name} has duplicate keys, broken characters or too many levels.", faults)
     return tree
 
 
@@ -78,7 +81,7 @@ def _inner_faults(tree: Any, kind: Any, path: str) -> list[Fault]:
     if not (isinstance(tree, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
         return []
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    faults = [Fault(f"{path}.{key}", "unknown field") for key in tree if key not in fields]
+    faults = [Fault(f"{path}.{_shown(key)}", "unknown field") for key in tree if key not in fields]
     for name, field in fields.items():
         if name in tree:
             faults += structural_faults(tree[name], field.type, f"{path}.{name}")
@@ -104,13 +107,28 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _repeated_keys(tree: Any, path: str) -> list[Fault]:
+def _content_faults(tree: Any, path: str, levels: int) -> list[Fault]:
+    """Keys that come twice, and text that is no text: half a surrogate pair can be escaped, but never written again."""
+    if levels == 0 and isinstance(tree, (list, dict)):
+        return [Fault(path, "nested too deeply")]
     if isinstance(tree, list):
-        return [fault for i, part in enumerate(tree) for fault in _repeated_keys(part, f"{path}[{i}]")]
+        return [fault for i, part in enumerate(tree) for fault in _content_faults(part, f"{path}[{i}]", levels - 1)]
+    if isinstance(tree, str):
+        return [] if _is_text(tree) else [Fault(path, "half a surrogate pair")]
     if not isinstance(tree, _Object):
         return []
-    faults = [Fault(f"{path}.{key}", "duplicate key") for key in tree.repeated]
+    faults = [Fault(f"{path}.{_shown(key)}", "duplicate key") for key in tree.repeated]
     for key, part in tree.items():
-        if isinstance(part, (dict, list)):
-            faults += _repeated_keys(part, f"{path}.{key}")
+        if not _is_text(key):
+            faults.append(Fault(f"{path}.{_shown(key)}", "half a surrogate pair"))
+        faults += _content_faults(part, f"{path}.{_shown(key)}", levels - 1)
     return faults
+
+
+def _is_text(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _shown(key: str) -> str:
+    """A key as it stands in a path: of bearable length, and printable."""
+    return key[:64].encode("utf-8", "backslashreplace").decode()

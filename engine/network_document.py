@@ -74,10 +74,10 @@ class Node(Record, frozen=True, kw_only=True):
     priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] = 0
     dock: Identifier | None = None
     capacity: Capacity = Capacity()
-    cutoff: str | None = None
+    cutoff: Annotated[str, Meta(max_length=16)] | None = None
     handling_minutes: Annotated[int, Meta(ge=0, le=43_200)] = 0
     workdays: list[Weekday] = field(default_factory=list)
-    holidays: Annotated[list[str], Meta(max_length=5_000)] = field(default_factory=list)
+    holidays: Annotated[list[Annotated[str, Meta(max_length=16)]], Meta(max_length=5_000)] = field(default_factory=list)
     costs: NodeCosts = NodeCosts()
     serves: Serves = Serves()
     channels: list[Identifier] = field(default_factory=list)

@@ -6,6 +6,7 @@ lanes of one service name. Prices in mills, weights in grams, distances in metre
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ Floats = NDArray[np.float64]
 
 METRES_PER = {"distance_miles": 1609.344, "distance_km": 1000.0}
 _SIGNATURES_MAX = 4_096
+_POSTAL_LANE = re.compile(r"([A-Z]{2}):(.+)")
 
 
 class Service(NamedTuple):
@@ -133,9 +135,8 @@ class RateBook:
             lengths = self._prefix_lengths.get(ship_to.country, ())
             keys += [f"{ship_to.country}:{postal[:length]}" for length in lengths if length <= len(postal)]
         if ship_to.zone is not None:
-            if ship_to.zone in keys:
-                keys.remove(ship_to.zone)
-            keys.append(ship_to.zone)
+            zone = _lane_key(ship_to.zone)
+            keys = [*(key for key in keys if key != zone), zone]
         return tuple(key for key in keys if key in cells)
 
     def ways(self, orders: Sequence[Order], distance_m: Floats) -> tuple[Bools, Ints]:
@@ -233,15 +234,15 @@ def _lane_terms(lanes: Sequence[Lane]) -> LaneTerms:
 
 
 def _lane_key(to: str) -> str:
-    country, colon, postal = to.partition(":")
-    return f"{country}:{plain_postal(postal)}" if colon and len(country) == 2 else to
+    """A lane's `to` as destinations are matched: postal prefixes in plain form."""
+    match = _POSTAL_LANE.fullmatch(to)
+    return f"{match[1]}:{plain_postal(match[2])}" if match else to
 
 
 def _prefix_lengths(keys: Mapping[str, object]) -> dict[str, tuple[int, ...]]:
     """The lengths of postal prefixes that lanes of each country name, ascending."""
     lengths: dict[str, set[int]] = {}
     for key in keys:
-        country, colon, postal = key.partition(":")
-        if colon and len(country) == 2:
-            lengths.setdefault(country, set()).add(len(postal))
+        if match := _POSTAL_LANE.fullmatch(key):
+            lengths.setdefault(match[1], set()).add(len(match[2]))
     return {country: tuple(sorted(found)) for country, found in lengths.items()}

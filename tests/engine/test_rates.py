@@ -140,6 +140,8 @@ LANES = [
     lane("US:1", parcel="4.00"),
     lane("US:100", parcel="5.00"),
     lane("hub", parcel="6.00"),
+    lane("dc:1 a", parcel="7.00"),
+    lane("GB:SW1A 1", parcel="8.00"),
 ]
 
 
@@ -155,6 +157,11 @@ LANES = [
         ({"region": "NY", "postal_code": "10001", "zone": "hub"}, "6.00"),
         ({"region": "NY", "postal_code": "10001", "zone": "US"}, "2.00"),
         ({"country": "FR", "zone": "other"}, "1.00"),
+        # A zone's name is the merchant's own, as written; a postal prefix is compared without spaces.
+        ({"zone": "dc:1 a"}, "7.00"),
+        ({"country": "GB", "postal_code": "sw1a 1aa"}, "8.00"),
+        ({"country": "GB", "postal_code": "SW1A 2AA"}, "1.00"),
+        ({"country": "FR", "zone": "GB:SW1A 1"}, "8.00"),
     ],
 )
 def test_the_most_specific_lane_wins(ship_to, price):
