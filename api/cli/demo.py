@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
+import uvloop
 
 from api.cli.client import Client
 from api.cli.codes import EPILOG, ExitCode
@@ -51,7 +52,7 @@ def demo(
     terminal = Terminal(json)
     given = {"data_dir": data_dir, "redis_url": redis_url}
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    complete(terminal, _demo(terminal, settings, port, rate, seconds, seed, compare, once))
+    complete(terminal, _demo(terminal, settings, port, rate, seconds, seed, compare, once), uvloop.new_event_loop)
 
 
 async def _demo(
@@ -142,7 +143,12 @@ def _report(terminal: Terminal, stream: Stream, service: Service) -> ExitCode:
     state = stream.state
     oversold = state.seen.oversold if state.seen is not None else 0
     document: dict[str, Any] = state.tally.document(state.seconds)
-    document |= {"url": service.url, "oversold": oversold, "problems": state.problems, "delivered": state.delivered}
+    document |= {
+        "url": service.url,
+        "oversold": oversold,
+        "problems": len(state.problems),
+        "delivered": state.delivered,
+    }
     if state.shadow is not None and state.shadow.figures is not None:
         document["nearest"] = msgspec.to_builtins(state.shadow.figures)
         gain = saving(state)
@@ -151,6 +157,8 @@ def _report(terminal: Terminal, stream: Stream, service: Service) -> ExitCode:
     terminal.result(document, lines)
     if terminal.live:
         terminal.out.print(table(state))
+    for problem in state.problems[:5]:
+        terminal.warn(problem)
     return ExitCode.PROBLEMS if oversold or state.problems else ExitCode.OK
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 import uvicorn
+import uvloop
 
 from api.app import create_app
 from api.cli.codes import EPILOG, ExitCode
@@ -46,7 +47,7 @@ def serve(
     terminal = Terminal(json)
     given = {"host": host, "port": port, "data_dir": data_dir, "redis_url": redis_url}
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    complete(terminal, _serve(terminal, settings, workers))
+    complete(terminal, _serve(terminal, settings, workers), uvloop.new_event_loop)
 
 
 async def _serve(terminal: Terminal, settings: Settings, workers: int) -> ExitCode:
@@ -93,6 +94,7 @@ async def running_service(settings: Settings, redis_url: str, listener: socket.s
     server = _Server(
         uvicorn.Config(
             application,
+            lifespan="off",
             log_level="warning",
             access_log=False,
             http="httptools",
@@ -101,24 +103,22 @@ async def running_service(settings: Settings, redis_url: str, listener: socket.s
             timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
         )
     )
-    running = asyncio.create_task(server.serve(sockets=[listener]), name="http")
     try:
-        await _until_ready(server, running)
-        yield Service("http://{}:{}".format(*listener.getsockname()[:2]), engine, running)
+        await engine.start()
+    except (LedgerUnavailableError, CrewError) as error:
+        await engine.stop()
+        raise CommandError(f"the service could not start: {error}", ExitCode.UNAVAILABLE) from error
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+    try:
+        while not server.started and not serving.done():  # noqa: ASYNC110 (uvicorn offers no event)
+            await asyncio.sleep(0.005)
+        yield Service("http://{}:{}".format(*listener.getsockname()[:2]), engine, serving)
         application.retire()
         await engine.gate.drain()
     finally:
         server.should_exit = True
-        await running
-
-
-async def _until_ready(server: uvicorn.Server, running: asyncio.Task[None]) -> None:
-    while not server.started:
-        if running.done():
-            error = running.exception()
-            reason = str(error) if isinstance(error, LedgerUnavailableError | CrewError) else "its log is above"
-            raise CommandError(f"the service could not start: {reason}", ExitCode.UNAVAILABLE) from error
-        await asyncio.sleep(0.01)
+        await serving
+        await engine.stop()
 
 
 class _Server(uvicorn.Server):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -107,10 +107,16 @@ class ProgressLine:
             self._terminal.say(f"{self._task}: {self._done:,} of {self._total:,} {note}".rstrip())
 
 
-def complete(terminal: Terminal, work: Coroutine[Any, Any, ExitCode]) -> NoReturn:
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def complete(
+    terminal: Terminal, work: Coroutine[Any, Any, ExitCode], loop_factory: LoopFactory | None = None
+) -> NoReturn:
     """Run a command to its end: its exit code, a clear message, or a quiet end by Ctrl-C."""
     try:
-        code = asyncio.run(work)
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            code = runner.run(work)
     except KeyboardInterrupt:
         terminal.err.print("interrupted", style="yellow")
         raise typer.Exit(int(ExitCode.INTERRUPTED)) from None

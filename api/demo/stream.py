@@ -42,7 +42,8 @@ class State:
     delivered: int = 0
     marks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=64))
     shadow: Shadow | None = None
-    problems: int = 0
+    problems: list[str] = field(default_factory=list)
+    """What the service said of orders that it did not decide."""
 
     def mark(self) -> None:
         """Remember how many orders were answered by now."""
@@ -50,7 +51,9 @@ class State:
 
     @property
     def rate(self) -> float:
-        """Orders answered per second over the last few seconds."""
+        """Orders answered per second: over the last few seconds, and over the whole stream once it has ended."""
+        if self.seconds:
+            return self.tally.orders / self.seconds
         if len(self.marks) < 2:
             return 0.0
         newest = self.marks[-1]
@@ -100,7 +103,7 @@ class Stream:
             await sender.send_all(self._paced(rate, seconds, stop))
         finally:
             state.seconds = time.monotonic() - state.started
-            state.problems = len(sender.problems)
+            state.problems = [f"{order.order_id}: {problem}" for order, problem in sender.problems]
             stock.cancel()
         await self._look()
         if state.shadow is not None:

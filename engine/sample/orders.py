@@ -8,14 +8,13 @@ from datetime import datetime, timedelta
 from itertools import accumulate
 from random import Random
 
-from engine.domain import Limits, Order, OrderLine, ShipTo
+from engine.domain import Order, OrderLine, ShipTo
 from engine.sample.places import METROS
 from engine.sample.world import World
 
 _LINES = (0.50, 0.22, 0.12, 0.06, 0.04)
 """Chance of 1 to 5 lines; the rest is the tail of 6 to 40."""
 _LINES_MAX = 40
-_SHIP_COMPLETE, _TWO_PARCELS = Limits(ship_complete=True), Limits(max_parcels=2)
 
 
 class OrderGenerator:
@@ -43,7 +42,6 @@ class OrderGenerator:
             deliver_by=placed_at + timedelta(days=rng.randint(3, 8)) if dated < 0.15 else None,
             priority=5 if rng.random() < 0.03 else 0,
             lines=self._lines(),
-            limits=self._limits(),
         )
 
     def orders(self, count: int, placed_at: datetime, every: timedelta = timedelta(0)) -> Iterator[Order]:
@@ -88,9 +86,3 @@ class OrderGenerator:
         if draw < 0.80:
             return 1
         return 2 if draw < 0.93 else 3 + int(self._random.expovariate(1 / 2))
-
-    def _limits(self) -> Limits:
-        draw = self._random.random()
-        if draw < 0.02:
-            return _SHIP_COMPLETE
-        return _TWO_PARCELS if draw < 0.05 else Limits()

@@ -164,7 +164,7 @@ def test_the_judge_finds_a_wrong_cost_and_an_oversold_cell(data: Path) -> None:
     """A judge that never objects proves nothing."""
     work = work_of(data)
     judge = Judge(work.network, work.skus, 25_000)
-    order = replace_quantity(work)
+    order = msgspec.structs.replace(work.orders[0], lines=work.orders[0].lines[:1])
     body = {
         "order_id": order.order_id,
         "status": "allocated",
@@ -187,11 +187,6 @@ def test_the_judge_finds_a_wrong_cost_and_an_oversold_cell(data: Path) -> None:
     judge.decided(order, msgspec.json.encode(body))
     assert len(judge.faults) == 2
     assert judge.oversold == sum(line.quantity for line in order.lines)
-
-
-def replace_quantity(work: Workload):
-    order = work.orders[0]
-    return msgspec.structs.replace(order, lines=order.lines[:1])
 
 
 def test_distance_is_the_great_circle() -> None:
