@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from engine.ledger.store import RedisLedger
 
+from engine.ledger.redis import RedisLedger
 from engine.ledger.supervisor import EmbeddedServer
 from tests.chaos.checks import check_all, check_ledger, check_refusals, post
 from tests.chaos.load import NODE_IDS, SKUS, Load, Stock, furnish, order
