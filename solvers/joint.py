@@ -227,9 +227,10 @@ class _Window:
 
     def _price(self, prices: Prices, dual: dict[int, float]) -> bool:
         """Price all active orders, keep the bound, add plans that improve; False if none does."""
-        self.work += self.pricer.steps()
+        offers = self.pricer.offers(prices)
+        self.work += self.pricer.steps(offers)
         value, proven, fresh = 0, True, False
-        for offer in self.pricer.offers(prices):
+        for offer in offers:
             value += offer.value
             self.impossible |= offer.value >= FAR
             if offer.value < min(FAR, dual[offer.order] * FINE - FINE / 2):

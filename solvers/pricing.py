@@ -6,6 +6,7 @@ relaxation); the plans themselves are the new columns of the master problem.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +18,11 @@ from solvers.menu import Menu, Supply
 from solvers.problem import Ints, Problem
 from solvers.single import menus
 from solvers.solution import Shipment
-from solvers.states import FAR, cheapest
+from solvers.states import FAR, cheapest, pairs
 from solvers.subset import Found, answer, as_plan
+
+ORDER, CAREFUL = 2_000, 50_000
+"""Work of handling one order, and of one careful look, in menu cells priced: measured."""
 
 
 class Offer(NamedTuple):
@@ -85,9 +89,11 @@ class Pricer:
         cost -= objective.split_parcel if pieces else 0
         return Column(offer.order, cost, offer.plan, taken, fills)
 
-    def steps(self) -> int:
-        """Work of one pricing pass: the cells of all menus."""
-        return sum(menu.price.size for menu, _ in self._menus)
+    def steps(self, offers: Sequence[Offer]) -> int:
+        """Work of one pricing pass in menu cells: all menus, the splits of every order, and the careful looks."""
+        cells = sum(menu.price.size + 4 * pairs(menu.states.shape) * len(menu.orders) for menu, _ in self._menus)
+        careful = sum(40 * pairs(one.menu.states.shape) + CAREFUL for one in offers if one.found.careful)
+        return cells + ORDER * len(offers) + careful
 
     def offers(self, prices: Prices) -> list[Offer]:
         """The best plan of every order at these prices; value FAR and no plan if it cannot ship what it must."""

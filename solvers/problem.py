@@ -1,7 +1,7 @@
 """One window as arrays: everything a solver may know, and nothing else.
 
 Units: goods in units, money in mills (1/1000 of the currency unit), weight in grams, volume in mm3, distance in metres.
-Sizes: O orders, L lines, I items (distinct SKUs of the window), N nodes, J options, D buckets, C curves, B weight breaks.
+Sizes: O orders, L lines, I items (distinct SKUs of the window), N nodes, J options, D buckets, C curves, B breaks.
 """
 
 from __future__ import annotations
@@ -50,8 +50,9 @@ class Objective:
 class Lines:
     """The demand. Lines of one order are contiguous: those of order o are `start[o]:start[o + 1]`.
 
-    start int64[O + 1]; the rest int64[L]. `item` is a row of `Problem.stock`; one order may name an item on several lines.
-    Weight and volume are of one unit. `eligible` bool[L, N]: the node may ship this line at all (capabilities, destination).
+    start int64[O + 1]; the rest int64[L]. `item` is a row of `Problem.stock`; one order may name an item on several
+    lines. Weight and volume are of one unit. `eligible` bool[L, N]: the node may ship this line at all (capabilities,
+    destination).
     """
 
     start: Ints
@@ -72,8 +73,8 @@ class Options:
     shipping = curve price at the billable weight + ship_parcel + ship_line * l + ship_unit * u + ship_per_kg * w / 1000
     handling = handle_parcel + handle_line * l + handle_unit * u
 
-    `curve` is a row of `Curves`, -1 where the price is a lane's and has none. `billable = max(w, ceil(mm3 / dim_divisor))`,
-    `dim_divisor` 0 for none. `max_weight_g` is per box; heavier shipments are packed first-fit (see `packing`).
+    `curve` is a row of `Curves`, -1 where the price is a lane's and has none. `dim_divisor` 0 for none, else
+    `billable = max(w, ceil(mm3 / dim_divisor))`. `max_weight_g` is per box; heavier shipments are packed first-fit (see `packing`).
     `late_days`: calendar days after the order's `deliver_by`. `bucket`: row of the capacity arrays, -1 for no limit.
     """
 

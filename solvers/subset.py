@@ -20,12 +20,13 @@ from solvers.states import FAR, cheapest, trace
 class Found(NamedTuple):
     """The cheapest answer for one order of a menu: its shipments' prices, what staying units cost, and lateness.
 
-    `value` is FAR and nothing ships where no allowed state can be reached.
+    `value` is FAR and nothing ships where no allowed state can be reached. `careful`: it took a look of its own.
     """
 
     value: int
     state: int
     pieces: list[Piece]
+    careful: bool = False
 
 
 def as_plan(menu: Menu, column: int, pieces: list[Piece]) -> tuple[Shipment, ...]:
@@ -98,7 +99,7 @@ def _careful(menu: Menu, column: int, price: Ints, stay: Ints | None, late_price
                 real = max((int(late[row]) for row, _ in found.pieces), default=0)
                 best = found._replace(value=found.value + late_price * real)
     shifted = [(row + at.start, state) for row, state in best.pieces]
-    return Found(best.value, best.state, shifted)
+    return Found(best.value, best.state, shifted, careful=True)
 
 
 def within_limits(one: Menu, price: Ints, rows: Ints, stay: Ints | None) -> Found:
