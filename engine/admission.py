@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from engine.domain import Limits, Order
+from engine.domain import UNITS_MAX, Limits, Order
 from engine.errors import Fault
 from engine.network_document import NOT_OFFERED
 from engine.promise import is_timezone
@@ -48,6 +48,8 @@ def _lines(order: Order) -> Fault | None:
         seen.add(line.line_id)
         if line.group is not None:
             return Fault(f"$.lines[{i}].group", NOT_OFFERED)
+    if sum(line.quantity for line in order.lines) > UNITS_MAX:
+        return Fault("$.lines", f"more than {UNITS_MAX} units in all")
     return None
 
 

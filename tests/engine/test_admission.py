@@ -70,6 +70,15 @@ def test_a_line_id_used_twice_is_refused_where_it_stands():
     assert fault.path == "$.lines[2].line_id"
 
 
+def test_an_order_has_an_end_in_units():
+    """Each line within its bound, together beyond it: sums of one order must fit the arithmetic."""
+    most = 2**31 - 1
+    assert unsupported(order("O", ("A", most))) is None
+    fault = unsupported(order("O", ("A", most), ("B", 1)))
+    assert fault is not None
+    assert fault.path == "$.lines"
+
+
 def test_a_group_is_refused_on_its_line():
     """Line groups come later; shipping their lines apart meanwhile would break the promise."""
     body = order("O", ("A", 1))
