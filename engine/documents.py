@@ -35,6 +35,8 @@ def refuse(detail: str, faults: list[Fault]) -> NoReturn:
 
 def decode(body: bytes, kind: type[T], name: str) -> T:
     """The document as `kind`. Raises InvalidInputError; syntax and UTF-8 faults name the byte, others their path."""
+    if (sound := _sound(body, kind)) is not None:
+        return sound
     tree = parse(body, name)
     try:
         value = msgspec.convert(tree, kind)
@@ -60,6 +62,22 @@ def parse(body: bytes, name: str) -> Any:
     if faults := _content_faults(tree, "$", LEVELS_MAX):
         refuse(f"The {name} has duplicate keys, broken characters or too many levels.", faults)
     return tree
+
+
+def _sound(body: bytes, kind: type[T]) -> T | None:
+    """The document if nothing is wrong with it, at a fraction of what it costs to find out what is; else None."""
+    keys = 0
+
+    def count(pairs: list[tuple[str, Any]]) -> None:
+        nonlocal keys
+        keys += len(pairs) - len(dict(pairs))
+
+    try:
+        value = msgspec.json.decode(body, type=kind)
+        json.loads(body, object_pairs_hook=count)
+    except (ValueError, RecursionError):
+        return None
+    return value if keys == 0 else None
 
 
 def structural_faults(tree: Any, kind: Any, path: str = "$") -> list[Fault]:
