@@ -24,7 +24,7 @@ from solvers.cover_sets import Judge, Meter, SetSearch, cover_greedily, refit, u
 from solvers.plan import Priced, plan_cost
 from solvers.problem import Ints, Problem
 
-WORK = 3_000_000
+WORK = 1_000_000
 """Enough for the largest real orders; see `Meter` for the unit."""
 
 MOST_SITES = 16
@@ -32,6 +32,12 @@ MOST_SITES = 16
 
 FINALISTS = 3
 """Sets of sites that are improved by exchanges, per lateness allowed."""
+
+TILTS = (0.6,)
+"""How much cheaper or dearer a site is made to seem, to start exchanges from elsewhere."""
+
+ECONOMIC_FINALISTS = 16
+"""The same where units may stay: what to leave is decided by exchanges, so sets look less alike before them."""
 
 DIVIDED = 2
 """Assignments of those that are improved once more, dividing lines."""
@@ -54,7 +60,7 @@ def cheapest_cover(
     if not scene.reach.any():
         return nothing
     found = _candidates(problem, scene, meter)
-    answers = [affordable_plan(problem, order, stock, room_parcels, room_units, s, units) for _, units, s in found]
+    answers = [affordable_plan(problem, order, room_parcels, room_units, s, units) for _, units, s in found]
     priced = [Priced(plan, plan_cost(problem, order, plan).total, filled, None, 0) for plan, filled in answers]
     fill_first = problem.objective.fill_always
     best = min([*priced, nothing], key=lambda plan: (-plan.filled if fill_first else 0, plan.cost))
@@ -71,11 +77,34 @@ def _candidates(problem: Problem, whole: Scene, meter: Meter) -> list[Candidate]
     if whole.binding and problem.objective.fill_always:
         found.append(_fullest(problem, whole, meter))
     found.sort(key=lambda candidate: candidate[0])
+    if found:
+        found = [min([found[0], *_tilted(problem, found[0], meter)], key=lambda each: each[0]), *found[1:]]
     return [_divided(problem, candidate, meter) for candidate in found[:DIVIDED]] + found[DIVIDED:FINALISTS]
 
 
+def _tilted(problem: Problem, candidate: Candidate, meter: Meter) -> list[Candidate]:
+    """The same sites shared out from other starts: each time one of them seems cheaper than it is."""
+    _, units, scene = candidate
+    judge = Judge(scene, scene.tariff, problem.objective)
+    opened = units.sum(axis=0) > 0.0
+    price, ladder = unit_prices(scene, scene.tariff, judge.loads(units)[2], problem.objective), Ladder(judge)
+    found: list[Candidate] = []
+    for site in np.flatnonzero(opened).tolist():
+        for tilt in TILTS:
+            if meter.left <= meter.spent:
+                return found
+            tilted = price.copy()
+            tilted[:, site] *= tilt
+            start, score = refit(judge, opened, tilted, 0)
+            if np.isfinite(score[0]):
+                exchange = Exchange(judge, ladder, meter, start, score)
+                exchange.settle()
+                found.append((exchange.score, exchange.units, scene))
+    return found
+
+
 def _lateness(problem: Problem, scene: Scene) -> list[float]:
-    """The latest arrivals worth trying: all of them count once, so each is a choice; at most four, the latest included."""
+    """The latest arrivals worth trying, at most four: a day late costs the same for one parcel as for all."""
     days = np.unique(scene.tariff.late_days[np.isfinite(scene.tariff.barred)])
     if len(days) == 0 or not problem.objective.late_per_day:
         return [np.inf]
@@ -127,7 +156,9 @@ def _search(judge: Judge, meter: Meter) -> list[Candidate]:
         search.descend(cover)
     found: list[Candidate] = []
     ladder = Ladder(judge)
-    for mask in search.finest(FINALISTS):
+    for mask in search.finest(FINALISTS if judge.objective.fill_always else ECONOMIC_FINALISTS):
+        if found and meter.left <= meter.spent:
+            break
         opened = np.array([mask >> site & 1 for site in range(sites)], dtype=np.bool_)
         units, score = refit(judge, opened, price, 2)
         if not np.isfinite(score[0]):

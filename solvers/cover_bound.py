@@ -2,7 +2,8 @@
 
 Every demand is given a price per unit shipped. Each node then chooses on its own what to ship for those prices: for
 every weight break, as much of the best-paying goods as weigh that much (a fractional knapsack), or nothing. Whatever
-the prices, the sum is a lower bound, also over only those sets of nodes that can fill the order (Geoffrion 1974, "Lagrangean relaxation for integer programming"; for location
+the prices, the sum is a lower bound, also over only those sets of nodes that can fill the order (Geoffrion 1974,
+"Lagrangean relaxation for integer programming"; for location
 problems Cornuejols, Fisher & Nemhauser 1977). It is at least as strong as the linear programme in which each tariff
 is replaced by its convex envelope, holds for shipments of several boxes, and needs no solver. The prices are improved
 by subgradient steps (Polyak 1969).
@@ -82,7 +83,8 @@ class _Relaxed:
 
     `wanted` [G] units of each demand that stock could meet; `reach` [G, N]; `linear` [G, N] mills a unit costs at
     least beside the step price; `grams` [T] ascending, the last is the whole order; `step` [A, N, T] the least step
-    price of a shipment heavier than the break before; `late` [A] mills; `sets` [F, N] of 0 and 1 the sets of nodes that can ship enough, none where they are
+    price of a shipment heavier than the break before; `late` [A] mills; `sets` [F, N] of 0 and 1 the sets of
+    nodes that can ship enough, none where they are
     too many to list; `may_leave` units that need not ship and
     `leaving` mills for each; `constant` mills paid in any case.
     """
@@ -138,9 +140,7 @@ class _Relaxed:
         """The most that a node's goods can be worth within each break: cumulative weights and worths [G] -> [T]."""
         weightless = int(np.searchsorted(heavy, 0.0, side="right"))
         start = float(worth[weightless - 1]) if weightless else 0.0
-        filled: Floats = np.interp(
-            self.grams, np.append(0.0, heavy[weightless:]), np.append(start, worth[weightless:])
-        )
+        filled: Floats = np.interp(self.grams, np.append(0.0, heavy[weightless:]), np.append(start, worth[weightless:]))
         return filled
 
     def _left(self, price: Floats) -> Floats:
@@ -209,7 +209,8 @@ def _sufficient_sets(reach: Floats, wanted: Floats, room: Floats, may_leave: flo
     shippable = np.minimum(reach.sum(axis=0), room)
     short = wanted.sum() - np.minimum(sets @ reach.T, wanted).sum(axis=1)
     short = np.maximum(short, wanted.sum() - sets @ shippable)
-    return sets[short <= may_leave + 0.5]
+    enough: Floats = sets[short <= may_leave + 0.5]
+    return enough
 
 
 def _breaks(scene: Scene) -> Floats:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from solvers.cover_scene import Floats
 from solvers.cover_sets import Judge, Meter
@@ -23,6 +24,9 @@ STATES = 4096
 
 MOVABLE = 40
 """Demands of one pair that may change sides; of more than that an even sample by weight does."""
+
+PAIR_CELLS = 500
+"""Work of looking at a pair at all, in the unit of `Meter`."""
 
 DIVISIONS = 12
 """Ways to divide what one demand can move between two sites, where dividing is tried."""
@@ -39,7 +43,8 @@ class Ladder:
     """Step prices of every site on one grid of weights, terms by line and unit left out.
 
     `price` [K, STATES + 1]: mills at 0, 1, 2 ... steps of `scale`; the first column is an empty site. `measure` [G]
-    is what a unit weighs on the grid: grams, or one each where nothing in the order has a weight. `per_unit`, `per_line` [K] are those of a site's plainest service,
+    is what a unit weighs on the grid: grams, or one each where nothing in the order has a weight. `per_unit`,
+    `per_line` [K] are those of a site's plainest service,
     `lines_each` [G] lines per unit of a demand. Where dimensional
     weight counts, goods are taken as equally dense; what an exchange really saves is judged exactly afterwards.
     """
@@ -124,6 +129,7 @@ class Exchange:
 
     def _share(self, a: int, b: int) -> bool:
         """Share out anew what sites a and b ship (b -1: what a ships or nobody does); True if that is cheaper."""
+        self.meter.take(PAIR_CELLS)
         mine = self.units[:, a]
         both = mine + (self.units[:, b] if b >= 0 else self.judge.scene.quantity - self.units.sum(axis=1))
         most = np.minimum(both, self._free(a))
@@ -145,9 +151,11 @@ class Exchange:
         """Units of each demand the site could hold beside what its siblings take."""
         scene = self.judge.scene
         if not scene.siblings:
-            return scene.reach[:, site]
+            whole: Floats = scene.reach[:, site]
+            return whole
         beside = (scene.node == scene.node[site]) & (np.arange(len(scene.node)) != site)
-        return np.maximum(scene.reach[:, site] - self.units[:, beside].sum(axis=1), self.units[:, site])
+        rest: Floats = np.maximum(scene.reach[:, site] - self.units[:, beside].sum(axis=1), self.units[:, site])
+        return rest
 
     def _sample(self, movable: Ints, span: Floats) -> Ints:
         """MOVABLE of the movable demands, of every weight alike, so that breaks can still be met."""
@@ -198,7 +206,8 @@ class Exchange:
         other = self.units[:, pair.b]
         low_b = round(float(other @ measure) / self.ladder.scale) - (span - shifted)
         low_b = max(low_b, int(other.sum() > (pair.most - pair.mine).sum()))
-        return cost + grid[pair.b, np.minimum(np.arange(low_b + span, low_b - 1, -1), last)]
+        cost += grid[pair.b, np.minimum(np.arange(low_b + span, low_b - 1, -1), last)]
+        return cost
 
     def _within_rooms(self, pair: _Pair, ends: Floats) -> tuple[Floats, int]:
         """Count units beside the weight, so that neither bucket overflows: ends [weights * stride], stride.
@@ -241,7 +250,8 @@ class Exchange:
         cost: Floats = unit[pair.a] * at_a + line[pair.a] * self._lines(pair, at_a)
         if pair.b < 0:
             return cost + self.judge.objective.unfilled_per_unit * rest
-        return cost + unit[pair.b] * rest + line[pair.b] * self._lines(pair, rest)
+        cost += unit[pair.b] * rest + line[pair.b] * self._lines(pair, rest)
+        return cost
 
     def _lines(self, pair: _Pair, units: Floats) -> Floats:
         lines: Floats = np.ceil(units * self.ladder.lines_each[pair.movable])
@@ -262,14 +272,14 @@ class Exchange:
         return False
 
 
-def _cheapest_weights(menus: list[list[tuple[int, float, float]]], states: int) -> tuple[Floats, Ints]:
+def _cheapest_weights(menus: list[list[tuple[int, float, float]]], states: int) -> tuple[Floats, NDArray[np.int8]]:
     """Multiple-choice knapsack: the least cost of every sum of steps, and which entry of each menu leads there.
 
-    int64 `taken` [rows, states]: 0 for none of the menu, else its entry counted from 1.
+    int8 `taken` [rows, states]: 0 for none of the menu, else its entry counted from 1.
     """
-    cost = np.full(states, np.inf)
+    cost: Floats = np.full(states, np.inf)
     cost[0] = 0.0
-    taken = np.zeros((len(menus), states), dtype=np.int8)
+    taken: NDArray[np.int8] = np.zeros((len(menus), states), dtype=np.int8)
     top = 0
     for row, menu in enumerate(menus):
         before = cost[: top + 1].copy()

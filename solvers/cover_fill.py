@@ -12,6 +12,9 @@ from solvers.problem import Ints, Problem
 from solvers.solution import Shipment
 from solvers.tariff import ShipmentCost, shipment_cost
 
+MANY = 2**62
+"""No limit."""
+
 FINEST_COST = 10_000
 """Unit prices are scaled to this range in the flow: it decides how much ships, and only roughly from where."""
 
@@ -82,15 +85,15 @@ def fullest(scene: Scene, price: Floats) -> Floats:
 
 
 def affordable_plan(
-    problem: Problem, order: int, stock: Ints, room_parcels: Ints, room_units: Ints, scene: Scene, units: Floats
+    problem: Problem, order: int, room_parcels: Ints, room_units: Ints, scene: Scene, units: Floats
 ) -> tuple[tuple[Shipment, ...], int]:
-    """Turn units [G, K] into shipments of lines, each by its cheapest service, within stock and rooms: plan, filled.
+    """Turn units [G, K] into shipments of lines, each by its cheapest service, within the rooms: plan, filled.
 
     What the search could not see exactly (first-fit boxes, rooms in boxes) is trimmed here, so the plan always holds.
     """
     boxes_left = {d: int(room) for d, room in enumerate(room_parcels.tolist())}
     units_left = {d: int(room) for d, room in enumerate(room_units.tolist())}
-    late = np.where(np.isfinite(scene.tariff.barred), scene.service, -1)
+    offered = np.where(np.isfinite(scene.tariff.barred), scene.service, -1)
     taken = np.zeros(problem.lines_of(order).stop - problem.lines_of(order).start, dtype=np.int64)
     plan: list[Shipment] = []
     for site in np.argsort(-units.sum(axis=0), kind="stable").tolist():
@@ -98,7 +101,7 @@ def affordable_plan(
         if not load.any():
             continue
         bucket = int(scene.bucket[site])
-        services = [option for option in late[site].tolist() if option >= 0]
+        services = [option for option in offered[site].tolist() if option >= 0]
         shipment, boxes = _within(problem, services, load, boxes_left.get(bucket, MANY), units_left.get(bucket, MANY))
         if shipment is None:
             continue
@@ -109,9 +112,6 @@ def affordable_plan(
             units_left[bucket] -= int(shipment.units.sum())
     plan.sort(key=lambda shipment: shipment.option)
     return tuple(plan), int(taken.sum())
-
-
-MANY = 2**62
 
 
 def _to_lines(problem: Problem, order: int, scene: Scene, units: Floats, taken: Ints) -> Ints:
@@ -153,7 +153,8 @@ def _within(problem: Problem, services: list[int], load: Ints, boxes: int, units
 
 def _prefix(load: Ints, units: int) -> Ints:
     """The first `units` units of a load, in line order."""
-    return np.clip(units - (np.cumsum(load) - load), 0, load)
+    first: Ints = np.clip(units - (np.cumsum(load) - load), 0, load)
+    return first
 
 
 def _cheapest(

@@ -178,7 +178,7 @@ def set_scene(problem: Problem, order: int, stock: Ints, room_boxes: Ints, room_
     return Scene(
         demand_of=demand_of,
         item=item,
-        quantity=quantity,
+        quantity=quantity.astype(np.float64),
         lines=counts,
         weight_g=weight.astype(np.float64),
         volume_mm3=lines.volume_mm3[span][first].astype(np.float64),

@@ -9,7 +9,7 @@ locating warehouses"; the covering start is Chvatal 1979, "A greedy heuristic fo
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import combinations
 from math import comb
 
@@ -119,7 +119,8 @@ def pour(scene: Scene, opened: Bools, price: Floats) -> Floats:
     level[..., 1:] -= level[..., :-1].copy()
     units = np.empty_like(level)
     np.put_along_axis(units, np.broadcast_to(rank, level.shape), level, axis=2)
-    return units
+    poured: Floats = units
+    return poured
 
 
 def _pour_by_rank(scene: Scene, opened: Bools, worth: Floats, rank: Ints) -> Floats:
@@ -127,8 +128,8 @@ def _pour_by_rank(scene: Scene, opened: Bools, worth: Floats, rank: Ints) -> Flo
     batch, (demands, sites) = len(opened), worth.shape
     nodes, node = np.unique(scene.node, return_inverse=True)
     cells = np.zeros((demands, len(nodes)))
-    for site in range(sites):
-        cells[:, node[site]] = np.maximum(cells[:, node[site]], scene.reach[:, site])
+    for column in range(sites):
+        cells[:, node[column]] = np.maximum(cells[:, node[column]], scene.reach[:, column])
     left = np.broadcast_to(cells, (batch, *cells.shape)).copy()
     missing = np.broadcast_to(scene.quantity, (batch, demands)).copy()
     rooms = _Rooms(scene, batch)
@@ -237,7 +238,7 @@ class SetSearch:
 
     def small(self, cells: int) -> int:
         """Judge all sets of one site, of two, and so on, while a size costs at most `cells`; the sizes covered."""
-        demands, sites = self.judge.scene.reach.shape
+        demands, sites = (int(side) for side in self.judge.scene.reach.shape)
         for size in range(1, sites + 1):
             if size > 1 and comb(sites, size) * demands * sites > cells:
                 return size - 1
@@ -281,8 +282,3 @@ def refit(judge: Judge, opened: Bools, price: Floats, rounds: int) -> tuple[Floa
         grams = judge.loads(units[0])[2]
         price = unit_prices(judge.scene, judge.tariff, grams, judge.objective)
     return best_units, best
-
-
-def pruned(scene: Scene, keep: Ints) -> Scene:
-    """The scene of the most promising sites only."""
-    return scene if len(keep) == scene.reach.shape[1] else replace(scene.only(keep))
