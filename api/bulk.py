@@ -155,6 +155,7 @@ class _BulkAnswer(Response):
                 if line is None or size >= CHUNK_BYTES:
                     if ready:
                         await send({"type": "http.response.body", "body": b"".join(ready), "more_body": True})
+                        await asyncio.sleep(0)
                     ready, size = [], 0
                 if line is not None:
                     ready += (line, b"\n")

@@ -168,6 +168,10 @@ def _as_30(schema: Any) -> Any:
     inner = {key: value if key in ("default", "enum") else _as_30(value) for key, value in schema.items()}
     if "const" in inner:
         inner["enum"] = [inner.pop("const")]
+    for bound in ("Minimum", "Maximum"):
+        if f"exclusive{bound}" in inner:
+            inner[bound.lower()] = inner[f"exclusive{bound}"]
+            inner[f"exclusive{bound}"] = True
     if "anyOf" in inner:
         choices = [choice for choice in inner.pop("anyOf") if choice != {"type": "null"}]
         if len(choices) < len(schema["anyOf"]):

@@ -17,7 +17,7 @@ from api.bodies import chunks
 from api.partition import header
 from api.problems import MalformedBodyError
 
-PIECE_BYTES = 64 * 1024
+PIECE_BYTES = 16 * 1024
 """Split at most this much at once, so that the event loop is never held up."""
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'

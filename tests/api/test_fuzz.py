@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 import socket
 import threading
 import time
@@ -24,6 +26,7 @@ from api.app import create_app
 from engine.assembly import build_memory
 from engine.settings import Settings
 from tests.api.conftest import NETWORK, STOCK, ndjson, order
+from tests.chaos.trust import FULL, SEED, count
 
 CHECKS = [
     content_type_conformance,
@@ -34,6 +37,7 @@ CHECKS = [
 ]
 APPLICATION = create_app(build_memory(Settings(order_timeout_ms=5_000)))
 DOCUMENT = schemathesis.openapi.from_dict(APPLICATION.openapi).exclude(path="/v1/events")
+DOCUMENT.config.phases.update(phases=["coverage", "fuzzing"] if FULL else ["fuzzing"])
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +59,62 @@ def address() -> Iterator[str]:
 
 
 @DOCUMENT.parametrize()
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=count(8, 5_000), deadline=None, suppress_health_check=list(HealthCheck))
 def test_answers_conform(case, address):
     """Generated requests, good and bad, for every operation of the document."""
     case.call_and_validate(base_url=address, checks=CHECKS)
+
+
+def _mangled(body: bytes, chance: random.Random) -> bytes:
+    """A body with a few bytes changed, doubled, dropped or cut off."""
+    mangled = bytearray(body)
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(mangled) or 1)
+        match chance.randrange(5):
+            case 0:
+                mangled[at : at + 1] = bytes([chance.randrange(256)])
+            case 1:
+                del mangled[at : at + chance.randint(1, 8)]
+            case 2:
+                mangled[at:at] = mangled[at : at + chance.randint(1, 40)]
+            case 3:
+                mangled[at:at] = chance.choice(
+                    [b"{", b"[" * 2_000, b'"', b"\\u", b"1e999", b"NaN", b"\xff", b"\n", b"-0", b"]"]
+                )
+            case _:
+                del mangled[at:]
+    return bytes(mangled)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/orders", order(quantity=2, placed_at="2026-11-23T10:00:00Z", channel="web")),
+        ("POST", "/v1/orders/bulk", [order("M-1"), order("M-2")]),
+        ("PUT", "/v1/stock", STOCK),
+        (
+            "POST",
+            "/v1/stock/movements",
+            {"movement_id": "m", "node_id": "NYC", "sku": "A", "kind": "receive", "quantity": 1},
+        ),
+        ("PUT", "/v1/skus", [{"sku": "A", "weight_g": 3, "value": "1.00", "requires": ["x"]}]),
+        ("PUT", "/v1/network", NETWORK),
+        ("PATCH", "/v1/nodes/NYC", {"costs": {"per_parcel": "1.00"}, "holidays": ["2026-12-25"]}),
+        ("POST", "/v1/orders/O-1/cancel", {"command_id": "c"}),
+    ],
+)
+def test_mangled_bodies_harm_nobody(method, path, body, address):
+    """Bytes that were nearly right: never a 5xx, and every refusal is a problem document."""
+    chance = random.Random(SEED)
+    good = json.dumps(body).encode()
+    with httpx.Client(base_url=address) as http:
+        for _ in range(count(80, 12_500)):
+            answer = http.request(method, path, content=_mangled(good, chance))
+            assert answer.status_code < 500, answer.text
+            if answer.status_code >= 400:
+                assert answer.headers["content-type"] == "application/problem+json"
+                assert answer.json()["errors"] or answer.status_code in (404, 409)
+        assert http.get("/readyz").status_code == 200
 
 
 @pytest.mark.parametrize(

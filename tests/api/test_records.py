@@ -37,7 +37,7 @@ async def cut(body: bytes, chunk: int, content_type: bytes = b"application/json"
 
 
 @given(st.lists(VALUES, max_size=5), st.integers(1, 40), st.sampled_from([None, 1]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 async def test_array_elements_are_those_that_json_sees(values, chunk, indent):
     """Strings with brackets and quotes, nesting, white space and chunk borders never move a cut."""
     found = await cut(json.dumps(values, indent=indent).encode(), chunk)
@@ -46,7 +46,7 @@ async def test_array_elements_are_those_that_json_sees(values, chunk, indent):
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=3), VALUES), min_size=1, max_size=5), st.integers(1, 40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 async def test_lines_are_those_that_json_sees(values, chunk):
     """NDJSON is recognised by its form too, and each record's first byte is known."""
     body = b"\n".join(json.dumps(value).encode() for value in values)
