@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tests.chaos.service import Connection, Service
 
 CLIENTS = 8
-PAUSE_S = 0.02
+PAUSE_S = 0.05
 """What a client waits before it repeats an order that was not decided."""
 
 NETWORK = {

@@ -82,6 +82,11 @@ class Service:
 
     def start(self) -> Service:
         """Start it and wait until it is ready for orders."""
+        self.launch()
+        return self.await_ready()
+
+    def launch(self) -> None:
+        """Start it."""
         where = ["--redis-url", self._redis_url] if self._redis_url else ["--data-dir", str(self.data_dir)]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
@@ -92,6 +97,9 @@ class Service:
                 stdout=subprocess.PIPE,
                 stderr=log,
             )
+
+    def await_ready(self) -> Service:
+        """Wait until it is ready for orders."""
         line = self._first_line()
         assert line, f"the service did not start:\n{self.log()}"
         self.port = int(json.loads(line)["url"].rpartition(":")[2])
@@ -165,7 +173,9 @@ def running(*services: Service) -> Iterator[None]:
     """Start services, and end whatever runs of them at the end, however the test went."""
     try:
         for service in services:
-            service.start()
+            service.launch()
+        for service in services:
+            service.await_ready()
         yield
     finally:
         for service in services:

@@ -68,6 +68,7 @@ def test_a_killed_store_loses_nothing_and_the_service_goes_on(tmp_path):
         service.kill()
         service.start()
         check_all(service, stock, everything)
+        check_ledger(service.data_dir)
 
 
 def _kill_store(service: Service) -> None:

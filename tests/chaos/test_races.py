@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -16,7 +14,7 @@ import pytest
 from engine.ledger.redis import RedisLedger
 from engine.ledger.supervisor import EmbeddedServer
 from tests.chaos.checks import check_all, check_ledger, check_refusals, post
-from tests.chaos.load import NODE_IDS, SKUS, Load, Stock, furnish, order
+from tests.chaos.load import NODE_IDS, Load, furnish, order
 from tests.chaos.service import Connection, Service, running
 from tests.chaos.trust import SEED, count
 
@@ -24,41 +22,42 @@ RACES = count(4, 200)
 SCARCE_ROUNDS = count(2, 50)
 ORDERS_EACH = count(25, 100)
 PROCESSES = count(3, 4)
+CLIENTS = 12
 
 
 class Cluster(NamedTuple):
-    """Service processes on one store."""
+    """Service processes on one store, and the store's URL."""
 
     services: list[Service]
     store_url: str
 
 
-@contextlib.contextmanager
-def cluster(directory: Path, processes: int) -> Iterator[Cluster]:
-    """A store, and so many services that share it; all end with the block."""
-    data_dir = directory / "data"
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A store, and services that share it by its URL."""
+    data_dir = tmp_path_factory.mktemp("races") / "data"
     with EmbeddedServer(data_dir) as store:
-        services = [Service(data_dir, store.url, f"service{number}") for number in range(processes)]
+        services = [Service(data_dir, store.url, f"service{number}") for number in range(PROCESSES)]
         with running(*services):
+            furnish(services[0], {})
             yield Cluster(services, store.url)
+            check_ledger(data_dir)
 
 
 @pytest.mark.parametrize("processes", [1, 3])
-def test_exactly_as_many_win_as_there_are_units(tmp_path, processes):
+def test_exactly_as_many_win_as_there_are_units(cluster, processes):
     """R1: 10 clients for 1 unit and 20 for 10, all at once: exactly 1 and 10 winners, each with one unit."""
-    with cluster(tmp_path, processes) as (services, _):
-        furnish(services[0], {})
-        for number in range(RACES):
-            for clients, units in ((10, 1), (20, 10)):
-                sku = f"hot-{number}-{units}"
-                spread = Counter(NODE_IDS[unit % len(NODE_IDS)] for unit in range(units))
-                rows = [{"node_id": node, "sku": sku, "on_hand": on_hand} for node, on_hand in spread.items()]
-                assert services[0].ask("PUT", "/v1/stock", rows).json()["applied"] == len(rows)
-                statuses = Counter(_race(services, sku, clients))
-                assert statuses == {"allocated": units, "refused": clients - units}
-                cells = services[0].ask("GET", f"/v1/stock/{sku}").json()["nodes"]
-                assert [cell["held"] - cell["on_hand"] for cell in cells] == [0] * len(cells)
-        check_ledger(services[0].data_dir)
+    services = cluster.services[:processes]
+    for number in range(RACES):
+        for clients, units in ((10, 1), (20, 10)):
+            sku = f"hot-{processes}-{number}-{units}"
+            spread = Counter(NODE_IDS[unit % len(NODE_IDS)] for unit in range(units))
+            rows = [{"node_id": node, "sku": sku, "on_hand": on_hand} for node, on_hand in spread.items()]
+            assert services[0].ask("PUT", "/v1/stock", rows).json()["applied"] == len(rows)
+            statuses = Counter(_race(services, sku, clients))
+            assert statuses == {"allocated": units, "refused": clients - units}
+            cells = services[0].ask("GET", f"/v1/stock/{sku}").json()["nodes"]
+            assert {cell["node_id"]: cell["held"] for cell in cells} == spread
 
 
 def _race(services: list[Service], sku: str, clients: int) -> list[str]:
@@ -77,29 +76,23 @@ def _race(services: list[Service], sku: str, clients: int) -> list[str]:
         return list(pool.map(client, range(clients)))
 
 
-async def test_contention_alone_refuses_no_order(tmp_path):
+def test_contention_alone_refuses_no_order(cluster):
     """R16: processes race over scarce stock, with cancels; at the instant of each refusal there was nothing left."""
-    with cluster(tmp_path, PROCESSES) as (services, url):
-        stock: Stock = {}
-        everything = Load([0], "all", SEED)
-        for number in range(SCARCE_ROUNDS):
-            skus = [f"{sku}-{number}" for sku in SKUS[:5]]
-            fresh = {(sku, node): 12 for sku in skus for node in NODE_IDS}
-            furnish(services[0], fresh)
-            stock |= fresh
-            ports = [service.port for service in services]
-            with Load(
-                ports, f"r{number}-", SEED, clients=12, orders_each=ORDERS_EACH, skus=skus, cancel_share=0.2
-            ) as load:
-                load.join()
-            everything.sent |= load.sent
-            everything.acknowledged |= load.acknowledged
-            everything.cancelled |= load.cancelled
-            everything.faults += load.faults
-        decisions = check_all(services[0], stock, everything)
-        refusals = await _check_log(url, decisions)
-        assert refusals > 10, "the stock was not scarce"
-        assert everything.cancelled
+    skus = [f"scarce-{number}" for number in range(5)]
+    ports = [service.port for service in cluster.services]
+    refusals = 0
+    for number in range(SCARCE_ROUNDS):
+        these = [f"{sku}-{number}" for sku in skus]
+        stock = {(sku, node): 12 for sku in these for node in NODE_IDS}
+        furnish(cluster.services[0], stock)
+        with Load(
+            ports, f"r{number}-", SEED, clients=CLIENTS, orders_each=ORDERS_EACH, skus=these, cancel_share=0.2
+        ) as load:
+            load.join()
+        assert load.cancelled
+        decisions = check_all(cluster.services[number % PROCESSES], stock, load)
+        refusals += asyncio.run(_check_log(cluster.store_url, decisions))
+    assert refusals > 10 * SCARCE_ROUNDS, "the stock was not scarce"
 
 
 async def _check_log(url: str, decisions: dict[str, bytes]) -> int:
@@ -111,10 +104,9 @@ async def _check_log(url: str, decisions: dict[str, bytes]) -> int:
     async for entry in ledger.entries("default"):
         for cell in entry.cells:
             available[cell.sku, cell.node] += cell.on_hand - cell.held - cell.blocked
-        for order_id, _ in entry.orders:
-            if order_id in seen:
-                continue
-            seen.add(order_id)
+        fresh = {order_id for order_id, _ in entry.orders if order_id in decisions} - seen
+        seen |= fresh
+        for order_id in fresh:
             for line in json.loads(decisions[order_id])["unallocated"]:
                 refusals += 1
                 left = {cell: units for cell, units in available.items() if cell[0] == line["sku"] and units > 0}
@@ -124,12 +116,12 @@ async def _check_log(url: str, decisions: dict[str, bytes]) -> int:
     return refusals
 
 
-def test_what_one_process_refused_was_sold_out(tmp_path):
+def test_what_was_refused_was_sold_out(cluster):
     """R16 without cancels: nothing ever comes back, so whatever was refused must be gone at the end."""
-    with cluster(tmp_path, PROCESSES) as (services, _):
-        stock = {(sku, node): 8 for sku in SKUS[:4] for node in NODE_IDS}
-        furnish(services[0], stock)
-        ports = [service.port for service in services]
-        with Load(ports, "scarce", SEED, clients=12, orders_each=ORDERS_EACH, skus=SKUS[:4]) as load:
-            load.join()
-        check_refusals(stock, check_all(services[0], stock, load))
+    skus = [f"gone-{number}" for number in range(4)]
+    stock = {(sku, node): 15 for sku in skus for node in NODE_IDS}
+    furnish(cluster.services[0], stock)
+    ports = [service.port for service in cluster.services]
+    with Load(ports, "gone", SEED, clients=CLIENTS, orders_each=ORDERS_EACH, skus=skus) as load:
+        load.join()
+    check_refusals(stock, check_all(cluster.services[0], stock, load))
