@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from api.cli.client import Client, Response
@@ -43,10 +45,10 @@ def _ndjson(records: list[object]) -> bytes:
 
 
 def _same_nodes(stored: Response, world: World) -> bool:
-    def ids(body: bytes) -> set[str]:
-        return {node["node_id"] for node in msgspec.json.decode(body)["nodes"]}
+    def ids(document: dict[str, Any]) -> set[str]:
+        return {node["node_id"] for node in document["nodes"]}
 
-    return ids(stored.body) == ids(world.network)
+    return ids(stored.json()["network"]) == ids(msgspec.json.decode(world.network))
 
 
 async def _stocked(client: Client, sku: str) -> bool:
