@@ -6,16 +6,19 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from engine.domain import Money, Record
+from engine.domain import Record
+
+Weight = Annotated[str, Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,3})?$")]
+"""Money of an objective: below a million, so that times 2^31 units it still fits into 64 bits of mills."""
 
 
 class ObjectiveTerms(Record, frozen=True, kw_only=True):
     """Money beside the parcels. `fill` "always": as many units as possible first; "economic": only where worth it."""
 
     fill: Literal["always", "economic"] = "always"
-    split_parcel: Money = "0"
-    late_per_day: Money = "5.00"
-    unfilled_per_unit: Money = "25.00"
+    split_parcel: Weight = "0"
+    late_per_day: Weight = "5.00"
+    unfilled_per_unit: Weight = "25.00"
 
 
 class WindowTerms(Record, frozen=True, kw_only=True):

@@ -63,11 +63,10 @@ class Registry:
             self._loading.pop(partition, None)
             raise NoNetworkError(f"partition {partition!r} has no network yet: PUT /v1/network first")
         document, numbers = stored
-        network = (
-            known.network
-            if known is not None and known.versions.network == document.version
-            else Network.compile(parse_network(document.body), numbers, document.version)
-        )
+        if known is not None and known.versions.network == document.version:
+            network = known.network
+        else:
+            network = await asyncio.to_thread(_compile, document, numbers)
         policy = await self._ledger.policy(partition)
         items, catalog = (known.items, known.versions.catalog) if known is not None else ({}, 0)
         while True:
@@ -92,12 +91,13 @@ class Registry:
 
     async def put_network(self, partition: str, body: bytes) -> int:
         """Replace the network; returns its version. Raises InvalidInputError, NodeInUseError."""
-        return await self._store_network(partition, parse_network(body))
+        return await self._store_network(partition, await asyncio.to_thread(parse_network, body))
 
     async def patch_node(self, partition: str, node_id: str, body: bytes) -> int:
         """Change fields of one node; returns the new version. Raises InvalidInputError, NotFoundError."""
         _, stored, _ = await self.network(partition)
-        return await self._store_network(partition, patch_node(parse_network(stored), node_id, body))
+        document = await asyncio.to_thread(parse_network, stored)
+        return await self._store_network(partition, patch_node(document, node_id, body))
 
     async def _store_network(self, partition: str, document: NetworkDocument) -> int:
         node_ids = [node.node_id for node in document.nodes]
@@ -128,3 +128,8 @@ class Registry:
         versions = await self._ledger.versions(partition)
         books = await self.books(partition, versions)
         return books.network.numbers
+
+
+def _compile(document: port.Document, numbers: Mapping[str, int]) -> Network:
+    """Half a second for the largest networks: never on the event loop."""
+    return Network.compile(parse_network(document.body), numbers, document.version)
