@@ -36,7 +36,7 @@ FINALISTS = 3
 TILTS = (0.6,)
 """How much cheaper or dearer a site is made to seem, to start exchanges from elsewhere."""
 
-ECONOMIC_FINALISTS = 16
+ECONOMIC_FINALISTS = 5
 """The same where units may stay: what to leave is decided by exchanges, so sets look less alike before them."""
 
 DIVIDED = 2

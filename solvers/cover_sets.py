@@ -39,7 +39,8 @@ class Meter:
 
 @dataclass(slots=True)
 class Judge:
-    """Prices assignments of one scene. `void` is the units left unfilled, `cost` everything the order pays, mills."""
+    """Prices assignments of one scene. `void` is the units left unfilled where fill comes
+    before money, else 0; `cost` is everything the order pays, mills."""
 
     scene: Scene
     tariff: Tariff
@@ -71,7 +72,9 @@ class Judge:
         if self.scene.binding:
             cost = np.where(self._overfull(load, grams, cheapest), np.inf, cost)
         cost = cost + self.objective.unfilled_per_unit * void
-        return void, cost - self.objective.split_parcel * (filled > 0.0)
+        # Where units may stay, their penalty in the cost is all they count; fill must not come first anywhere.
+        rank = void if self.objective.fill_always else np.zeros_like(void)
+        return rank, cost - self.objective.split_parcel * (filled > 0.0)
 
     def _overfull(self, load: Floats, grams: Floats, cheapest: Ints) -> Bools:
         """Assignments that ask more of a bucket than its units or boxes."""

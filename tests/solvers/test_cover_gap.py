@@ -188,12 +188,12 @@ def answer(problem: Problem) -> Priced:
 
 
 SCENARIOS = {
-    "loose": (range(4), {"lines": 13, "nodes": 5, "cover": 0.8}),
-    "normal": (range(4), {"lines": 20, "nodes": 8, "cover": 0.5}),
+    "loose": (range(3), {"lines": 13, "nodes": 5, "cover": 0.8}),
+    "normal": (range(3), {"lines": 20, "nodes": 8, "cover": 0.5}),
     "tight": (range(8), {"lines": 16, "nodes": 6, "cover": 0.3}),
-    "long": (range(3), {"lines": 30, "nodes": 6, "cover": 0.5}),
+    "long": (range(2), {"lines": 30, "nodes": 6, "cover": 0.5}),
     "late": (
-        range(3),
+        range(2),
         {"lines": 14, "nodes": 6, "cover": 0.6, "services": 2, "objective": Objective(True, 500, 1500, 0)},
     ),
     "economic": (range(6), {"lines": 16, "nodes": 6, "cover": 0.4, "objective": Objective(False, 0, 0, 1500)}),
