@@ -51,6 +51,12 @@ class Server:
             self._process.wait(10)
             self._process = None
 
+    def kill(self) -> None:
+        """Kill it in whatever it does."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+
     def client(self) -> redis.Redis:
         """A plain client, to look at and to break what is stored."""
         return redis.Redis.from_url(self.url)

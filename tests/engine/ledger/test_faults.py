@@ -1,0 +1,186 @@
+"""Errors forced into scripts at every statement: before the log entry nothing changes, after it all is finished."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import redis
+
+from engine.ledger import scripts
+from engine.ledger.port import LedgerRefusedError, LedgerUnavailableError, StockKind, StockWrite, Verdict
+from engine.ledger.reconcile import reconcile
+from engine.ledger.redis import RedisLedger
+from tests.engine.ledger.conftest import Server
+from tests.engine.ledger.shop import DAY, Shop, content, load
+
+_NO_STATEMENT = ("--", "end", "else", "}", "local function")
+"""How lines begin before which there is nothing to break; those inside an expression do not compile when broken."""
+
+
+def broken_scripts(client: redis.Redis, text: str, times: int) -> list[tuple[int, str]]:
+    """The script with an error before each statement in turn, at the n-th time it is reached; those that compile."""
+    lines = text.split("\n")
+    found = []
+    for at, line in enumerate(lines):
+        if not line.strip() or line.strip().startswith(_NO_STATEMENT):
+            continue
+        bomb = f"reached = reached + 1 if reached == {times} then error('forced') end "
+        broken = "\n".join(["local reached = 0", *lines[:at], bomb + line, *lines[at + 1 :]])
+        try:
+            client.script_load(broken)
+        except redis.exceptions.ResponseError:
+            continue  # the line continues an expression
+        found.append((at + 1, broken))
+    return found
+
+
+class Trial:
+    """One partition, one call with a broken script, and what became of it."""
+
+    def __init__(self, store: RedisLedger, client: redis.Redis) -> None:
+        self.store = store
+        self.client = client
+        self.shop = Shop(store, f"fault-{uuid4().hex[:10]}")
+        self._tag = f"{{{self.shop.partition}}}:"
+
+    def dump(self) -> dict[bytes, bytes]:
+        """Every key as it is stored."""
+        return {key: self.client.dump(key) for key in self.client.scan_iter(self._tag + "*", count=10_000)}
+
+    async def prepare(self) -> None:
+        """Stock and one order that holds some of it."""
+        await self.shop.open(stock={("A", 0): 9, ("B", 1): 9})
+        await self.shop.order("O", {("A", 0): 2, ("B", 1): 1}, loads=(load(0), load(1)), idempotency_key="K")
+
+    async def call(self, name: str) -> Any:
+        """The call that a script of this name serves."""
+        store, partition = self.store, self.shop.partition
+        if name == "cancel":
+            return await store.cancel(partition, "O")
+        if name == "stock":
+            writes = [
+                StockWrite("A", 0, StockKind.RECEIVE, 3, movement_id="M"),
+                StockWrite("A", 2, StockKind.RECEIVE, 3, movement_id="N"),
+                StockWrite("C", 0, StockKind.SNAPSHOT, 5, 1),
+            ]
+            return await store.write_stock(partition, writes)
+        if name == "network":
+            return await store.put_network(partition, b"{}", ["N1", "N0", "X"])
+        if name == "policy":
+            return await store.put_policy(partition, b"{}")
+        if name == "skus":
+            return await store.put_skus(partition, {"A": b"1", "B": b"2"})
+        seen = await self.shop.look("A", "B", days=(DAY, DAY + 1))
+        orders = [
+            self.shop.proposal(seen, "P", {("A", 0): 3, ("B", 1): 2}, loads=(load(0), load(2, day=DAY + 1))),
+            self.shop.proposal(seen, "Q", {("A", 0): 1, ("B", 1): 9}, loads=(load(0),)),
+            self.shop.proposal(seen, "R", {("A", 0): 1}, idempotency_key="L", loads=(load(1),)),
+            self.shop.proposal(seen, "S", {("B", 1): 1}, short=["A"]),
+            self.shop.proposal(seen, "O", {}, content=content("other")),
+            self.shop.proposal(seen, "T", {}, idempotency_key="K"),
+        ]
+        return await self.shop.commit(seen, *orders)
+
+
+NAMES = ("commit", "cancel", "stock", "network", "policy", "skus")
+
+
+@pytest.fixture
+def hasty(server: Server) -> Iterator[None]:
+    """A server that does not sync each write, for trials by the hundred that kill no server."""
+    server.client().config_set("appendfsync", "no")
+    yield
+    server.client().config_set("appendfsync", "always")
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize(("name", "times"), [*((name, 1) for name in NAMES), ("commit", 2), ("stock", 3)])
+async def test_an_error_at_any_statement(server: Server, store: RedisLedger, name: str, times: int):
+    """Protects R11: an error while deciding changes nothing, one while writing is finished by the next script."""
+    client = server.client()
+    sound = scripts.load()[name]
+    halves = untouched = 0
+    for line, broken in broken_scripts(client, sound.text, times):
+        trial = Trial(store, client)
+        await trial.prepare()
+        before, entries = trial.dump(), len(await trial.shop.log())
+        store._scripts[name] = scripts.script(broken)
+        try:
+            answer = await trial.call(name)
+        except LedgerUnavailableError as error:
+            text = str(error)
+        else:
+            assert answer, line  # not reached so often by this call
+            continue
+        finally:
+            store._scripts[name] = sound
+        assert "forced" in text, (line, text)
+        logged = client.xlen(f"{{{trial.shop.partition}}}:log")
+        if logged == entries:
+            untouched += 1
+            assert trial.dump() == before, f"line {line} of {name} left something"
+        else:
+            halves += 1
+            assert logged == entries + 1, line
+        await store.versions(trial.shop.partition)
+        finished = trial.dump()
+        await _again(trial, name, logged > entries)
+        assert logged == entries or name in ("network", "policy", "skus") or trial.dump() == finished, line
+    assert halves > 0, "the writing phase was reached"
+    assert untouched > 0 or times > 1, "the deciding phase was reached"
+
+
+async def _again(trial: Trial, name: str, written: bool) -> None:
+    """The same call again: what was finished is not made twice."""
+    report = await reconcile(trial.store, trial.shop.partition)
+    assert report.clean, report.differences
+    answer = await trial.call(name)
+    if name == "commit":
+        first = Verdict.REPEAT if written else Verdict.COMMITTED
+        assert answer == [first, Verdict.LOST, first, Verdict.LOST, Verdict.CONFLICT, Verdict.KEY_CONFLICT]
+
+
+@pytest.mark.parametrize("key", ["stock:A", f"load:{DAY}", "order:P", "idem:L", "meta", "log", "days"])
+async def test_keys_of_the_wrong_type_are_found_while_deciding(server: Server, store: RedisLedger, key: str):
+    """Protects R11: whatever lies where a key of ours should be, a commit notices before it writes anything."""
+    client = server.client()
+    trial = Trial(store, client)
+    await trial.prepare()
+    seen = await trial.shop.look("A", "B")
+    order = trial.shop.proposal(
+        seen, "P", {("B", 1): 1, ("A", 0): 1}, loads=(load(0), load(0, day=DAY + 1)), idempotency_key="L"
+    )
+    name = f"{{{trial.shop.partition}}}:{key}"
+    client.delete(name)
+    client.sadd(name, "something else")
+    before = trial.dump()
+    with pytest.raises(LedgerUnavailableError, match="WRONGTYPE"):
+        await trial.shop.commit(seen, order)
+    assert trial.dump() == before
+
+
+async def test_a_full_store_refuses_and_recovers(server: Server, store: RedisLedger, partition: str):
+    """Protects R24: a store at its memory limit refuses writes by name, still reads, and goes on when there is room."""
+    shop = await Shop(store, partition).open(stock={("A", 0): 5})
+    client = server.client()
+    client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(LedgerRefusedError, match="maxmemory"):
+            await shop.write("A", 0, StockKind.RECEIVE, 1)
+        seen = await shop.look("A")
+        with pytest.raises(LedgerRefusedError, match="maxmemory"):
+            await shop.commit(seen, shop.proposal(seen, "O", {("A", 0): 1}))
+        assert await shop.cell("A", 0) == (5, 0, -1, 0)
+    finally:
+        client.config_set("maxmemory", 0)
+    assert await shop.order("O", {("A", 0): 1}) is Verdict.COMMITTED
+
+
+async def test_scripts_state_their_units():
+    """Protects readers: the first line of every script file says what its numbers count."""
+    parts = [text for script in scripts.load().values() for text in re.split(r"(?m)^(?=-- Units: )", script.text)]
+    assert all(part.startswith("-- Units: ") for part in parts if part)
