@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import random
 import threading
 import time
 
+from engine.ledger.redis import RedisLedger
+from engine.ledger.server_files import running_url
 from tests.chaos.checks import check_all
 from tests.chaos.load import Load, furnish, plenty
 from tests.chaos.service import Service, alive, eventually, running
@@ -50,8 +54,7 @@ def test_sigterm_answers_what_is_under_way_and_exits_with_nought(tmp_path):
     everything = Load([0], "all", SEED)
     with running(service):
         furnish(service, stock)
-        policy = {"window": {"max_wait_ms": LINGER_MS}}
-        assert service.ask("PUT", "/v1/policies/default", policy).status in (200, 201)
+        asyncio.run(_linger(service))
         for number in range(STOPS):
             family = service.family()
             with Load([service.port], f"stop{number}-", SEED) as load, Watch(service) as watch:
@@ -73,6 +76,13 @@ def test_sigterm_answers_what_is_under_way_and_exits_with_nought(tmp_path):
             everything.acknowledged |= load.acknowledged
             everything.faults += load.faults
             everything.acknowledged |= check_all(service, stock, everything)
+
+
+async def _linger(service: Service) -> None:
+    """A policy that lets windows stay open for `LINGER_MS`."""
+    ledger = RedisLedger(running_url(service.data_dir))
+    await ledger.put_policy("default", json.dumps({"window": {"max_wait_ms": LINGER_MS}}).encode())
+    await ledger.close()
 
 
 def _not_ready_first(seen: list[tuple[float, int | None]], signalled: float) -> None:
