@@ -100,7 +100,8 @@ class BulkDesk:
                        "`order_id`", line, NDJSON),),
                 "An array or an order a line, at most 100,000. The body is read whole before the answer begins. One "
                 "bad order stops no other. Orders decided before get their first decision again, so sending all again "
-                "is safe. An order that has no order_id that can be read is answered with `order_id` null.",
+                "is safe. A record without an order_id that can be read is answered with `order_id` null. An "
+                "Idempotency-Key is ignored here: each order has its own id.",
                 "orders", Body({JSON: list[Order], NDJSON: Order}, "Orders"),
                 (Parameter("Prefer", "header", {"type": "string"}, "`stream`: answer while the body still arrives"),),
                 (MalformedBodyError, TooLargeError, OverloadedError),

@@ -32,9 +32,11 @@ class NetworkView(Struct, frozen=True, kw_only=True):
     network: Raw
 
 
-class NetworkAnswer(NetworkView, frozen=True, kw_only=True):
+class NetworkAnswer(Struct, frozen=True, kw_only=True):
     """The stored network with its defaults filled in, its version, and that of the centroid table in use."""
 
+    network_version: int
+    centroid_version: str
     network: NetworkDocument
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import msgspec
-import swagger_ui_bundle
+import swagger_ui_bundle  # type: ignore[import-untyped]
 from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request

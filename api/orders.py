@@ -26,6 +26,7 @@ from engine.errors import (
     OrderConflictError,
     OverloadedError,
     StoppingError,
+    StoreUnavailableError,
 )
 from engine.ledger.port import Cancelled
 
@@ -60,11 +61,14 @@ class OrderView(Struct, frozen=True, kw_only=True):
     history: list[HistoryEntry]
 
 
-class OrderDocument(OrderView, frozen=True, kw_only=True):
+class OrderDocument(Struct, frozen=True, kw_only=True):
     """An order as it stands: as it was sent, its current decision, and what happened to it."""
 
+    order_id: str
+    state: str
     order: Order
     decision: Decision
+    history: list[HistoryEntry]
 
 
 def check(order: Order) -> None:
@@ -85,6 +89,8 @@ class OrderDesk:
         """Decide one order."""
         partition = partition_of(request)
         key = idempotency_key_of(request)
+        if reasons := self._engine.unready():
+            raise StoreUnavailableError("orders are not taken now: " + "; ".join(reasons))
         settings = self._engine.settings
         wait_ms = wait_ms_of(request)
         order = await order_of(await whole(request, settings.body_bytes_max))

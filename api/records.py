@@ -20,6 +20,9 @@ from api.problems import MalformedBodyError
 PIECE_BYTES = 16 * 1024
 """Split at most this much at once, so that the event loop is never held up."""
 
+BREATH_RECORDS = 100
+"""After so many records others get their turn, however short the records are."""
+
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _FLAT = rb'\{[^{}"\[\]]*+(?:' + _STRING + rb'[^{}"\[\]]*+)*+\}'
 _TOKEN = re.compile(_FLAT + rb"|" + _STRING + rb'|["\[\]{},]', re.DOTALL)
@@ -200,8 +203,10 @@ async def records(request: Request, body_bytes_max: int, record_bytes_max: int) 
                     continue
                 splitter, skip = _splitter(request, head, record_bytes_max)
                 piece = head[skip:]
-            for record in splitter.feed(piece):
+            for count, record in enumerate(splitter.feed(piece), 1):
                 yield record
+                if count % BREATH_RECORDS == 0:
+                    await asyncio.sleep(0)
             await asyncio.sleep(0)
     if splitter is None:
         if not head.strip():

@@ -27,6 +27,9 @@ ROW_BYTES_MAX = 64 * 1024
 FAULTS_LISTED = 1_000
 """Faulty rows that an answer names; the rest is only counted."""
 
+HOPELESS_FAULTS = 10_000
+"""An upload whose first rows are all faulty is read no further."""
+
 
 class LineFault(Struct, frozen=True):
     """A row that was not applied: its line (NDJSON) or element (array), counted from 1."""
@@ -59,6 +62,9 @@ class Upload(Generic[Row]):
                 await self._flush()
                 raise TooLargeError(f"an upload may have at most {ROWS_MAX} rows; the rows before that were applied")
             self._decode(record)
+            if self.faulty >= HOPELESS_FAULTS and not self.applied and not self.repeated:
+                await self._flush()
+                break
             if len(self._pending) >= ROWS_PER_SLICE:
                 await self._flush()
         await self._flush()

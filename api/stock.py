@@ -7,6 +7,7 @@ import base64
 import binascii
 import zlib
 from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -23,6 +24,8 @@ from engine.errors import ConflictError, InvalidInputError, NoNetworkError, NotF
 from engine.stock import SkuStock, Tally
 
 LIMIT_DEFAULT, LIMIT_MAX = 100, 1_000
+
+Row = TypeVar("Row", StockRow, Movement)
 
 IDENTIFIER = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": IDENTIFIER_PATTERN}
 
@@ -60,10 +63,10 @@ class StockDesk:
         """Movements."""
         return await self._upload(request, self._movements)
 
-    async def _upload(self, request: Request, decoder: msgspec.json.Decoder[StockRow | Movement]) -> Response:
+    async def _upload(self, request: Request, decoder: msgspec.json.Decoder[Row]) -> Response:
         partition = partition_of(request)
 
-        async def apply(rows: Sequence[tuple[int, StockRow | Movement]]) -> Tally:
+        async def apply(rows: Sequence[tuple[int, Row]]) -> Tally:
             return await self._engine.stock.write(partition, rows)
 
         upload = Upload(decoder, apply)

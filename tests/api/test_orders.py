@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -188,6 +189,14 @@ async def test_content_type_is_tolerated_but_encodings_and_other_sites_are_not(c
     problem(answer, 415, "unsupported-encoding")
     answer = await client.post("/v1/orders", content=body, headers={"Sec-Fetch-Site": "cross-site"})
     problem(answer, 403, "cross-site")
+
+
+async def test_while_the_store_is_away_orders_are_refused_at_once(client, app, monkeypatch):
+    """R22: a client is told within 100 ms, not after its deadline."""
+    monkeypatch.setattr(app.engine, "unready", lambda: ["the store does not answer"])
+    started = time.perf_counter()
+    problem(await client.post("/v1/orders", json=order()), 503, "store-unavailable")
+    assert time.perf_counter() - started < 0.1
 
 
 async def test_an_order_can_be_looked_at(client):
