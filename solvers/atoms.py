@@ -15,10 +15,10 @@ from solvers.shift import improve, top_up
 from solvers.solution import Shipment
 from solvers.subset import answer, as_plan
 
-MAX_ATOMS = 10
-"""Atoms of one order: 3**10 pairs. Lines beyond that are placed by `shift.top_up`."""
+MAX_ATOMS = 7
+"""Atoms of one order: 3**7 pairs. Lines beyond that are placed by `shift.top_up`."""
 
-MAX_MOVES = 150
+MAX_MOVES = 40
 """Moves tried on one order's plan: each costs some tens of microseconds."""
 
 

@@ -35,7 +35,7 @@ class Budget:
     only a safety cut. `order_work` bounds one order's search. `floor`: the cheapest rung at once, one by one.
     """
 
-    work: int = 50_000_000
+    work: int = 30_000_000
     seconds: float = float("inf")
     now: Callable[[], float] = _never
     order_work: int = 3_000_000

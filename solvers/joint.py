@@ -20,9 +20,9 @@ import numpy as np
 
 from solvers.alone import plans_alone
 from solvers.fill import Targets, by_class, targets
-from solvers.master import FINE, Choice, Column, Master, Prices, Resource, column_of, free_of, takes
+from solvers.master import EXACT_COLUMNS, FINE, Choice, Column, Master, Prices, Resource, column_of, free_of, takes
 from solvers.menu import Supply
-from solvers.plan import Priced, take, use_of
+from solvers.plan import Priced, fits, take, use_of
 from solvers.pricing import Pricer
 from solvers.problem import Ints, Problem
 from solvers.solution import Plan
@@ -104,8 +104,17 @@ def solve(
         best = window.run(by_class(problem, fill), staged=True)
     greedy_key = key_of(problem, list(enumerate(greedy)))
     if best is None or greedy_key < best[0]:
-        return Joined([one.plan for one in greedy], None, window.work, window.cut)
-    return Joined(best[1], best[2], window.work, window.cut)
+        best = (greedy_key, [one.plan for one in greedy], None)
+    bound = best[2]
+    # The LP's bound speaks of windows filled to the targets: any answer that is so full may claim it.
+    if bound is None and window.best_bound is not None and (fill is None or -sum(best[0][:-1]) == _most(problem, fill)):
+        bound = window.best_bound
+    return Joined(best[1], bound, window.work, window.cut)
+
+
+def _most(problem: Problem, fill: Targets) -> int:
+    """Units of the window that stock alone would let ship."""
+    return int(problem.lines.quantity[fill.row < 0].sum()) + int(fill.units.sum())
 
 
 Answer = tuple[tuple[int, ...], list[Plan], int | None]
@@ -141,6 +150,7 @@ class _Window:
         self.master = Master(self.supply, fill.units if fill is not None else None)
         self.best_bound: int | None = None
         self.best_prices: Prices | None = None
+        self.picked = np.zeros(0)
         self.complete = self.impossible = False
         first = self._touching(set(contested(self.problem, [one.plan for one in self.alone])))
         if fill is not None:
@@ -154,6 +164,7 @@ class _Window:
             relaxed = self.master.relax(penalty)
             if relaxed is None:
                 return None
+            self.picked = relaxed.picked
             self.work += LP_WORK * len(self.master.columns) * (1 + len(relaxed.prices.resource))
             fresh = self._price(relaxed.prices, relaxed.order)
             if self.impossible:
@@ -246,7 +257,7 @@ class _Window:
             value -= worth * free_of(self.supply, resource)
         if self.fill is not None:
             value += int((prices.fill * self.fill.units).sum())
-        bound = -(-value // FINE)
+        bound = max(0, -(-value // FINE))
         if proven and not self.impossible and (self.best_bound is None or bound > self.best_bound):
             self.best_bound, self.best_prices = bound, prices
         return fresh
@@ -263,8 +274,10 @@ class _Window:
             # One-by-one plans of all orders are feasible together, but perhaps not beside the passive orders' best.
             self._activate(set(range(self.problem.orders)))
             choice = self.master.decide(floors)
+        if choice is None and self.staged and not self._spent() and len(self.master.columns) <= EXACT_COLUMNS:
+            return self._by_stages()
         if choice is None:
-            return self._by_stages() if self.staged and not self._spent() else None
+            return self._repaired()
         answer = self._answer(choice.columns)
         bound = self.best_bound
         if bound is None or bound >= answer[0][-1] or self._spent():
@@ -298,6 +311,36 @@ class _Window:
             room -= len(plans)
             for plan in plans:
                 self._add(order, plan)
+
+    def _repaired(self) -> Answer:
+        """Orders take the plans the LP liked best while they fit; the others are priced one by one on what is left.
+
+        May fill less than the targets, so nothing is proven; the caller compares it with its incumbent.
+        """
+        left = self.supply.copy()
+        plans = list(self.alone)
+        waiting = set(self.active)
+        for order in range(self.problem.orders):
+            if order not in self.active:
+                take(self.uses[order], left.stock, left.parcels, left.units)
+        columns = self.master.columns
+        liked = [index for index, part in enumerate(self.picked.tolist()) if part > 0.3]
+        liked.sort(key=lambda i: (-self.problem.priority[columns[i].order], -round(float(self.picked[i]), 6), i))
+        for index in liked:
+            column = columns[index]
+            use = use_of(self.problem, column.order, column.plan)
+            if column.order in waiting and fits(use, left.stock, left.parcels, left.units):
+                take(use, left.stock, left.parcels, left.units)
+                filled = sum(int(shipment.units.sum()) for shipment in column.plan)
+                plans[column.order] = Priced(column.plan, column.cost, filled, None, 0)
+                waiting.discard(column.order)
+        for order in sorted(waiting, key=lambda order: (-self.problem.priority[order], order)):
+            one = plans_alone(self.problem, np.array([order], np.int64), left, work=ORDER_WORK)[0]
+            use = use_of(self.problem, order, one.plan)
+            take(use, left.stock, left.parcels, left.units)
+            plans[order] = one
+            self.work += one.work
+        return key_of(self.problem, list(enumerate(plans))), [one.plan for one in plans], None
 
     def _by_stages(self) -> Answer | None:
         """Fill each class as far as the columns allow, then the money; proven only where every plan is a column."""

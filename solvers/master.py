@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import csc_matrix
 
@@ -20,8 +21,14 @@ from solvers.plan import Use, plan_cost, use_of
 from solvers.problem import Ints, Problem
 from solvers.solution import Shipment
 
-NODES = 2_000
-"""Branch-and-bound nodes of one integer run: work, not time, so that runs repeat."""
+NODE_WORK = 100_000
+"""Columns times branch-and-bound nodes of one integer run: work, not time, so that runs repeat."""
+
+EXACT_COLUMNS = 400
+"""Up to so many columns the integer optimum is searched by branch and bound; above it the LP is rounded by diving."""
+
+DIVES = 12
+"""Relaxations solved in one dive at most."""
 
 FINE = 1_000
 """Prices of cells and rooms are counted in thousandths of a mill, so that rounding them moves no bound by a mill."""
@@ -49,13 +56,17 @@ class Prices:
 
 
 class Relaxed(NamedTuple):
-    """An LP optimum: its value, the prices, each order's dual (mills), and the columns chosen if it is integral."""
+    """An LP optimum: its value, the prices, each order's dual (mills), and the columns chosen if it is integral.
+
+    `artificial`: what is short of the rows; `picked` float64[columns]: how much of each column is used.
+    """
 
     value: float
     prices: Prices
     order: dict[int, float]
     chosen: list[int] | None
     artificial: float
+    picked: NDArray[np.float64]
 
 
 def column_of(problem: Problem, order: int, plan: tuple[Shipment, ...], targets: Targets | None) -> Column:
@@ -151,8 +162,47 @@ class Master:
         matrix = csc_matrix((value, (row, col)), shape=(rows, len(order)))
         return orders.tolist(), [resources[index] for index in scarce.tolist()], matrix, free[scarce]
 
-    def relax(self, penalty: int) -> Relaxed | None:
-        """The LP over all columns. Each order and each fill row may fall short at `penalty` mills (per unit)."""
+    def _dive(self, floors: dict[int, int]) -> Choice | None:
+        """Round the LP: fix what is nearly whole and the largest fractions, solve again; None if that ends nowhere."""
+        penalty = 20 * max(column.cost for column in self.columns) + 1
+        fixed = np.zeros(len(self.columns))
+        for _ in range(DIVES):
+            relaxed = self.relax(penalty, fixed)
+            if relaxed is None or relaxed.artificial > 1e-6:
+                return None
+            if relaxed.chosen is not None:
+                return Choice(relaxed.chosen, False) if self.holds(relaxed.chosen, floors) else None
+            open_part = np.where(fixed > 0, 0, relaxed.picked)
+            bar = min(0.95, float(open_part[open_part < 0.999].max(initial=0)) - 1e-9)
+            self._fix(fixed, open_part, bar)
+        return None
+
+    def _fix(self, fixed: NDArray[np.float64], picked: NDArray[np.float64], bar: float) -> None:
+        """Fix columns above the bar, largest first, as long as they fit together."""
+        left: dict[Resource, int] = {}
+        done = set()
+
+        def put(index: int) -> None:
+            done.add(self.columns[index].order)
+            for resource, amount in self.columns[index].takes.items():
+                left[resource] = left.get(resource, free_of(self.supply, resource)) - amount
+
+        for index in np.flatnonzero(fixed).tolist():
+            put(index)
+        for index in np.lexsort((np.arange(len(picked)), -picked)).tolist():
+            column = self.columns[index]
+            if picked[index] < bar:
+                break
+            fits = all(left.get(r, free_of(self.supply, r)) >= amount for r, amount in column.takes.items())
+            if fits and column.order not in done:
+                fixed[index] = 1
+                put(index)
+
+    def relax(self, penalty: int, fixed: NDArray[np.float64] | None = None) -> Relaxed | None:
+        """The LP over all columns. Each order and each fill row may fall short at `penalty` mills (per unit).
+
+        `fixed` float64[columns]: the least part of each column that must be picked, 0 or 1.
+        """
         orders, scarce, matrix, free = self._matrix()
         count, n_orders, n_scarce = len(self.columns), len(orders), len(scarce)
         n_fill = matrix.shape[0] - n_orders - n_scarce
@@ -169,7 +219,11 @@ class Master:
             upper = upper + csc_matrix(slack, shape=upper.shape)
         limit = np.concatenate([free, -self.fill_units if self.fill_units is not None else []])
         bounded = {"A_ub": upper, "b_ub": limit} if upper.shape[0] else {}
-        result = linprog(cost, A_eq=equal, b_eq=np.ones(n_orders), method="highs-ds", **bounded)
+        low = np.zeros(len(cost))
+        if fixed is not None:
+            low[:count] = fixed
+        bounds = np.stack([low, np.full(len(cost), np.inf)], axis=1)
+        result = linprog(cost, A_eq=equal, b_eq=np.ones(n_orders), bounds=bounds, method="highs-ds", **bounded)
         if result.status != 0 or result.x is None:
             return None
         dual = -result.ineqlin.marginals if bounded else np.zeros(0)
@@ -183,13 +237,16 @@ class Master:
             dict(zip(orders, result.eqlin.marginals.tolist(), strict=True)),
             np.flatnonzero(picked > 0.5).tolist() if integral else None,
             float(result.x[count:].sum()),
+            picked,
         )
 
     def decide(self, floors: dict[int, int], maximise: int | None = None) -> Choice | None:
         """The cheapest integer choice with every fill row in `floors` at least so full, as column indexes.
 
-        `maximise`: fill this row as far as possible instead. None where nothing was found within NODES.
+        `maximise`: fill this row as far as possible instead. None where nothing was found within NODE_WORK.
         """
+        if len(self.columns) > EXACT_COLUMNS:
+            return self._dive(floors) if maximise is None else None
         orders, scarce, matrix, free = self._matrix()
         base = len(orders) + len(scarce)
         rows = [*range(base), *(base + fill for fill in sorted(floors))]
@@ -203,7 +260,7 @@ class Master:
             integrality=np.ones(len(cost)),
             bounds=Bounds(0, 1),
             constraints=LinearConstraint(matrix[rows], low, high),
-            options={"node_limit": NODES, "mip_rel_gap": 0.0},
+            options={"node_limit": 1 + NODE_WORK // len(cost), "mip_rel_gap": 0.0},
         )
         if result.x is None or result.status not in (0, 1):
             return None

@@ -21,7 +21,7 @@ from solvers.solution import Shipment
 from solvers.states import FAR, cheapest, pairs
 from solvers.subset import Found, answer, as_plan
 
-ORDER, CAREFUL = 2_000, 50_000
+ORDER, CAREFUL = 2_000, 400_000
 """Work of handling one order, and of one careful look, in menu cells priced: measured."""
 
 

@@ -74,7 +74,8 @@ class Options:
     handling = handle_parcel + handle_line * l + handle_unit * u
 
     `curve` is a row of `Curves`, -1 where the price is a lane's and has none. `dim_divisor` 0 for none, else
-    `billable = max(w, ceil(mm3 / dim_divisor))`. `max_weight_g` is per box; heavier shipments are packed first-fit (see `packing`).
+    `billable = max(w, ceil(mm3 / dim_divisor))`. `max_weight_g` is per box; heavier shipments are packed first-fit
+    (see `packing`).
     `late_days`: calendar days after the order's `deliver_by`. `bucket`: row of the capacity arrays, -1 for no limit.
     """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from solvers.menu import Supply
@@ -117,7 +119,7 @@ def _cost_if_possible(problem: Problem, order: int, plan: Moves, supply: Supply)
     return cost if possible else None
 
 
-def _moves(problem: Problem, order: int, plan: Moves, supply: Supply) -> list[Moves]:
+def _moves(problem: Problem, order: int, plan: Moves, supply: Supply) -> Iterator[Moves]:
     """All plans one move away: a shipment emptied into the others, then a line (as far as it goes) into another."""
     at = problem.lines_of(order)
     item = problem.lines.item[at]
@@ -131,7 +133,6 @@ def _moves(problem: Problem, order: int, plan: Moves, supply: Supply) -> list[Mo
         taken = int(used[node[to]][item == item[line]].sum())
         return max(0, int(supply.stock[item[line], node[to]]) - taken)
 
-    found = []
     for source in range(len(plan)):
         units = [shipment.units.copy() for shipment in plan]
         for line in np.flatnonzero(units[source]).tolist():
@@ -141,7 +142,7 @@ def _moves(problem: Problem, order: int, plan: Moves, supply: Supply) -> list[Mo
                     units[source][line] -= moved
                     units[to][line] += moved
         if not units[source].any():
-            found.append(_rebuilt(plan, units))
+            yield _rebuilt(plan, units)
     for source in range(len(plan)):
         for line in np.flatnonzero(plan[source].units).tolist():
             for to in range(len(plan)):
@@ -152,8 +153,7 @@ def _moves(problem: Problem, order: int, plan: Moves, supply: Supply) -> list[Mo
                     units = [shipment.units.copy() for shipment in plan]
                     units[source][line] -= moved
                     units[to][line] += moved
-                    found.append(_rebuilt(plan, units))
-    return found
+                    yield _rebuilt(plan, units)
 
 
 def _rebuilt(plan: Moves, units: list[Ints]) -> Moves:

@@ -21,7 +21,7 @@ from solvers.subset import answer, as_plan
 MAX_SKUS = 12
 """Orders with more distinct SKUs are priced by `cover`."""
 
-MAX_PAIRS = 60_000
+MAX_PAIRS = 2_500
 """Above this many (state, part) pairs quantities are not divided unit by unit (12 single units always are)."""
 
 BATCH_CELLS = 1 << 18
