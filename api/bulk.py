@@ -67,7 +67,8 @@ class BulkDesk:
             if prefers_stream(request):
                 source = _guarded(incoming)
             else:
-                await _fill(spool, incoming)
+                async with aclosing(incoming):
+                    await _fill(spool, incoming)
                 source = _stored(spool)
         except BaseException:
             self._leave(spool)
@@ -229,15 +230,16 @@ async def _stored(spool: IO[bytes]) -> AsyncGenerator[Record, None]:
         await asyncio.sleep(0)
 
 
-async def _guarded(incoming: AsyncIterator[Record]) -> AsyncGenerator[Record, None]:
+async def _guarded(incoming: AsyncGenerator[Record, None]) -> AsyncGenerator[Record, None]:
     """The upload as it arrives; what is wrong with it as a whole becomes its last record."""
     count = at = 0
     try:
-        async for record in incoming:
-            count, at = count + 1, record.start
-            if count > ORDERS_MAX:
-                raise _too_many()
-            yield record
+        async with aclosing(incoming):
+            async for record in incoming:
+                count, at = count + 1, record.start
+                if count > ORDERS_MAX:
+                    raise _too_many()
+                yield record
     except EngineError as error:
         yield Record(count + 1, at, b"", error.detail)
 

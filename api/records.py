@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
 from starlette.requests import Request
@@ -190,7 +190,7 @@ def _splitter(request: Request, head: bytes, record_bytes_max: int) -> tuple[Lin
     return Elements(record_bytes_max, array=False, at=0), 0
 
 
-async def records(request: Request, body_bytes_max: int, record_bytes_max: int) -> AsyncIterator[Record]:
+async def records(request: Request, body_bytes_max: int, record_bytes_max: int) -> AsyncGenerator[Record, None]:
     """The records of a body, in order. Raises MalformedBodyError if there are none to be had, TooLargeError."""
     splitter: Lines | Elements | None = None
     head = b""

@@ -6,6 +6,7 @@ Good rows apply, bad ones come back with their line. If no row could be applied 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -56,17 +57,17 @@ class Upload(Generic[Row]):
 
     async def run(self, request: Request, body_bytes_max: int) -> None:
         """Take the whole upload. Raises an EngineError if nothing of it could be applied."""
-        async for record in records(request, body_bytes_max, ROW_BYTES_MAX):
-            self.rows += 1
-            if self.rows > ROWS_MAX:
-                await self._flush()
-                raise TooLargeError(f"an upload may have at most {ROWS_MAX} rows; the rows before that were applied")
-            self._decode(record)
-            if self.faulty >= HOPELESS_FAULTS and not self.applied and not self.repeated:
-                await self._flush()
-                break
-            if len(self._pending) >= ROWS_PER_SLICE:
-                await self._flush()
+        async with aclosing(records(request, body_bytes_max, ROW_BYTES_MAX)) as incoming:
+            async for record in incoming:
+                self.rows += 1
+                if self.rows > ROWS_MAX:
+                    await self._flush()
+                    raise TooLargeError(f"an upload may have at most {ROWS_MAX} rows; those before that were applied")
+                self._decode(record)
+                if len(self._pending) >= ROWS_PER_SLICE:
+                    await self._flush()
+                if self.faulty >= HOPELESS_FAULTS and not self.applied and not self.repeated:
+                    break
         await self._flush()
         if self.faulty and not self.applied and not self.repeated:
             raise self._nothing_applied()

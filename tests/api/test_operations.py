@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from api import door
 from api.operations import ASSETS
 from tests.api.conftest import order, problem
 
@@ -31,6 +32,22 @@ async def test_metrics_name_routes_not_paths(client):
     assert 'apportion_http_requests_total{method="GET",route="/v1/orders/{order_id}",status="404"} 1.0' in text
     assert "apportion_orders_waiting" in text
     assert "SECRET" not in text
+
+
+async def test_the_access_log_names_no_person(client, monkeypatch):
+    """S8: a line has method, route, status, duration and request id; no path, query, header or body."""
+    lines = []
+
+    class Sink:
+        def info(self, event, **fields):
+            lines.append({"event": event, **fields})
+
+    monkeypatch.setattr(door, "access", Sink())
+    await client.get("/v1/orders/CANARY?name=CANARY", headers={"Idempotency-Key": "CANARY"})
+    await client.post("/v1/orders", json={"order_id": "CANARY", "email": "CANARY"})
+    assert [(line["route"], line["status"]) for line in lines] == [("/v1/orders/{order_id}", 404), ("/v1/orders", 422)]
+    assert set(lines[0]) == {"event", "method", "route", "status", "ms", "request_id"}
+    assert "CANARY" not in str(lines)
 
 
 async def test_the_docs_need_no_other_host(empty):
