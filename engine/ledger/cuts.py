@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from engine.ledger.port import Batch, Proposal
 
-CUT_CELLS = 640
+CUT_CELLS = 480
 """Cells and loads of one script call."""
-CUT_BYTES = 300_000
+CUT_BYTES = 250_000
 """Documents of one script call, in bytes."""
-CUT_ORDERS = 160
-"""Orders of one script call: about 6 ms on a slow core, where none may take more than 10."""
+CUT_ORDERS = 120
+"""Orders of one script call: about 4 ms on an idle core, so that a busy one keeps below 10."""
 CUT_ORDERS_MAX = 1_500
 """A group that must stay together is split all the same here: a call takes at most about 8,000 values."""
 
@@ -80,10 +80,10 @@ def _groups(proposals: Sequence[Proposal], members: Sequence[int]) -> list[list[
             k = parent[k]
         return k
 
+    taken = {place for k in members for place in _places(proposals[k])}
     for k in members:
-        for place in _claims(proposals[k]):
-            first = claimed.setdefault(place, k)
-            parent[root(k)] = root(first)
+        for place in taken.intersection(_claims(proposals[k])):
+            parent[root(k)] = root(claimed.setdefault(place, k))
     for k in members:
         for place in _places(proposals[k]):
             if place in claimed:

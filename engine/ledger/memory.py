@@ -23,6 +23,7 @@ from engine.ledger.port import (
     Decided,
     Document,
     Entry,
+    LedgerRefusedError,
     NodeInUseError,
     OrderRecord,
     Outcome,
@@ -126,7 +127,8 @@ class MemoryLedger:
         if in_use:
             raise NodeInUseError(sorted(in_use))
         new = [node for node in dict.fromkeys(node_ids) if node not in kept.numbers]
-        assert len(kept.numbers) + len(new) <= layout.NODES_MAX, "node numbers are 16 bits"
+        if len(kept.numbers) + len(new) > layout.NODES_MAX:
+            raise LedgerRefusedError(f"NODES more than {layout.NODES_MAX} nodes")
         logged = Body(version=kept.versions().network + 1)
         for node in new:
             logged.nodes += (node, len(kept.numbers))
@@ -236,13 +238,17 @@ def _give_back(
     for sku in index:
         kept.rows[sku].gained()
         body.rows += (sku, kept.rows[sku].gain)
+    given: dict[tuple[int, int], tuple[int, int]] = {}
     for day, node, parcels, units in loads:
-        kept_day = kept.days.setdefault(day, Day())
-        before = kept_day.load(node)
-        kept_day.put(node, before[0] - parcels, before[1] - units)
-        body.loads += (day, node, before[0] - parcels, before[1] - units, -parcels, -units)
+        more = given.get((day, node), (0, 0))
+        given[day, node] = more[0] + parcels, more[1] + units
+    for (day, node), (parcels, units) in given.items():
+        if parcels or units:
+            before = kept.days[day].load(node)
+            kept.days[day].put(node, before[0] - parcels, before[1] - units)
+            body.loads += (day, node, before[0] - parcels, before[1] - units, -parcels, -units)
     for day in dict.fromkeys(load[0] for load in loads):
-        kept.days[day].gained()
+        kept.days.setdefault(day, Day()).gained()
         body.days += (day, kept.days[day].gain)
 
 

@@ -81,6 +81,6 @@ def _wrapped(error: Exception) -> Exception:
     text = str(error) or type(error).__name__
     if isinstance(error, vendor.OutOfMemoryError | vendor.ReadOnlyError | vendor.NoPermissionError):
         return LedgerRefusedError(text)
-    if isinstance(error, vendor.ResponseError) and any(code in text for code in _REFUSALS):
+    if isinstance(error, vendor.ResponseError) and text.startswith(_REFUSALS):
         return LedgerRefusedError(text)
     return LedgerUnavailableError(text)

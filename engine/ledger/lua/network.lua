@@ -40,6 +40,6 @@ for _, id in ipairs(staying) do
     count = count + 1
   end
 end
-if count > 65536 then return redis.error_reply('NODES more than 65,536 nodes') end
+if count > 65536 then return redis.error_reply('NODES more than 65536 nodes') end
 append('network', body, { 'network', ARGV[1] })
 return { body.version }

@@ -12,6 +12,7 @@ from engine.ledger.port import (
     Cancelled,
     Document,
     Ledger,
+    LedgerRefusedError,
     NodeInUseError,
     StockKind,
     StockOutcome,
@@ -366,6 +367,13 @@ async def test_nodes_in_use_stay(shop: Shop):
     assert await shop.ledger.put_network(shop.partition, b"{}", ["N1"]) == 4
     assert await shop.write("A", 1, StockKind.RECEIVE, 2) is StockOutcome.APPLIED
     assert await shop.order("P", {("A", 1): 2}) is C
+
+
+async def test_node_numbers_run_out(shop: Shop):
+    """Protects packed rows: numbers are 16 bits, and a network that would need more is refused whole."""
+    with pytest.raises(LedgerRefusedError, match="65536 nodes"):
+        await shop.ledger.put_network(shop.partition, b"{}", [f"N{k}" for k in range(65_537)])
+    assert (await shop.ledger.versions(shop.partition)).network == 1
 
 
 async def test_policy_and_catalogue(shop: Shop):

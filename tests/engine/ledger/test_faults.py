@@ -104,7 +104,7 @@ async def test_an_error_at_any_statement(server: Server, store: RedisLedger, nam
     client = server.client()
     sound = scripts.load()[name]
     halves = untouched = 0
-    for line, broken in broken_scripts(client, sound.text, times):
+    for line, broken in broken_scripts(client, sound.text, times)[:: 1 if times == 1 else 2]:
         trial = Trial(store, client)
         await trial.prepare()
         before, entries = trial.dump(), len(await trial.shop.log())

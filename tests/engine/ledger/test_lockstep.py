@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -73,6 +73,8 @@ class Lockstep(RuleBasedStateMachine):
         self._partition = f"lock-{uuid4().hex[:8]}"
         self._ledgers: tuple[Ledger, Ledger] = (MemoryLedger(SystemClock()), self._run(self._open(url)))
         self._both(lambda ledger: ledger.put_network(self._partition, b"{}", [f"N{k}" for k in range(NODES)]))
+        stock = [StockWrite(sku, node, StockKind.RECEIVE, 4) for sku in SKUS for node in range(NODES)]
+        self._both(lambda ledger: ledger.write_stock(self._partition, stock))
         self._seen: Snapshot = self._look()
         self._windows = 0
 
@@ -200,6 +202,10 @@ def test_lockstep(server: Server):
     run_state_machine_as_test(
         lambda: Lockstep(server.url),
         settings=settings(
-            max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=25,
+            stateful_step_count=20,
+            deadline=None,
+            phases=(Phase.explicit, Phase.reuse, Phase.generate),
+            suppress_health_check=list(HealthCheck),
         ),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.ledger import scripts
 from engine.ledger.port import Cancelled, Ledger, LedgerUnavailableError, StockKind, StockOutcome, StockWrite, Verdict
 from engine.ledger.reconcile import reconcile
 from engine.ledger.redis import RedisLedger
@@ -80,6 +81,32 @@ async def test_the_same_order_50_times_at_once(ledger: Ledger, partition: str):
     assert sum(entry.kind == "commit" for entry in await shop.log()) == 1
     assert await shop.cell("A", 0) == (50, 1, -1, 0)
     assert await shop.order("O", {("A", 0): 1}, content=content("other")) is Verdict.CONFLICT
+
+
+async def test_a_lost_reply_is_answered_by_the_retry(
+    store: RedisLedger, partition: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Protects R6: windows are committed but their reply is lost; the same call again returns the first decisions."""
+    shop = await Shop(store, partition).open(stock={("A", 0): 300})
+    seen = await shop.look("A")
+    orders = [shop.proposal(seen, f"O{k}", {("A", 0): 1}) for k in range(300)]
+    send, calls = scripts.send, 0
+
+    async def lossy(*command: object) -> object:
+        nonlocal calls
+        calls += 1
+        answer = await send(*command)
+        if calls == 2:
+            raise LedgerUnavailableError("the reply was lost")
+        return answer
+
+    monkeypatch.setattr(scripts, "send", lossy)
+    with pytest.raises(LedgerUnavailableError):
+        await shop.commit(seen, *orders)
+    outcomes = await shop.outcomes(seen, *orders)
+    assert [outcome.decision for outcome in outcomes] == [order.decision for order in orders]
+    assert {outcome.verdict for outcome in outcomes} == {Verdict.REPEAT, Verdict.COMMITTED}
+    assert await shop.cell("A", 0) == (300, 300, -1, 0)
 
 
 async def test_forgotten_scripts_are_invisible(server: Server, store: RedisLedger, partition: str):
