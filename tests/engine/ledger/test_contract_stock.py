@@ -1,0 +1,153 @@
+"""The ledger's contract over every implementation: stock writes, the network, policy and catalogue."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from engine.ledger.port import (
+    Document,
+    LedgerRefusedError,
+    NodeInUseError,
+    StockKind,
+    StockOutcome,
+    StockWrite,
+    Verdict,
+)
+from tests.engine.ledger.shop import Shop, load
+
+C, L = Verdict.COMMITTED, Verdict.LOST
+
+
+async def test_stock_writes_each_on_its_own_merits(shop: Shop):
+    """Protects stock: every kind changes what it says, a bad write stops no other, repeats apply once."""
+    big = 2**31 - 1
+    table = [
+        (StockWrite("A", 0, StockKind.RECEIVE, 10), StockOutcome.APPLIED, (10, 0, -1, 0)),
+        (StockWrite("A", 0, StockKind.ADJUST, -11), StockOutcome.BELOW_ZERO, (10, 0, -1, 0)),
+        (StockWrite("A", 0, StockKind.DAMAGE, 4), StockOutcome.APPLIED, (10, 0, -1, 4)),
+        (StockWrite("A", 0, StockKind.WRITE_OFF, 6), StockOutcome.APPLIED, (4, 0, -1, 0)),
+        (StockWrite("A", 0, StockKind.WRITE_OFF, 5), StockOutcome.BELOW_ZERO, (4, 0, -1, 0)),
+        (StockWrite("A", 0, StockKind.RECEIVE, big), StockOutcome.TOO_LARGE, (4, 0, -1, 0)),
+        (StockWrite("A", 0, StockKind.DAMAGE, big), StockOutcome.APPLIED, (4, 0, -1, big)),
+        (StockWrite("A", 0, StockKind.DAMAGE, 1), StockOutcome.TOO_LARGE, (4, 0, -1, big)),
+        (StockWrite("A", 7, StockKind.RECEIVE, 1), StockOutcome.NODE_REMOVED, (4, 0, -1, big)),
+        (StockWrite("A", 0, StockKind.COUNT, big, movement_id="M"), StockOutcome.APPLIED, (big, 0, -1, big)),
+        (StockWrite("A", 0, StockKind.COUNT, 3), StockOutcome.APPLIED, (3, 0, -1, big)),
+        (StockWrite("A", 0, StockKind.COUNT, big, movement_id="M"), StockOutcome.REPEATED, (3, 0, -1, big)),
+        (StockWrite("A", 0, StockKind.COUNT, 2, movement_id="M"), StockOutcome.CONFLICT, (3, 0, -1, big)),
+        (StockWrite("A", 0, StockKind.SNAPSHOT, 8, safety=2), StockOutcome.APPLIED, (8, 0, 2, big)),
+        (StockWrite("A", 0, StockKind.SNAPSHOT, 9), StockOutcome.APPLIED, (9, 0, 2, big)),
+    ]
+    for write, outcome, cell in table:
+        assert await shop.ledger.write_stock(shop.partition, [write]) == [outcome], write
+        assert await shop.cell("A", 0) == cell, write
+    writes = [StockWrite("Z" + write.sku, *_tail(write)) for write, _, _ in table]
+    assert await shop.ledger.write_stock(shop.partition, writes) == [outcome for _, outcome, _ in table]
+    assert await shop.cell("ZA", 0) == table[-1][2]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        StockWrite("A", 0, StockKind.RECEIVE, -1),
+        StockWrite("A", 0, StockKind.COUNT, 2**31),
+        StockWrite("A", 0, StockKind.RECEIVE, 1, safety=1),
+        StockWrite("A", 0, StockKind.SNAPSHOT, 1, safety=-1),
+        StockWrite("A", 65_536, StockKind.SNAPSHOT, 1),
+    ],
+)
+async def test_impossible_writes_are_errors(shop: Shop, write: StockWrite):
+    """Protects cells from values that do not fit: callers check first, and a slip is loud and changes nothing."""
+    with pytest.raises(ValueError, match=r"A|number"):
+        await shop.ledger.write_stock(shop.partition, [StockWrite("A", 0, StockKind.RECEIVE, 1), write])
+    assert len((await shop.ledger.stock(shop.partition, "A")).slots) == 0
+
+
+async def test_stock_events(shop: Shop):
+    """Protects subscribers: each changed cell is an event, and a fall below what is held says so."""
+    await shop.open(stock={("A", 1): 5})
+    await shop.order("O", {("A", 1): 4})
+    await shop.write("A", 1, StockKind.COUNT, 3, movement_id="M")
+    await shop.write("A", 1, StockKind.COUNT, 3)
+    events = [event for entry in await shop.log() for event in entry.events if event.subject == "A"]
+    assert [event.type for event in events] == ["stock.changed", "stock.changed", "stock.short"]
+    assert msgspec.json.decode(events[-1].data) == {
+        "sku": "A", "node": 1, "kind": "count", "movement_id": "M", "on_hand": 3, "held": 4, "safety": -1, "blocked": 0,
+    }  # fmt: skip
+    assert await shop.order("P", {("A", 1): 1}) is L
+
+
+async def test_many_writes_at_once(shop: Shop):
+    """Protects bulk loads: several chunks, rows that grow in the middle of one, every cell as written last."""
+    await shop.open(nodes=20)
+    writes = [StockWrite(f"S{k % 50}", k % 20, StockKind.SNAPSHOT, k) for k in range(1_000)]
+    assert set(await shop.ledger.write_stock(shop.partition, writes)) == {StockOutcome.APPLIED}
+    expected = {(write.sku, write.node): write.quantity for write in writes}
+    cursor, found = "", {}
+    for _ in range(10):
+        cursor, page = await shop.ledger.stock_page(shop.partition, cursor, 7)
+        found |= {(sku, slot[0]): slot[1] for sku, row in page for slot in row.slots.tolist()}
+        if not cursor:
+            break
+    assert found == expected
+
+
+async def test_network_numbers_nodes_for_ever(shop: Shop):
+    """Protects node numbers: new nodes get new ones, those that return their old one, none is used twice."""
+    assert await shop.ledger.put_network(shop.partition, b'{"a":1}', ["X", "N0"]) == 2
+    assert await shop.ledger.put_network(shop.partition, b'{"b":1}', ["Y", "N1"]) == 3
+    document, numbers = await shop.ledger.network(shop.partition)
+    assert document == Document(3, b'{"b":1}')
+    assert numbers == {"N0": 0, "N1": 1, "N2": 2, "X": 3, "Y": 4}
+    assert await shop.write("A", 0, StockKind.RECEIVE, 1) is StockOutcome.NODE_REMOVED
+    assert await shop.write("A", 1, StockKind.RECEIVE, 1) is StockOutcome.APPLIED
+
+
+async def test_nodes_in_use_stay(shop: Shop):
+    """Protects stock and holds: a node that has on_hand, held, blocked or load cannot be removed, all are named."""
+    await shop.open(stock={("A", 0): 1, ("A", 1): 1})
+    assert await shop.order("O", {("A", 1): 1}, loads=(load(2),)) is C
+    await shop.write("A", 1, StockKind.COUNT, 0)
+    with pytest.raises(NodeInUseError) as raised:
+        await shop.ledger.put_network(shop.partition, b"{}", [])
+    assert raised.value.node_ids == ("N0", "N1", "N2")
+    assert (await shop.ledger.versions(shop.partition)).network == 2
+    await shop.ledger.cancel(shop.partition, "O")
+    await shop.write("A", 0, StockKind.WRITE_OFF, 1)
+    assert await shop.ledger.put_network(shop.partition, b"{}", []) == 3
+    assert await shop.ledger.put_network(shop.partition, b"{}", ["N1"]) == 4
+    assert await shop.write("A", 1, StockKind.RECEIVE, 2) is StockOutcome.APPLIED
+    assert await shop.order("P", {("A", 1): 2}) is C
+
+
+async def test_node_numbers_run_out(shop: Shop):
+    """Protects packed rows: numbers are 16 bits, and a network that would need more is refused whole."""
+    with pytest.raises(LedgerRefusedError, match="65536 nodes"):
+        await shop.ledger.put_network(shop.partition, b"{}", [f"N{k}" for k in range(65_537)])
+    assert (await shop.ledger.versions(shop.partition)).network == 1
+
+
+async def test_policy_and_catalogue(shop: Shop):
+    """Protects documents: versions rise by one, changes are handed out by version, in whole versions."""
+    assert await shop.ledger.put_policy(shop.partition, b"1") == 2
+    assert await shop.ledger.policy(shop.partition) == Document(2, b"1")
+    many = {f"S{k:04}": b'{"k":%d}' % k for k in range(2_500)}
+    first = await shop.ledger.put_skus(shop.partition, many)
+    second = await shop.ledger.put_skus(shop.partition, {"S0001": b"new", "T": b"t"})
+    assert second == first + 1
+    assert await shop.ledger.skus_since(shop.partition, first) == (second, {"S0001": b"new", "T": b"t"})
+    version, found = 0, {}
+    for _ in range(10):
+        version, some = await shop.ledger.skus_since(shop.partition, version)
+        found |= some
+    assert version == second
+    assert found == many | {"S0001": b"new", "T": b"t"}
+    assert await shop.ledger.sku(shop.partition, "S0002") == b'{"k":2}'
+    assert await shop.ledger.skus_since(shop.partition, version) == (second, {})
+    assert await shop.ledger.put_skus(shop.partition, {}) == second
+
+
+def _tail(write: StockWrite) -> tuple[object, ...]:
+    movement = None if write.movement_id is None else "Z" + write.movement_id
+    return write.node, write.kind, write.quantity, write.safety, movement
