@@ -69,10 +69,12 @@ def table(state: State) -> Table:
     """The figures side by side with the shadow's."""
     tally, shadow = state.tally, state.shadow.figures if state.shadow is not None else None
     p50, p99 = tally.percentiles(recent=True)
-    grid = Table(title="Apportion: sample orders through the HTTP API", title_justify="left", min_width=72)
+    grid = Table(
+        title="Apportion: the same sample orders, decided jointly and by rule", title_justify="left", min_width=72
+    )
     grid.add_column("")
     grid.add_column("joint decisions", justify="right")
-    grid.add_column("nearest-node rule, same orders", justify="right")
+    grid.add_column("nearest-node rule", justify="right")
     orders = max(1, shadow.orders) if shadow else 1
     theirs = shadow is not None and shadow.orders > 0
     grid.add_row("orders", f"{tally.orders:,}", f"{shadow.orders:,}" if shadow else "-")
@@ -87,7 +89,7 @@ def table(state: State) -> Table:
     grid.add_row("parcels per order", f"{tally.parcels_per_order:.3f}", rule_parcels)
     grid.add_row("unallocated units", f"{tally.unallocated:,}", f"{shadow.unallocated:,}" if shadow else "-")
     if state.seen is not None:
-        grid.add_row("oversold units (read from the store)", f"{state.seen.oversold}", "")
+        grid.add_row("oversold (in the store)", f"{state.seen.oversold}", "")
         grid.add_row("units on hand / held", f"{state.seen.on_hand:,} / {state.seen.held:,}", "")
     grid.add_row("units delivered meanwhile", f"{state.delivered:,}", "")
     return grid

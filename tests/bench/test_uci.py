@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -209,3 +211,15 @@ def test_a_saving_needs_the_same_orders(data: Path) -> None:
     joint = run_of(replace(work, orders=work.orders[:20]), "optimise")
     rule = run_of(work, "nearest")
     assert report.saving(rule, [joint, rule]) is None
+
+
+def test_the_command_writes_figures_and_table(data: Path, tmp_path: Path) -> None:
+    """Runs are made in processes of their own; what they find lands in both files and decides the exit code."""
+    arguments = ["--data", str(data), "--cut", "retail", "--days", "3", "--mode", "nearest", "--limit", "20"]
+    files = ["--output", str(tmp_path / "uci.json"), "--table", str(tmp_path / "uci.md")]
+    command = [sys.executable, "-m", "bench.uci", *arguments, *files]
+    root = Path(__file__).resolve().parents[2]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=root, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert msgspec.json.decode((tmp_path / "uci.json").read_bytes())["runs"][0]["orders"] == 20
+    assert (tmp_path / "uci.md").read_text() in result.stdout
