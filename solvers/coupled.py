@@ -72,7 +72,7 @@ class _Counted:
         self.least = np.where(allowed, self._layers[-1], FAR)
 
     def _single(self, boxes: int) -> Ints:
-        single = np.where(self._boxes == boxes, self._price, FAR).min(axis=1)
+        single: Ints = np.where(self._boxes == boxes, self._price, FAR).min(axis=1)
         single[0] = FAR
         return single
 

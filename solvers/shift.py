@@ -124,7 +124,9 @@ def _moves(problem: Problem, order: int, plan: Moves, supply: Supply) -> Iterato
     at = problem.lines_of(order)
     item = problem.lines.item[at]
     node = [int(problem.options.node[shipment.option]) for shipment in plan]
-    used = {k: sum(s.units for s, n in zip(plan, node, strict=True) if n == k) for k in set(node)}
+    used = {k: np.zeros(len(item), np.int64) for k in node}
+    for shipment, k in zip(plan, node, strict=True):
+        used[k] += shipment.units
 
     def spare(line: int, to: int) -> int:
         """Units of the line that the target's node could still take over."""

@@ -48,7 +48,7 @@ def answer(menu: Menu, price: Ints, stay: Ints | None, late_price: int) -> list[
         most = np.where(least < FAR, menu.units[:, None], -1).max(axis=0)
         staying = np.where(menu.units[:, None] == most, 0, FAR)
     else:
-        staying = stay
+        staying = np.zeros(0, np.int64) if stay is None else stay
     total = least + staying
     state = np.argmin(total, axis=0)
     value = total[state, columns].tolist()
@@ -84,9 +84,7 @@ def _careful(menu: Menu, column: int, price: Ints, stay: Ints | None, late_price
     prices, rows = price[:, at], np.arange(at.stop - at.start)
     best = within_limits(one, prices, rows, stay)
     if late_price and len(best.pieces):
-        staying = stay
-        if stay is None:
-            staying = np.where(one.units == one.units[best.state], 0, FAR)
+        staying = np.where(one.units == one.units[best.state], 0, FAR) if stay is None else stay
         floor, late = best.value, one.late
         days = max(int(late[row]) for row, _ in best.pieces)
         best = best._replace(value=best.value + late_price * days)
@@ -107,10 +105,8 @@ def within_limits(one: Menu, price: Ints, rows: Ints, stay: Ints | None) -> Foun
     tight: tuple[int, ...] = ()
     while True:
         table = coupled.table(one, price, rows, tight)
-        staying = stay
-        if stay is None:
-            most = int(one.units[table.least < FAR].max())
-            staying = np.where(one.units == most, 0, FAR)
+        most = int(one.units[table.least < FAR].max())
+        staying = np.where(one.units == most, 0, FAR) if stay is None else stay
         total = table.least + staying
         state = int(np.argmin(total))
         if total[state] >= FAR:

@@ -124,7 +124,8 @@ def box_prices(problem: Problem, option: Ints, inside: Contents) -> Ints:
 
     `option` int64[...] broadcasts against the contents. The weight limit is not looked at (see `shipment_table`).
     """
-    return np.minimum(box_shipping(problem, option, inside) + box_handling(problem, option, inside), BEYOND)
+    price: Ints = np.minimum(box_shipping(problem, option, inside) + box_handling(problem, option, inside), BEYOND)
+    return price
 
 
 def box_handling(problem: Problem, option: Ints, inside: Contents) -> Ints:
@@ -155,7 +156,8 @@ def box_shipping(problem: Problem, option: Ints, inside: Contents) -> Ints:
         total = total + np.where(curve >= 0, carried, 0)
     if max(int(weight.max(initial=0)), int(volume.max(initial=0))) >= HEAVIEST:
         total = np.where((weight >= HEAVIEST) | (volume >= HEAVIEST), BEYOND, total)
-    return np.minimum(total, BEYOND)
+    held: Ints = np.minimum(total, BEYOND)
+    return held
 
 
 def shipment_table(
