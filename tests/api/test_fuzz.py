@@ -59,7 +59,7 @@ def address() -> Iterator[str]:
 
 
 @DOCUMENT.parametrize()
-@settings(max_examples=count(8, 5_000), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=count(5, 5_000), deadline=None, suppress_health_check=list(HealthCheck))
 def test_answers_conform(case, address):
     """Generated requests, good and bad, for every operation of the document."""
     case.call_and_validate(base_url=address, checks=CHECKS)
