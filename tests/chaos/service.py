@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2]
-START_S = 60.0
+START_S = 120.0
 REQUEST_S = 20.0
 
 READY_CHECK_S = 0.02

@@ -1,4 +1,4 @@
-"""Several clients, and several service processes on one store, after the same last units (promises R1 and R16)."""
+"""Several clients, and several service processes on one store, after the same last units (R1, R5 and R16)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from engine.ledger.redis import RedisLedger
 from engine.ledger.supervisor import EmbeddedServer
 from tests.chaos.checks import check_all, check_ledger, check_refusals, post
 from tests.chaos.load import NODE_IDS, Load, furnish, order
-from tests.chaos.service import Connection, Service, running
+from tests.chaos.service import Connection, Reply, Service, running
 from tests.chaos.trust import SEED, count
 
 RACES = count(4, 200)
+REPEATS = count(4, 50)
 SCARCE_ROUNDS = count(2, 50)
 ORDERS_EACH = count(25, 100)
 PROCESSES = count(3, 4)
@@ -60,20 +61,43 @@ def test_exactly_as_many_win_as_there_are_units(cluster, processes):
             assert {cell["node_id"]: cell["held"] for cell in cells} == spread
 
 
+@pytest.mark.parametrize("processes", [1, 3])
+def test_one_order_posted_everywhere_at_once_is_decided_once(cluster, processes):
+    """R5: the same order 50 times at once gets one decision, byte for byte; other content is a conflict."""
+    services = cluster.services[:processes]
+    for number in range(REPEATS):
+        sku = f"same-{processes}-{number}"
+        rows = [{"node_id": node, "sku": sku, "on_hand": 100} for node in NODE_IDS]
+        assert services[0].ask("PUT", "/v1/stock", rows).json()["applied"] == len(rows)
+        document = order(f"{sku}-order", {sku: 7})
+        replies = _at_once(services, [json.dumps(document).encode()] * 50)
+        assert Counter(reply.status for reply in replies) == {201: 1, 200: 49}
+        assert len({reply.body for reply in replies}) == 1
+        cells = services[0].ask("GET", f"/v1/stock/{sku}").json()["nodes"]
+        assert sum(cell["held"] for cell in cells) == 7
+        other = order(f"{sku}-order", {sku: 8})
+        assert services[-1].ask("POST", "/v1/orders", other).status == 409
+
+
 def _race(services: list[Service], sku: str, clients: int) -> list[str]:
     """So many clients, spread over the services, each after one unit; the statuses of their decisions."""
-    line = threading.Barrier(clients)
+    bodies = [json.dumps(order(f"{sku}-{number}", {sku: 1})).encode() for number in range(clients)]
+    return [reply.json()["status"] for reply in _at_once(services, bodies)]
 
-    def client(number: int) -> str:
+
+def _at_once(services: list[Service], bodies: list[bytes]) -> list[Reply]:
+    """Post all orders at the same instant, spread over the services."""
+    line = threading.Barrier(len(bodies))
+
+    def client(number: int) -> Reply:
         connection = Connection(services[number % len(services)].port)
-        body = json.dumps(order(f"{sku}-{number}", {sku: 1})).encode()
         line.wait(10)
-        reply = post(connection, body)
+        reply = post(connection, bodies[number])
         connection.close()
-        return str(reply.json()["status"])
+        return reply
 
-    with ThreadPoolExecutor(clients) as pool:
-        return list(pool.map(client, range(clients)))
+    with ThreadPoolExecutor(len(bodies)) as pool:
+        return list(pool.map(client, range(len(bodies))))
 
 
 def test_contention_alone_refuses_no_order(cluster):
