@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from itertools import permutations
 
+import pytest
+
+from engine.settings import Settings
 from tests.api.conftest import ndjson
 
 # Three nodes, each lane with one price a parcel. The near node has the last two units of A.
@@ -25,6 +28,12 @@ STOCK = [
     {"node_id": "near", "sku": "B", "on_hand": 9},
     {"node_id": "mid", "sku": "C", "on_hand": 9},
 ]
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """A window waits its full time for company, however slow the machine."""
+    return Settings(window_linger_ms=1_000)
 
 
 def orders() -> list[dict]:
