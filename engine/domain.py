@@ -19,13 +19,15 @@ UNITS_MAX = 2**31 - 1
 LINES_MAX = 5_000
 """The most lines one order may have; the largest real order we know has 1,114."""
 
-Identifier = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f{}]+( [^\s\x00-\x1f{}]+)*$")]
+Identifier = Annotated[
+    str, Meta(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f{}]+( [^\s\x00-\x1f{}]+)*$(?!\n)")
+]
 """An id made by the caller: printable, no braces (they delimit store keys), single spaces inside at most."""
-Money = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,3})?$")]
+Money = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,3})?$(?!\n)")]
 """A decimal string with at most three places, never negative."""
 Units = Annotated[int, Meta(ge=1, le=UNITS_MAX)]
 Count = Annotated[int, Meta(ge=0, le=UNITS_MAX)]
-Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}$")]
+Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}$(?!\n)")]
 Instant = Annotated[datetime, Meta(tz=True)]
 
 

@@ -111,7 +111,7 @@ class Carrier(Record, frozen=True, kw_only=True):
     levels: list[Identifier] = field(default_factory=list)
     max_weight_g: Grams | None = None
     dim_divisor: Annotated[int, Meta(ge=1, le=10**9)] | None = None
-    surcharge_percent: Annotated[str, Meta(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3})?$")] = "0"
+    surcharge_percent: Annotated[str, Meta(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3})?$(?!\n)")] = "0"
 
 
 class Lane(Record, frozen=True, kw_only=True):
@@ -135,7 +135,7 @@ class NetworkDocument(Record, frozen=True, kw_only=True):
     """The whole network of a partition."""
 
     nodes: Annotated[list[Node], Meta(min_length=1, max_length=NODES_MAX)]
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$")] = "USD"
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")] = "USD"
     carriers: Annotated[list[Carrier], Meta(max_length=100)] = field(default_factory=list)
     lanes: Annotated[list[Lane], Meta(max_length=200_000)] = field(default_factory=list)
 

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from engine.domain import Record
 
-Weight = Annotated[str, Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,3})?$")]
+Weight = Annotated[str, Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,3})?$(?!\n)")]
 """Money of an objective: below a million, so that times 2^31 units it still fits into 64 bits of mills."""
 
 

@@ -95,14 +95,18 @@ class Registry:
 
     async def patch_node(self, partition: str, node_id: str, body: bytes) -> int:
         """Change fields of one node; returns the new version. Raises InvalidInputError, NotFoundError."""
-        _, stored, _ = await self.network(partition)
-        document = await asyncio.to_thread(parse_network, stored)
-        return await self._store_network(partition, patch_node(document, node_id, body))
+        while True:
+            version, stored, _ = await self.network(partition)
+            document = await asyncio.to_thread(parse_network, stored)
+            try:
+                return await self._store_network(partition, patch_node(document, node_id, body), version)
+            except port.SupersededError:
+                continue  # another write came first: patch what it left, so that neither is lost
 
-    async def _store_network(self, partition: str, document: NetworkDocument) -> int:
+    async def _store_network(self, partition: str, document: NetworkDocument, replaces: int | None = None) -> int:
         node_ids = [node.node_id for node in document.nodes]
         try:
-            return await self._ledger.put_network(partition, msgspec.json.encode(document), node_ids)
+            return await self._ledger.put_network(partition, msgspec.json.encode(document), node_ids, replaces)
         except port.NodeInUseError as error:
             raise NodeInUseError(
                 f"these nodes still have stock or holds: {error}; move their stock away, or set them inactive instead"

@@ -31,6 +31,7 @@ from engine.ledger.port import (
     Snapshot,
     StockOutcome,
     StockWrite,
+    SupersededError,
     Versions,
 )
 
@@ -117,9 +118,13 @@ class MemoryLedger:
         """As `Ledger.versions`."""
         return self._partition(partition).versions()
 
-    async def put_network(self, partition: str, body: bytes, node_ids: Sequence[str]) -> int:
+    async def put_network(
+        self, partition: str, body: bytes, node_ids: Sequence[str], replaces: int | None = None
+    ) -> int:
         """As `Ledger.put_network`."""
         kept = self._partition(partition)
+        if replaces not in (None, kept.versions().network):
+            raise SupersededError(f"version {replaces} of the network is not current")
         staying = set(node_ids)
         leaving = [node for node, number in kept.numbers.items() if number in kept.present and node not in staying]
         today = self._clock.epoch_ms() // layout.DAY_MS

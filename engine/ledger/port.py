@@ -238,6 +238,10 @@ class NodeInUseError(Exception):
         self.node_ids = tuple(node_ids)
 
 
+class SupersededError(Exception):
+    """A document was changed by somebody else since it was read; nothing was written."""
+
+
 class Event(NamedTuple):
     """One change as subscribers see it. `event_id` is resumable and ascending; `data` is JSON."""
 
@@ -302,7 +306,7 @@ class Ledger(Protocol):
         """The stock of one SKU; no slots if it was never stocked."""
 
     async def stock_page(self, partition: str, cursor: str, limit: int) -> tuple[str, list[tuple[str, Row]]]:
-        """About `limit` SKUs with stock, and the next cursor ("" at both ends); a SKU that stays appears at least once."""
+        """About `limit` stocked SKUs, and the next cursor ("" at both ends); a SKU that stays appears at least once."""
 
     async def load(self, partition: str, day: int) -> DayLoad:
         """The load of all nodes on one day."""
@@ -310,8 +314,13 @@ class Ledger(Protocol):
     async def versions(self, partition: str) -> Versions:
         """The current versions."""
 
-    async def put_network(self, partition: str, body: bytes, node_ids: Sequence[str]) -> int:
-        """Replace the network, number its new nodes, return the new version. Raises NodeInUseError."""
+    async def put_network(
+        self, partition: str, body: bytes, node_ids: Sequence[str], replaces: int | None = None
+    ) -> int:
+        """Replace the network, number its new nodes, return the new version.
+
+        `replaces`: the version that must still be current. Raises NodeInUseError, SupersededError.
+        """
 
     async def network(self, partition: str) -> tuple[Document, dict[str, int]] | None:
         """The network document and the numbers of all nodes it ever had; None if there is none."""

@@ -43,6 +43,7 @@ from engine.ledger.port import (
     Snapshot,
     StockOutcome,
     StockWrite,
+    SupersededError,
     Versions,
 )
 from engine.ledger.redis_commit import Committing
@@ -205,9 +206,14 @@ class RedisLedger:
         network, policy, catalog = found
         return Versions(int(network or 0), int(policy or 1), int(catalog or 0))
 
-    async def put_network(self, partition: str, body: bytes, node_ids: Sequence[str]) -> int:
+    async def put_network(
+        self, partition: str, body: bytes, node_ids: Sequence[str], replaces: int | None = None
+    ) -> int:
         """As `Ledger.put_network`."""
-        answer = await self._run("network", partition, body, _pack(list(dict.fromkeys(node_ids))))
+        nodes = _pack(list(dict.fromkeys(node_ids)))
+        answer = await self._run("network", partition, body, nodes, -1 if replaces is None else replaces)
+        if answer[0] < 0:
+            raise SupersededError(f"version {replaces} of the network is not current")
         if answer[0] == 0:
             raise NodeInUseError(sorted(node.decode() for node in answer[1:]))
         version: int = answer[0]

@@ -28,12 +28,14 @@ class Allocator:
 
     def __init__(self, free: bool = True) -> None:
         self.windows: list[list[str]] = []
+        self.entered = asyncio.Event()
         self.free = asyncio.Event()
         if free:
             self.free.set()
 
     async def allocate(self, partition: str, tickets) -> None:
         self.windows.append([ticket.order.order_id for ticket in tickets])
+        self.entered.set()
         await self.free.wait()
         for ticket in tickets:
             ticket.resolve(Answer(False, f"{partition}/{ticket.order.order_id}".encode()))
@@ -65,8 +67,7 @@ async def test_a_window_fills_while_the_allocator_is_busy():
     allocator = Allocator(free=False)
     waiting = gate(allocator, window_linger_ms=0)
     first = await submit_all(waiting, 1)
-    while not allocator.windows:
-        await asyncio.sleep(0)
+    await allocator.entered.wait()
     rest = [asyncio.create_task(waiting.submit("p", order(f"R{number}"))) for number in range(9)]
     await asyncio.sleep(0.005)
     allocator.free.set()
@@ -126,8 +127,7 @@ async def test_an_order_whose_deadline_passed_is_not_decided():
     allocator = Allocator(free=False)
     waiting = gate(allocator, window_linger_ms=0)
     first = await submit_all(waiting, 1)
-    while not allocator.windows:
-        await asyncio.sleep(0)
+    await allocator.entered.wait()
     late = asyncio.create_task(waiting.submit("p", order("late"), deadline_ms=1))
     await asyncio.sleep(0.01)
     allocator.free.set()
@@ -142,8 +142,7 @@ async def test_an_order_whose_caller_left_is_not_decided():
     allocator = Allocator(free=False)
     waiting = gate(allocator, window_linger_ms=0)
     first = await submit_all(waiting, 1)
-    while not allocator.windows:
-        await asyncio.sleep(0)
+    await allocator.entered.wait()
     gone = asyncio.create_task(waiting.submit("p", order("gone")))
     await asyncio.sleep(0)
     gone.cancel()

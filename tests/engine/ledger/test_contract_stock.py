@@ -12,6 +12,7 @@ from engine.ledger.port import (
     StockKind,
     StockOutcome,
     StockWrite,
+    SupersededError,
     Verdict,
 )
 from tests.engine.ledger.shop import Shop, load
@@ -102,6 +103,15 @@ async def test_network_numbers_nodes_for_ever(shop: Shop):
     assert numbers == {"N0": 0, "N1": 1, "N2": 2, "X": 3, "Y": 4}
     assert await shop.write("A", 0, StockKind.RECEIVE, 1) is StockOutcome.NODE_REMOVED
     assert await shop.write("A", 1, StockKind.RECEIVE, 1) is StockOutcome.APPLIED
+
+
+async def test_a_network_replaces_only_the_version_it_was_made_from(shop: Shop):
+    """Protects concurrent edits: of two writes made from one version the second is refused, so none is lost."""
+    assert await shop.ledger.put_network(shop.partition, b'{"a":1}', ["N0"], replaces=1) == 2
+    with pytest.raises(SupersededError):
+        await shop.ledger.put_network(shop.partition, b'{"b":1}', ["N0"], replaces=1)
+    document, _ = await shop.ledger.network(shop.partition)
+    assert document == Document(2, b'{"a":1}')
 
 
 async def test_nodes_in_use_stay(shop: Shop):
