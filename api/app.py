@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import msgspec
+from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route, Router
-from starlette.types import Receive, Scope, Send
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.bulk import BulkDesk
 from api.door import ROUTE, Door, HttpMetrics
@@ -28,24 +30,38 @@ from api.stock import StockDesk
 from engine.assembly import Engine
 
 
-class Application:
-    """What a server runs. Starts and stops the engine with its lifespan."""
+class Application(FastAPI):
+    """What a server runs. Starts and stops the engine with its lifespan.
+
+    Bodies are decoded by msgspec, so routes are plain ones and describe themselves (`Endpoint`); the framework's own
+    pages and error answers give way to `Door`, which speaks problem documents only.
+    """
 
     def __init__(self, engine: Engine) -> None:
+        super().__init__(
+            openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=self._lifespan
+        )
         self.engine = engine
         self.closing = asyncio.Event()
-        metrics = HttpMetrics()
-        operations = OperationsDesk(engine, metrics, self.closing)
+        self._http_metrics = HttpMetrics()
+        operations = OperationsDesk(engine, self._http_metrics, self.closing)
         # The hot path first: routes are tried in order.
         desks = (
             OrderDesk(engine), BulkDesk(engine), StockDesk(engine), SkuDesk(engine), NetworkDesk(engine),
             EventDesk(engine, self.closing), operations,
         )  # fmt: skip
         self.endpoints = [endpoint for desk in desks for endpoint in desk.endpoints()]
-        self.openapi = document(self.endpoints, _version())
-        operations.openapi = msgspec.json.encode(self.openapi)
-        router = Router(_routes(self.endpoints), redirect_slashes=False, lifespan=self._lifespan)
-        self._door = Door(router, metrics)
+        self._document = document(self.endpoints, _version())
+        operations.openapi = msgspec.json.encode(self._document)
+        self.router.routes.extend(_routes(self.endpoints))
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document, made from the same records as the routes."""
+        return self._document
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """One door instead of the framework's layers."""
+        return Door(self.router, self._http_metrics)
 
     @asynccontextmanager
     async def _lifespan(self, app: object) -> AsyncIterator[None]:  # noqa: ARG002
@@ -59,10 +75,6 @@ class Application:
     def retire(self) -> None:
         """Say that the process is about to stop: not ready any more, event streams end; all else goes on."""
         self.closing.set()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["app"] = self
-        await self._door(scope, receive, send)
 
 
 def create_app(engine: Engine) -> Application:

@@ -59,7 +59,7 @@ class Terminal:
         """Print the error and end with its code."""
         if self.json:
             self.result({"error": str(error), "code": int(error.code)}, [])
-        self.err.print(f"apportion: {error}", style="red", markup=False)
+        self.err.print(f"error: {error}", style="red", markup=False)
         raise typer.Exit(int(error.code))
 
     @contextmanager

@@ -36,7 +36,7 @@ CHECKS = [
     status_code_conformance,
 ]
 APPLICATION = create_app(build_memory(Settings(order_timeout_ms=5_000)))
-DOCUMENT = schemathesis.openapi.from_dict(APPLICATION.openapi).exclude(path="/v1/events")
+DOCUMENT = schemathesis.openapi.from_dict(APPLICATION.openapi()).exclude(path="/v1/events")
 DOCUMENT.config.phases.update(phases=["coverage", "fuzzing"] if FULL else ["fuzzing"])
 
 
