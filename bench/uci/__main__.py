@@ -9,11 +9,14 @@ from typing import Annotated
 
 import typer
 
-from api.cli.terminal import Terminal
+from api.cli.client import ServiceUnreachableError
+from api.cli.codes import ExitCode
+from api.cli.terminal import CommandError, Terminal
 from bench.uci import report
 from bench.uci.run import Run
 from bench.uci.runs import Task, run_all
 from bench.uci.source import DEFAULT, ENVIRONMENT, data_directory
+from bench.uci.targets import TargetError
 
 MODES = ("optimise", "nearest", "sequence", "most_stock")
 CUTS = ("retail", "wholesale")
@@ -23,7 +26,8 @@ HELP = f"""Replay the UCI orders over a US network and compare joint decisions w
 The recorded peak is six orders a minute, so the replay is compressed in time: windows of a fixed number of orders, one
 after the other as fast as they are decided; dates and deliveries follow the recorded time.
 The data is read from --data, ${ENVIRONMENT} or {DEFAULT.parent.name}/{DEFAULT.name} beside the project; without it this
-says so and ends with 0. Exit codes: 0 done, 1 a promise does not hold in the figures, 2 unusable arguments, 130 Ctrl-C.
+says so and ends with 0. Exit codes: 0 done, 1 a promise does not hold in the figures, 2 unusable arguments,
+3 the service of --http is not there or cannot do it, 130 Ctrl-C.
 
 Example: python -m bench.uci --cut retail --days 10 --limit 1000"""
 
@@ -59,7 +63,10 @@ def uci(
         for each in product(cut or CUTS, days or DAYS, mode or MODES)
     ]
     terminal = Terminal(json)
-    results, interrupted = run_all(terminal, tasks, jobs)
+    try:
+        results, interrupted = run_all(terminal, tasks, jobs)
+    except (TargetError, ServiceUnreachableError) as error:
+        terminal.fail(CommandError(f"bench.uci: {error}", ExitCode.UNAVAILABLE))
     where = f"HTTP, {http}" if http else "in process, on the memory twin"
     _write(output, report.document(results, where))
     _write(table, report.markdown(results).encode())

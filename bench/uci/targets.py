@@ -29,6 +29,10 @@ class Answered(NamedTuple):
     ms: float
 
 
+class TargetError(Exception):
+    """The replay cannot go on here; the text says why."""
+
+
 class Target(Protocol):
     """What the replay asks of whoever decides."""
 
@@ -73,7 +77,7 @@ class MemoryTarget:
         self._clock.set(at_ms)
         tally = await self._engine.stock.write(PARTITION, list(enumerate(movements, start=1)))
         if tally.faults:
-            raise RuntimeError(f"a delivery was refused: {tally.faults[0]}")
+            raise TargetError(f"a delivery was refused: {tally.faults[0]}")
 
     async def decide(self, orders: Sequence[Order]) -> list[Answered]:
         last = orders[-1].placed_at
@@ -108,21 +112,30 @@ class HttpTarget:
 
     async def load(self, work: Workload, mode: str, window: int) -> None:
         if (await self._client.get("/v1/network")).status == 200:
-            raise RuntimeError(f"partition {self._partition!r} of that service is not empty; name another --tag")
+            raise TargetError(f"partition {self._partition!r} of that service is not empty; name another --tag")
         await self._put("/v1/network", work.network)
-        await self._put("/v1/policies/default", msgspec.json.encode(policy_of(mode, window)))
+        await self._put_policy(mode, window)
         await self._put("/v1/skus", b"\n".join(map(msgspec.json.encode, work.skus)) + b"\n", NDJSON)
+
+    async def _put_policy(self, mode: str, window: int) -> None:
+        """A service that takes no policies yet decides by the default one, which is `optimise`."""
+        body = msgspec.json.encode(policy_of(mode, window))
+        response = await self._client.put("/v1/policies/default", body)
+        if response.status in (404, 405) and mode == "optimise":
+            return
+        if response.status >= 300:
+            raise TargetError(f"that service takes no policy, so mode {mode} cannot be asked of it: {response.problem}")
 
     async def _put(self, path: str, body: bytes, kind: str = "application/json") -> None:
         response = await self._client.put(path, body, kind)
         if response.status >= 300:
-            raise RuntimeError(f"PUT {path}: {response.problem}")
+            raise TargetError(f"PUT {path}: {response.problem}")
 
     async def deliver(self, movements: Sequence[Movement], at_ms: int) -> None:  # noqa: ARG002
         body = b"\n".join(map(msgspec.json.encode, movements)) + b"\n"
         response = await self._client.post("/v1/stock/movements", body, NDJSON)
         if response.status >= 300 or response.json().get("faulty"):
-            raise RuntimeError(f"a delivery was refused: {response.problem}")
+            raise TargetError(f"a delivery was refused: {response.problem}")
 
     async def decide(self, orders: Sequence[Order]) -> list[Answered]:
         return list(await asyncio.gather(*map(self._decide, orders)))
@@ -132,7 +145,7 @@ class HttpTarget:
         started = time.perf_counter()
         response = await self._client.post("/v1/orders", body)
         if response.status not in (200, 201):
-            raise RuntimeError(f"order {order.order_id}: {response.problem}")
+            raise TargetError(f"order {order.order_id}: {response.problem}")
         return Answered(response.body, (time.perf_counter() - started) * 1000)
 
     async def free(self) -> dict[tuple[str, str], int]:
