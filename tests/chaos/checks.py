@@ -97,6 +97,13 @@ def check_refusals(stock: Stock, decisions: Mapping[str, bytes]) -> None:
     assert not refused, "contention refused orders that could have been filled"
 
 
+def check_solver(service: Service) -> None:
+    """No window crashed or passed the safety cut: orders are retried, their windows must not be broken by it."""
+    figures = service.ask("GET", "/metrics").body.decode()
+    abandoned = [line for line in figures.splitlines() if line.startswith("apportion_solves_abandoned_total")]
+    assert [float(line.split()[1]) for line in abandoned] == [0.0], service.log()
+
+
 def check_books(service: Service) -> None:
     """The log replayed from its beginning gives the live store, and no entry of it ever oversold."""
 
@@ -123,6 +130,7 @@ def check_ledger(data_dir: Path) -> None:
 def check_all(service: Service, stock: Stock, load: Load) -> dict[str, bytes]:
     """All of it; returns the decisions."""
     assert load.faults == []
+    check_solver(service)
     decisions = settle(service, load)
     assert set(load.acknowledged) <= set(decisions)
     check_stock(service, stock, decisions, load.cancelled)

@@ -86,8 +86,9 @@ class Load:
     """Clients that each post their own orders one after the other, and repeat each until it is decided.
 
     `ports`: client number n uses the port number n modulo their count. `cancel_share` of the orders is cancelled as
-    soon as it is decided. `sent`: every order that left a client, as bytes; `acknowledged`: the first decision of each.
-    `faults`: what no client may ever see.
+    soon as it is decided; after `repeat_share` of them an earlier one is posted again, so that it meets new ones in a
+    window. `sent`: every order that left a client, as bytes; `acknowledged`: the first decision of each. `faults`: what
+    no client may ever see.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Load:
         orders_each: int = 1_000_000,
         skus: list[str] = SKUS,
         cancel_share: float = 0.0,
+        repeat_share: float = 0.0,
     ) -> None:
         self.sent: dict[str, bytes] = {}
         self.acknowledged: dict[str, bytes] = {}
@@ -109,6 +111,7 @@ class Load:
         self._stop = threading.Event()
         self._orders_each = orders_each
         self._cancel_share = cancel_share
+        self._repeat_share = repeat_share
         self._threads = [
             threading.Thread(
                 target=self._run,
@@ -149,7 +152,14 @@ class Load:
                 pass
             if order_id in self.acknowledged and rng.random() < self._cancel_share:
                 self._cancel(connection, order_id)
+            if rng.random() < self._repeat_share:
+                self._repeat(connection, f"{prefix}-{rng.randint(0, number):05}")
         connection.close()
+
+    def _repeat(self, connection: Connection, order_id: str) -> None:
+        reply = connection.request("POST", "/v1/orders", self.sent[order_id])
+        if reply.status not in (429, 503) and (reply.status, reply.body) != (200, self.acknowledged.get(order_id)):
+            self.faults.append(f"{order_id}: posted again, answered {reply.status} {reply.body[:300]!r}")
 
     def _cancel(self, connection: Connection, order_id: str) -> None:
         reply = connection.request("POST", f"/v1/orders/{order_id}/cancel", b"{}")

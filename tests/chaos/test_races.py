@@ -110,7 +110,14 @@ def test_contention_alone_refuses_no_order(cluster):
         stock = {(sku, node): 12 for sku in these for node in NODE_IDS}
         furnish(cluster.services[0], stock)
         with Load(
-            ports, f"r{number}-", SEED, clients=CLIENTS, orders_each=ORDERS_EACH, skus=these, cancel_share=0.2
+            ports,
+            f"r{number}-",
+            SEED,
+            clients=CLIENTS,
+            orders_each=ORDERS_EACH,
+            skus=these,
+            cancel_share=0.2,
+            repeat_share=0.3,
         ) as load:
             load.join()
         assert load.cancelled
@@ -146,6 +153,6 @@ def test_what_was_refused_was_sold_out(cluster):
     stock = {(sku, node): 15 for sku in skus for node in NODE_IDS}
     furnish(cluster.services[0], stock)
     ports = [service.port for service in cluster.services]
-    with Load(ports, "gone", SEED, clients=CLIENTS, orders_each=ORDERS_EACH, skus=skus) as load:
+    with Load(ports, "gone", SEED, clients=CLIENTS, orders_each=ORDERS_EACH, skus=skus, repeat_share=0.3) as load:
         load.join()
     check_refusals(stock, check_all(cluster.services[0], stock, load))
