@@ -72,16 +72,17 @@ class Allocator:
     async def _round(self, window: Window) -> None:
         """One pass over the open orders. Those that lose a race stay open for the next."""
         books = await self._registry.books(window.partition)
-        days = days_of(window.orders(), books.network, self._clock.epoch_ms())
+        skus = window.skus()
+        days = sorted(days_of(window.orders(), books.network, self._clock.epoch_ms()))
         with self._metrics.snapshot.time():
-            snapshot = await self._ledger.snapshot(window.partition, window.skus(), sorted(days), window.order_ids())
+            snapshot = await self._ledger.snapshot(window.partition, skus, days, window.order_ids())
         if snapshot.versions != books.versions:
             await self._registry.books(window.partition, snapshot.versions)
             return
         self._metrics.repeated(window.answer_repeats(snapshot))
         if not window.open:
             return
-        question = window.question(books, snapshot)
+        question = window.question(books, snapshot, skus)
         decided = await self._crew.decide(question)
         self._metrics.solved(decided.solve_seconds, decided.gap)
         with self._metrics.commit.time():

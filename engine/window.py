@@ -50,9 +50,8 @@ class Window:
         """The distinct SKUs of the open orders, in order of first appearance."""
         return tuple(dict.fromkeys(line.sku for ticket in self._leaders() for line in ticket.order.lines))
 
-    def question(self, books: Books, snapshot: Snapshot) -> WindowInput:
-        """All that deciding the open orders needs."""
-        skus = self.skus()
+    def question(self, books: Books, snapshot: Snapshot, skus: tuple[str, ...]) -> WindowInput:
+        """All that deciding the open orders needs. `skus`: those of the snapshot, some perhaps only in repeats."""
         return WindowInput(
             window_id=self.window_id,
             partition=self.partition,

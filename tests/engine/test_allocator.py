@@ -171,6 +171,15 @@ async def test_a_repeat_gets_the_first_decision_byte_for_byte(world: World):
     assert len({answer.decision for answer in answers}) == 1
 
 
+async def test_repeats_do_not_disturb_the_new_orders_of_their_window(world: World):
+    """A window keeps the stock it read, although its repeats leave it before it is decided."""
+    await world.decide(order("O1", ("A", 1)))
+    first, second = await world.decide(order("O1", ("A", 1)), order("O2", ("B", 5)))
+    assert [line["sku"] for parcel in first["parcels"] for line in parcel["lines"]] == ["A"]
+    assert second["status"] == "allocated"
+    assert nodes_of(second) == ["near"]
+
+
 async def test_other_content_under_a_known_id_is_a_conflict(world: World):
     """An order id names one content for ever."""
     first, other = world.ticket(order("O1", ("A", 1))), world.ticket(order("O1", ("A", 2)))
