@@ -14,13 +14,15 @@ decides which sites can serve which lines, weight breaks decide the rest. The ex
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
-from solvers.cover_exchange import Exchange, Ladder
+from solvers.cover_exchange import Exchange
 from solvers.cover_fill import affordable_plan, fullest, separated
+from solvers.cover_ladder import Ladder
 from solvers.cover_scene import Floats, Scene, set_scene
-from solvers.cover_sets import Judge, Meter, SetSearch, cover_greedily, refit, unit_prices
+from solvers.cover_sets import Judge, Meter, SetSearch, cover_greedily, pour, refit, unit_prices
 from solvers.plan import Priced, plan_cost
 from solvers.problem import Ints, Problem
 
@@ -30,19 +32,29 @@ WORK = 1_000_000
 MOST_SITES = 16
 """Sites searched in full; more only where covering the order takes more."""
 
-FINALISTS = 3
+FINALISTS = 4
 """Sets of sites that are improved by exchanges, per lateness allowed."""
 
-TILTS = (0.6,)
-"""How much cheaper or dearer a site is made to seem, to start exchanges from elsewhere."""
+TILTS = (0.5,)
+"""How much cheaper a site is made to seem, to start exchanges from elsewhere."""
 
 ECONOMIC_FINALISTS = 5
 """The same where units may stay: what to leave is decided by exchanges, so sets look less alike before them."""
 
-DIVIDED = 2
+MANY_CELLS = 1_500
+"""Demands times sites from which on exchanges start from the best set only."""
+
+DIVIDED = 1
 """Assignments of those that are improved once more, dividing lines."""
 
-Candidate = tuple[tuple[float, float], Floats, Scene]
+
+class Candidate(NamedTuple):
+    """An assignment [G, K] of units to the sites of `ladder`, its score (see `Judge`), and what improves it."""
+
+    void: float
+    cost: float
+    units: Floats
+    ladder: Ladder
 
 
 def cheapest_cover(
@@ -59,11 +71,16 @@ def cheapest_cover(
     nothing = Priced((), plan_cost(problem, order, ()).total, 0, None, 0)
     if not scene.reach.any():
         return nothing
-    found = _candidates(problem, scene, meter)
-    answers = [affordable_plan(problem, order, room_parcels, room_units, s, units) for _, units, s in found]
-    priced = [Priced(plan, plan_cost(problem, order, plan).total, filled, None, 0) for plan, filled in answers]
+    answers: list[Priced] = []
+    for each in _candidates(problem, scene, meter):
+        judged = each.ladder.judge.scene
+        plan, filled = affordable_plan(problem, order, room_parcels, room_units, judged, each.units)
+        answers.append(Priced(plan, plan_cost(problem, order, plan).total, filled, None, 0))
+        if abs(answers[-1].cost - each.cost) < 1.0 and filled == int(each.units.sum()):
+            # It is just what the search took it for, so those that looked dearer need not be tried.
+            break
     fill_first = problem.objective.fill_always
-    best = min([*priced, nothing], key=lambda plan: (-plan.filled if fill_first else 0, plan.cost))
+    best = min([*answers, nothing], key=lambda plan: (-plan.filled if fill_first else 0, plan.cost))
     return best._replace(work=meter.spent)
 
 
@@ -73,34 +90,39 @@ def _candidates(problem: Problem, whole: Scene, meter: Meter) -> list[Candidate]
     for late_days in _lateness(problem, whole):
         scene = _promising(problem, replace(whole, tariff=whole.tariff.until(late_days)), meter)
         judge = Judge(scene, scene.tariff, problem.objective)
-        found += _search(judge, meter)
+        found += _search(judge, Ladder(judge), meter)
     if whole.binding and problem.objective.fill_always:
         found.append(_fullest(problem, whole, meter))
-    found.sort(key=lambda candidate: candidate[0])
-    if found:
-        found = [min([found[0], *_tilted(problem, found[0], meter)], key=lambda each: each[0]), *found[1:]]
-    return [_divided(problem, candidate, meter) for candidate in found[:DIVIDED]] + found[DIVIDED:FINALISTS]
+    found.sort(key=_score)
+    return [_divided(candidate, meter) for candidate in found[:DIVIDED]] + found[DIVIDED:FINALISTS]
 
 
-def _tilted(problem: Problem, candidate: Candidate, meter: Meter) -> list[Candidate]:
-    """The same sites shared out from other starts: each time one of them seems cheaper than it is."""
-    _, units, scene = candidate
-    judge = Judge(scene, scene.tariff, problem.objective)
+def _score(candidate: Candidate) -> tuple[float, float]:
+    return candidate.void, candidate.cost
+
+
+def _settled(ladder: Ladder, meter: Meter, units: Floats, *, divide: bool = False) -> list[Candidate]:
+    """Assignments [B, G, K] improved by exchanges; those that cannot go at all are left out."""
+    void, cost = ladder.judge(units)
+    can = np.isfinite(cost)
+    exchange = Exchange(ladder.judge, ladder, meter, units[can], void[can], cost[can], divide)
+    exchange.settle()
+    scores = zip(exchange.void.tolist(), exchange.cost.tolist(), strict=True)
+    return [Candidate(*score, each, ladder) for score, each in zip(scores, exchange.units, strict=True)]
+
+
+def _tilted(judge: Judge, units: Floats) -> Floats:
+    """The sites of an assignment [G, K] shared out otherwise: each time one of them seems cheaper than it is."""
+    scene = judge.scene
     opened = units.sum(axis=0) > 0.0
-    price, ladder = unit_prices(scene, scene.tariff, judge.loads(units)[2], problem.objective), Ladder(judge)
-    found: list[Candidate] = []
-    for site in np.flatnonzero(opened).tolist():
-        for tilt in TILTS:
-            if meter.left <= meter.spent:
-                return found
-            tilted = price.copy()
-            tilted[:, site] *= tilt
-            start, score = refit(judge, opened, tilted, 0)
-            if np.isfinite(score[0]):
-                exchange = Exchange(judge, ladder, meter, start, score)
-                exchange.settle()
-                found.append((exchange.score, exchange.units, scene))
-    return found
+    sites = np.flatnonzero(opened)
+    if len(sites) < 2:
+        return np.zeros((0, *units.shape))
+    price = unit_prices(scene, scene.tariff, judge.loads(units)[2], judge.objective)
+    starts = len(sites) * len(TILTS)
+    tilted = np.repeat(price[None], starts, axis=0)
+    tilted[np.arange(starts), :, np.tile(sites, len(TILTS))] *= np.repeat(TILTS, len(sites))[:, None]
+    return pour(scene, np.broadcast_to(opened, (starts, len(opened))), tilted)
 
 
 def _lateness(problem: Problem, scene: Scene) -> list[float]:
@@ -142,7 +164,7 @@ def _price(judge: Judge) -> Floats:
     return unit_prices(scene, judge.tariff, grams, judge.objective)
 
 
-def _search(judge: Judge, meter: Meter) -> list[Candidate]:
+def _search(judge: Judge, ladder: Ladder, meter: Meter) -> list[Candidate]:
     """The finalists under one lateness, improved."""
     scene = judge.scene
     price = _price(judge)
@@ -153,36 +175,29 @@ def _search(judge: Judge, meter: Meter) -> list[Candidate]:
     search.try_all([cover, (1 << sites) - 1])
     if search.small(meter.left // 40) < sites:
         search.descend(search.best)
-        search.descend(cover)
-    found: list[Candidate] = []
-    ladder = Ladder(judge)
-    for mask in search.finest(FINALISTS if judge.objective.fill_always else ECONOMIC_FINALISTS):
-        if found and meter.left <= meter.spent:
-            break
-        opened = np.array([mask >> site & 1 for site in range(sites)], dtype=np.bool_)
-        units, score = refit(judge, opened, price, 2)
-        if not np.isfinite(score[0]):
-            continue
-        exchange = Exchange(judge, ladder, meter, units, score)
-        exchange.settle()
-        found.append((exchange.score, exchange.units, scene))
-    return found
+    masks = search.finest(FINALISTS if judge.objective.fill_always else ECONOMIC_FINALISTS)
+    if meter.left <= meter.spent:
+        masks = masks[:1]
+    opened = np.array([[mask >> site & 1 for site in range(sites)] for mask in masks], dtype=np.bool_)
+    if scene.reach.size > MANY_CELLS:
+        # The larger the order, the less one start differs from another, and the dearer each is.
+        return _settled(ladder, meter, refit(judge, opened[:1], price, 2))
+    starts = refit(judge, opened, price, 2)
+    return _settled(ladder, meter, np.concatenate([starts, _tilted(judge, starts[0])]))
 
 
 def _fullest(problem: Problem, scene: Scene, meter: Meter) -> Candidate:
     """The assignment of most units, improved without losing any."""
     judge = Judge(scene, scene.tariff, problem.objective)
     units = fullest(scene, _price(judge))
-    void, cost = judge(units[None])
-    exchange = Exchange(judge, Ladder(judge), meter, units, (float(void[0]), float(cost[0])))
-    exchange.settle()
-    return exchange.score, exchange.units, scene
+    ladder = Ladder(judge)
+    settled = _settled(ladder, meter, units[None])
+    if settled:
+        return settled[0]
+    return Candidate(float(judge(units[None])[0][0]), np.inf, units, ladder)
 
 
-def _divided(problem: Problem, candidate: Candidate, meter: Meter) -> Candidate:
+def _divided(candidate: Candidate, meter: Meter) -> Candidate:
     """The candidate improved once more, now dividing demands at any unit."""
-    score, units, scene = candidate
-    judge = Judge(scene, scene.tariff, problem.objective)
-    exchange = Exchange(judge, Ladder(judge), meter, units, score, divide=True)
-    exchange.settle()
-    return exchange.score, exchange.units, scene
+    settled = _settled(candidate.ladder, meter, candidate.units[None], divide=True)
+    return settled[0] if settled else candidate

@@ -75,21 +75,23 @@ class Tariff:
         Nothing to ship costs nothing. Boxes after the first are taken as full.
         """
         grams = weight_g[..., None]
-        full = np.maximum(np.ceil(grams / self.box_g) - 1.0, 0.0)
-        rest = grams - np.where(full > 0.0, full * np.minimum(self.box_g, UNLIMITED), 0.0)
-        boxed = bool(full.any())
+        rest, full = grams, None
+        if weight_g.size and weight_g.max() > self.box_g.min(initial=np.inf):
+            full = np.maximum(np.ceil(grams / self.box_g) - 1.0, 0.0)
+            rest = grams - np.where(full > 0.0, full * np.minimum(self.box_g, UNLIMITED), 0.0)
         billable = rest
         if self.dim_divisor.any():
             share = np.divide(rest, grams, out=np.ones_like(rest), where=grams > 0.0)
             bulk = np.ceil(volume_mm3[..., None] * share / np.where(self.dim_divisor > 0, self.dim_divisor, np.inf))
             billable = np.maximum(rest, bulk)
-        cost = self.by_weight(billable) + self.per_box + self.barred
-        if boxed:
+        cost = self.by_weight(billable) + (self.per_box + self.barred)
+        if full is not None:
             heavy = np.maximum(self.box_g, billable * (self.box_g / np.maximum(rest, 1.0)))
             each = self.by_weight(np.where(full > 0.0, np.where(billable > rest, heavy, self.box_g), 0.0))
             cost = cost + np.where(full > 0.0, full * (each + self.per_box), 0.0)
-        cost = cost + self.per_line * lines[..., None] + self.per_unit * units[..., None]
-        cost = cost + np.floor(self.per_kg * grams / 1000.0 + 0.5)
+        cost += self.per_line * lines[..., None] + self.per_unit * units[..., None]
+        if self.per_kg.any():
+            cost += np.floor(self.per_kg * grams / 1000.0 + 0.5)
         return np.where(units[..., None] > 0.0, cost, 0.0)
 
 
@@ -169,12 +171,6 @@ def set_scene(problem: Problem, order: int, stock: Ints, room_boxes: Ints, room_
     reach = np.where(usable, np.minimum(free, quantity[:, None]), 0.0)
     room_g = _shipment_rooms(problem, ways, room_boxes)
     room_g = np.where(service >= 0, room_g[np.maximum(service - ways.start, 0)], 0.0).max(axis=1, initial=0.0)
-    total_units, total_g = quantity.sum(), float((quantity * weight).sum())
-    boxes_needed = np.ceil(2.0 * total_g / np.maximum(limit_g, 1)).max(initial=1.0) + 1.0
-    held = site_bucket >= 0
-    tight = held & ((_room(room_units, site_bucket) < total_units) | (_room(room_boxes, site_bucket) < boxes_needed))
-    shared = bool(held.any()) and len(np.unique(site_bucket[held])) < int(held.sum())
-    tight |= held & shared & (_room(room_boxes, site_bucket) < boxes_needed * len(site_node))
     return Scene(
         demand_of=demand_of,
         item=item,
@@ -191,9 +187,21 @@ def set_scene(problem: Problem, order: int, stock: Ints, room_boxes: Ints, room_
         room_units=room_units.astype(np.float64),
         room_boxes=room_boxes.astype(np.float64),
         siblings=len(set(site_node.tolist())) < len(site_node) or len(set(item.tolist())) < len(item),
-        binding=bool(tight.any()) or bool((room_g < total_g).any()),
+        binding=_binding(quantity.astype(np.float64), weight, limit_g, site_bucket, room_units, room_boxes)
+        or bool((room_g < (quantity * weight).sum()).any()),
         tariff=_tariff(problem, service),
     )
+
+
+def _binding(quantity: Floats, weight: Ints, limit_g: Ints, bucket: Ints, room_units: Ints, room_boxes: Ints) -> bool:
+    """Whether the units or boxes left in some bucket may be too few for what could be asked of it."""
+    total_units, total_g = quantity.sum(), float((quantity * weight).sum())
+    boxes_needed = np.ceil(2.0 * total_g / np.maximum(limit_g, 1)).max(initial=1.0) + 1.0
+    held = bucket >= 0
+    tight = held & ((_room(room_units, bucket) < total_units) | (_room(room_boxes, bucket) < boxes_needed))
+    shared = bool(held.any()) and len(np.unique(bucket[held])) < int(held.sum())
+    tight |= held & shared & (_room(room_boxes, bucket) < boxes_needed * len(bucket))
+    return bool(tight.any())
 
 
 def _room(room: Ints, bucket: Ints) -> Floats:

@@ -60,16 +60,16 @@ class Judge:
         """Assignments [B, G, K] -> void [B], cost [B]; cost inf where a service cannot carry or a room is too small."""
         load, lines, grams, bulk = self.loads(units)
         by_service = self.tariff.price(load, lines, grams, bulk)
-        cheapest = by_service.argmin(axis=-1)[..., None]
-        cost = np.take_along_axis(by_service, cheapest, axis=-1)[..., 0].sum(axis=-1)
-        opened = load > 0.0
+        cost = by_service.min(axis=-1).sum(axis=-1)
         filled = load.sum(axis=-1)
         void = self.scene.quantity.sum() - filled
-        if self.objective.late_per_day:
+        if self.objective.late_per_day and self.tariff.late_days.any():
+            cheapest = by_service.argmin(axis=-1)[..., None]
             late = np.broadcast_to(self.tariff.late_days, by_service.shape)
-            late = np.where(opened, np.take_along_axis(late, cheapest, axis=-1)[..., 0], 0.0)
+            late = np.where(load > 0.0, np.take_along_axis(late, cheapest, axis=-1)[..., 0], 0.0)
             cost = cost + self.objective.late_per_day * late.max(axis=-1, initial=0.0)
         if self.scene.binding:
+            cheapest = by_service.argmin(axis=-1)[..., None]
             cost = np.where(self._overfull(load, grams, cheapest), np.inf, cost)
         cost = cost + self.objective.unfilled_per_unit * void
         # Where units may stay, their penalty in the cost is all they count; fill must not come first anywhere.
@@ -92,32 +92,42 @@ class Judge:
 
 
 def unit_prices(scene: Scene, tariff: Tariff, load_g: Floats, objective: Objective) -> Floats:
-    """Linear price of a unit of each demand at each site around a load in grams [K]: [G, K], mills, no opening cost."""
-    top = np.minimum(np.maximum(load_g, 2.0)[:, None], tariff.box_g)
+    """Linear price of a unit of each demand at each site around loads in grams [..., K]: [..., G, K], mills.
+
+    Without what opening a site costs.
+    """
+    top = np.minimum(np.maximum(load_g, 2.0)[..., None], tariff.box_g)
     low = tariff.by_weight(top / 4.0)
     high = tariff.by_weight(top)
     with np.errstate(invalid="ignore"):
         slope = np.where(np.isfinite(high), (high - low) / (0.75 * top), low / top)
     slope = np.where(np.isfinite(slope), slope, 0.0) + tariff.per_kg / 1000.0
-    lead = (tariff.per_box + tariff.barred + low).argmin(axis=1)[:, None]
-    slope = np.take_along_axis(slope, lead, axis=1)[:, 0]
-    per_unit = np.take_along_axis(tariff.per_unit, lead, axis=1)[:, 0]
-    per_line = np.take_along_axis(tariff.per_line, lead, axis=1)[:, 0]
-    price = scene.weight_g[:, None] * slope + per_unit
-    price += (scene.lines / scene.quantity)[:, None] * per_line
+    lead = (tariff.per_box + tariff.barred + low).argmin(axis=-1)
+    sites = np.arange(len(tariff.box_g))
+    slope = np.take_along_axis(slope, lead[..., None], axis=-1)[..., 0]
+    price: Floats = scene.weight_g[:, None] * slope[..., None, :] + tariff.per_unit[sites, lead][..., None, :]
+    price += (scene.lines / scene.quantity)[:, None] * tariff.per_line[sites, lead][..., None, :]
     if not objective.fill_always:
         price = np.where(price > objective.unfilled_per_unit, np.inf, price)
     return price
 
 
 def pour(scene: Scene, opened: Bools, price: Floats) -> Floats:
-    """Waterfall of every demand over the open sites, cheapest first: opened [B, K], price [G, K] -> units [B, G, K]."""
+    """Waterfall of every demand over the open sites, cheapest first: opened [B, K] -> units [B, G, K].
+
+    price [G, K] for all, or [B, G, K] for each its own.
+    """
     worth = np.where(np.isfinite(price), scene.reach, 0.0)
-    rank = np.argsort(price, axis=1, kind="stable")
+    rank = np.argsort(price, axis=-1, kind="stable")
     if scene.siblings or scene.binding:
-        return _pour_by_rank(scene, opened, worth, rank)
-    sizes = np.take_along_axis(worth, rank, axis=1)
-    held = np.where(opened[:, rank], sizes, 0.0)
+        if price.ndim == 2:
+            return _pour_by_rank(scene, opened, worth, rank)
+        each = zip(opened[:, None], worth, rank, strict=True)
+        return np.concatenate([_pour_by_rank(scene, *one) for one in each])
+    batch, sites = opened.shape
+    # One flat take instead of three by several indexes: a third of the time.
+    where = rank + sites * (np.arange(batch)[:, None, None])
+    held = opened.reshape(-1)[where] * np.take_along_axis(worth, rank, axis=-1)
     level = np.minimum(np.cumsum(held, axis=2), scene.quantity[:, None])
     level[..., 1:] -= level[..., :-1].copy()
     units = np.empty_like(level)
@@ -234,8 +244,7 @@ class SetSearch:
             batch = fresh[start : start + step]
             if not self.meter.take(len(batch) * demands * sites) and self.seen:
                 return
-            opened = np.array([[mask >> site & 1 for site in range(sites)] for mask in batch], dtype=np.bool_)
-            void, cost = self.judge(pour(self.judge.scene, opened, self.price))
+            void, cost = self.judge(pour(self.judge.scene, unmasked(batch, sites), self.price))
             void = np.where(np.isfinite(cost), void, np.inf)
             self.seen.update(zip(batch, zip(void.tolist(), cost.tolist(), strict=True), strict=True))
 
@@ -272,16 +281,25 @@ class SetSearch:
         return min(known, key=lambda mask: self.seen[mask])
 
 
-def refit(judge: Judge, opened: Bools, price: Floats, rounds: int) -> tuple[Floats, tuple[float, float]]:
-    """Pour one set again with prices taken at the loads it led to, and keep the best: units [G, K], (void, cost)."""
-    best_units, best = np.zeros_like(judge.scene.reach), (np.inf, np.inf)
-    for _ in range(rounds + 1):
-        units = pour(judge.scene, opened[None, :], price)
+def unmasked(masks: list[int], sites: int) -> Bools:
+    """Bit masks as sets: bool[len(masks), sites]."""
+    width = (sites + 7) // 8
+    octets = np.frombuffer(b"".join(mask.to_bytes(width, "little") for mask in masks), dtype=np.uint8)
+    return np.unpackbits(octets.reshape(-1, width), axis=1, count=sites, bitorder="little").astype(np.bool_)
+
+
+def refit(judge: Judge, opened: Bools, price: Floats, rounds: int) -> Floats:
+    """Pour sets [B, K] again with prices taken at the loads they led to, and keep the best of each: [B, G, K]."""
+    best = pour(judge.scene, opened, price)
+    score = judge(best)
+    units = best
+    for _ in range(rounds):
+        price = unit_prices(judge.scene, judge.tariff, judge.loads(units)[2], judge.objective)
+        units = pour(judge.scene, opened, price)
         void, cost = judge(units)
-        score = (float(void[0]) if np.isfinite(cost[0]) else np.inf, float(cost[0]))
-        if score >= best:
+        better = np.isfinite(cost) & ((void < score[0]) | ((void == score[0]) & (cost < score[1])))
+        if not better.any():
             break
-        best_units, best = units[0], score
-        grams = judge.loads(units[0])[2]
-        price = unit_prices(judge.scene, judge.tariff, grams, judge.objective)
-    return best_units, best
+        best = np.where(better[:, None, None], units, best)
+        score = np.where(better, void, score[0]), np.where(better, cost, score[1])
+    return best
