@@ -20,11 +20,18 @@ from solvers.greedy import one_by_one, sequence
 from solvers.menu import Supply
 from solvers.plan import Priced
 from solvers.problem import Mode, Problem
+from solvers.purse import Purse
 from solvers.solution import Solution, settle
 
 
 def _never() -> float:
     return 0.0
+
+
+ALONE, GREEDY = 50, 75
+"""Per cent of the work that may be spent once every order has its own plan, and once all are feasible together.
+
+Beyond it orders are planned by `quick`, a few milliseconds each whatever they hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,29 +59,30 @@ def solve(problem: Problem, budget: Budget | None = None) -> Solution:
 
     if problem.mode is not Mode.OPTIMISE:
         return rules.solve(problem)
-    orders = np.arange(problem.orders, dtype=np.int64)
-    alone = plans_alone(problem, orders, Supply.of(problem), work=limits.order_work)
-    spent = sum(one.work for one in alone)
-    if not joint.contested(problem, [one.plan for one in alone]):
-        return _settled(problem, alone, "alone", spent, _sum_bounds(alone), cut=False)
-    filled = one_by_one(problem, alone, sequence(problem), Supply.of(problem).copy(), work=limits.order_work)
-    spent += filled.work
-    over = spent >= limits.work or expired()
-    if limits.floor or over:
-        floor = _floor_bound(problem, alone, filled.plans)
-        return _settled(problem, filled.plans, "greedy", spent, floor, cut=over and not limits.floor)
-    flown = flow.solve(problem)
-    if flown is not None:
-        return settle(problem, flown.plans, solver="flow", work=spent + flown.work, bound=flown.bound, cut=False)
-    joined = joint.solve(problem, alone, filled.plans, work=limits.work - spent, expired=expired)
-    bound = joined.bound if joined.bound is not None else None
-    return settle(problem, joined.plans, solver="joint", work=spent + joined.work, bound=bound, cut=joined.cut)
+    orders, everything = np.arange(problem.orders, dtype=np.int64), Supply.of(problem)
+    purse = Purse(limits.work * ALONE // 100, expired)
+    alone = plans_alone(problem, orders, everything, purse, work=limits.order_work)
+    bound = _sum_bounds(alone.plans)
+    if not joint.contested(problem, [one.plan for one in alone.plans]):
+        return _settled(problem, alone.plans, "alone", purse, bound)
+    if not limits.floor:
+        flown = flow.solve(problem)
+        if flown is not None:
+            work = purse.spent + flown.work
+            return settle(problem, flown.plans, solver="flow", work=work, bound=flown.bound, cut=False)
+    purse.work = limits.work * GREEDY // 100
+    filled = one_by_one(problem, alone, sequence(problem), everything.copy(), purse, work=limits.order_work)
+    purse.work = limits.work
+    if limits.floor or not purse.affords(1):
+        return _settled(problem, filled.plans, "greedy", purse, _floor_bound(problem, alone.plans, filled.plans))
+    joined = joint.solve(problem, alone, filled.plans, purse)
+    return settle(
+        problem, joined.plans, solver="joint", work=purse.spent, bound=joined.bound, cut=joined.cut or purse.cut
+    )
 
 
-def _settled(
-    problem: Problem, plans: Sequence[Priced], solver: str, work: int, bound: int | None, *, cut: bool
-) -> Solution:
-    return settle(problem, [one.plan for one in plans], solver=solver, work=work, bound=bound, cut=cut)
+def _settled(problem: Problem, plans: Sequence[Priced], solver: str, purse: Purse, bound: int | None) -> Solution:
+    return settle(problem, [one.plan for one in plans], solver=solver, work=purse.spent, bound=bound, cut=purse.cut)
 
 
 def _sum_bounds(plans: Sequence[Priced]) -> int | None:

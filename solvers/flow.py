@@ -42,8 +42,8 @@ class _Arcs(NamedTuple):
 def solve(problem: Problem) -> Flown | None:
     """The window's optimum, or None where a flow would not be exact or its solver did not say OPTIMAL.
 
-    Fill by priority comes first through arc costs: leaving a unit of a class costs more than all that lower classes and
-    money could save together; None where that would not fit an integer.
+    Fill by priority comes first through arc costs: serving a class rather than the next lower one is worth more than
+    all the money of the window; None where that would not fit an integer.
     """
     size = np.diff(problem.lines.start)
     if problem.orders == 0 or not (size == 1).all() or not (problem.lines.quantity == 1).all():
@@ -100,13 +100,11 @@ def _stay_costs(problem: Problem, arcs: _Arcs | None) -> Ints | None:
     most = max(int(arcs.cost.max(initial=0)), objective.unfilled_per_unit)
     stay = np.full(count, objective.unfilled_per_unit, np.int64)
     if objective.fill_always:
+        # The sets of orders that can be served are a matroid, so one step per class serves the classes in turn.
         step = count * most + 1
-        for one in sorted(set(problem.priority.tolist())):
-            if step >= MAX_COST:
-                return None
-            members = problem.priority == one
-            stay[members] = step
-            step = count * step + 1
+        for rank, one in enumerate(sorted(set(problem.priority.tolist())), 1):
+            stay[problem.priority == one] = rank * step
+        most = max(most, int(stay.max(initial=0)))
     return stay if most < MAX_COST else None
 
 

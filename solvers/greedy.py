@@ -5,22 +5,23 @@ Always feasible, never waits for anything: the rung below every other method, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from solvers.alone import plans_alone
+from solvers.alone import Alone, plans_alone
 from solvers.menu import Supply
 from solvers.plan import Priced, fits, take, use_of
 from solvers.problem import Ints, Problem
+from solvers.purse import Purse
+from solvers.single import price_again
 
 
 class Filled(NamedTuple):
-    """A plan for every order in order index, feasible together; `work`: steps spent beyond the plans given."""
+    """A plan for every order in order index, feasible together; `again`: how many were priced anew."""
 
     plans: list[Priced]
-    work: int
+    again: int
 
 
 def sequence(problem: Problem) -> Ints:
@@ -28,20 +29,29 @@ def sequence(problem: Problem) -> Ints:
     return np.lexsort((np.arange(problem.orders), -problem.priority))
 
 
-def one_by_one(problem: Problem, alone: Sequence[Priced], orders: Ints, supply: Supply, *, work: int) -> Filled:
+def one_by_one(problem: Problem, alone: Alone, orders: Ints, supply: Supply, purse: Purse, *, work: int) -> Filled:
     """Give each order in turn its cheapest plan on what is left of `supply`, which is used up in place.
 
     `alone`: plans on the full supply, by order index. Where such a plan still fits it is still the cheapest, because
-    what is left is only ever less: so only orders that met a conflict are priced again.
+    what is left is only ever less: so only orders that met a conflict are priced again, most of them from their menu.
     """
-    chosen = list(alone)
-    spent = 0
+    chosen = list(alone.plans)
+    again = 0
     for order in orders.tolist():
-        use = use_of(problem, order, alone[order].plan)
+        use = use_of(problem, order, chosen[order].plan)
         if not fits(use, supply.stock, supply.parcels, supply.units):
-            again = plans_alone(problem, np.array([order], np.int64), supply, work=work)[0]
-            chosen[order] = again._replace(bound=None)
-            spent += again.work
-            use = use_of(problem, order, again.plan)
+            chosen[order] = on_what_is_left(problem, alone, order, supply, purse, work=work)._replace(bound=None)
+            again += 1
+            use = use_of(problem, order, chosen[order].plan)
         take(use, supply.stock, supply.parcels, supply.units)
-    return Filled(chosen, spent)
+    return Filled(chosen, again)
+
+
+def on_what_is_left(problem: Problem, alone: Alone, order: int, left: Supply, purse: Purse, *, work: int) -> Priced:
+    """The order's cheapest plan on a part of the supply that `alone` was priced on."""
+    if order in alone.at:
+        menu, column = alone.at[order]
+        found = price_again(menu, column, left)
+        purse.pay(found.work)
+        return found
+    return plans_alone(problem, np.array([order], np.int64), left, purse, work=work).plans[0]

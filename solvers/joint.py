@@ -13,18 +13,20 @@ Where capacity makes that unreachable the classes are maximised one after anothe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from solvers.alone import plans_alone
+from solvers.alone import COVER, Alone, plans_alone
 from solvers.fill import Targets, by_class, targets
+from solvers.greedy import on_what_is_left
 from solvers.master import EXACT_COLUMNS, FINE, Choice, Column, Master, Prices, Resource, column_of, free_of, takes
 from solvers.menu import Supply
 from solvers.plan import Priced, fits, take, use_of
 from solvers.pricing import Pricer
 from solvers.problem import Ints, Problem
+from solvers.purse import Purse
 from solvers.solution import Plan
 from solvers.states import FAR
 
@@ -36,6 +38,12 @@ NEAR_PLANS = 400
 
 NEAR_TOTAL = 4_000
 """And of all orders together."""
+
+NEAR_WORK, COLUMN_WORK = 150_000, 10_000
+"""Work of looking for the plans of one order near its best, and of taking one in: measured."""
+
+CLOSE = 2_000
+"""A proven gap of one part in so many is not worth closing."""
 
 ORDER_WORK = 600_000
 """Search bound for one order: the subset DP of 12 single units is exact within it."""
@@ -51,16 +59,11 @@ MAX_PENALTY = 2**42
 """Mills: no shortfall in the relaxed master is priced above this."""
 
 
-LP_WORK = 8
-"""Work of one relaxed master per column and row, in menu cells priced: measured, so that work follows time."""
-
-
 class Joined(NamedTuple):
     """A plan per order; `bound` on the money of equally filled solutions, None if unproven; `cut`: work ran out."""
 
     plans: list[Plan]
     bound: int | None
-    work: int
     cut: bool
 
 
@@ -90,14 +93,12 @@ def key_of(problem: Problem, columns: Sequence[Column | tuple[int, Priced]]) -> 
     return (*fill, cost)
 
 
-def solve(
-    problem: Problem, alone: Sequence[Priced], greedy: Sequence[Priced], *, work: int, expired: Callable[[], bool]
-) -> Joined:
+def solve(problem: Problem, alone: Alone, greedy: Sequence[Priced], purse: Purse) -> Joined:
     """Decide a contested window. `alone`: each order's own best plan; `greedy`: a feasible plan of every order.
 
-    `work` bounds menu cells priced; `expired` may end the search early (the caller's clock). Deterministic otherwise.
+    `purse` bounds the search, which is deterministic but for the caller's clock in it.
     """
-    window = _Window(problem, alone, greedy, work, expired)
+    window = _Window(problem, alone, greedy, purse)
     fill = targets(problem, window.supply) if problem.objective.fill_always else None
     best = window.run(fill)
     if best is None and fill is not None and not window.cut:
@@ -109,7 +110,7 @@ def solve(
     # The LP's bound speaks of windows filled to the targets: any answer that is so full may claim it.
     if bound is None and window.best_bound is not None and (fill is None or -sum(best[0][:-1]) == _most(problem, fill)):
         bound = window.best_bound
-    return Joined(best[1], bound, window.work, window.cut)
+    return Joined(best[1], bound, window.cut)
 
 
 def _most(problem: Problem, fill: Targets) -> int:
@@ -124,20 +125,12 @@ Answer = tuple[tuple[int, ...], list[Plan], int | None]
 class _Window:
     """One run of column generation over the orders that matter."""
 
-    def __init__(
-        self,
-        problem: Problem,
-        alone: Sequence[Priced],
-        greedy: Sequence[Priced],
-        work: int,
-        expired: Callable[[], bool],
-    ) -> None:
-        self.problem, self.alone, self.greedy = problem, alone, greedy
+    def __init__(self, problem: Problem, alone: Alone, greedy: Sequence[Priced], purse: Purse) -> None:
+        self.problem, self.priced, self.alone, self.greedy = problem, alone, alone.plans, greedy
         self.supply = Supply.of(problem)
-        self.uses = [use_of(problem, order, one.plan) for order, one in enumerate(alone)]
+        self.uses = [use_of(problem, order, one.plan) for order, one in enumerate(alone.plans)]
         self.takes = [takes(use) for use in self.uses]
-        self.budget, self.expired = work, expired
-        self.work, self.cut = 0, False
+        self.purse, self.cut = purse, False
 
     def run(self, fill: Targets | None, *, staged: bool = False) -> Answer | None:
         """The best answer with the fill rows kept, or None if they cannot be (or nothing was found).
@@ -145,7 +138,7 @@ class _Window:
         `staged`: the rows are priority classes, and if they cannot all be met they are maximised in turn.
         """
         self.fill, self.staged = fill, staged
-        self.pricer = Pricer(self.problem, self.supply, fill, work=ORDER_WORK)
+        self.pricer = Pricer(self.problem, self.priced.menus, fill)
         self.active: set[int] = set()
         self.master = Master(self.supply, fill.units if fill is not None else None)
         self.best_bound: int | None = None
@@ -161,11 +154,13 @@ class _Window:
         penalty = 20 * max([1, *(column.cost for column in self.master.columns)])
         integral: list[int] | None = None
         for _ in range(ROUNDS):
+            if self._spent(self.master.steps + self.pricer.steps([])):
+                break
             relaxed = self.master.relax(penalty)
+            self.purse.pay(self.master.steps)
             if relaxed is None:
                 return None
             self.picked = relaxed.picked
-            self.work += LP_WORK * len(self.master.columns) * (1 + len(relaxed.prices.resource))
             fresh = self._price(relaxed.prices, relaxed.order)
             if self.impossible:
                 return None
@@ -175,19 +170,17 @@ class _Window:
                 continue
             passive = sum(one.cost for order, one in enumerate(self.alone) if order not in self.active)
             integral = relaxed.chosen if relaxed.artificial < 1e-6 else None
-            if self._spent():
-                break
             if not fresh and relaxed.artificial > 1e-6 and penalty < MAX_PENALTY:
                 penalty *= 100
                 continue
-            if not fresh or (
-                self.best_bound is not None and self.best_bound >= np.floor(relaxed.value + passive + 1e-6)
-            ):
+            value = np.floor(relaxed.value + passive + 1e-6)
+            if not fresh or (self.best_bound is not None and self.best_bound >= value):
                 break
         return self._decide(integral)
 
-    def _spent(self) -> bool:
-        self.cut = self.work >= self.budget or self.expired()
+    def _spent(self, step: int = 1) -> bool:
+        """Whether a step of so much work is too much now."""
+        self.cut = not self.purse.affords(step)
         return self.cut
 
     def _touching(self, resources: set[Resource]) -> set[int]:
@@ -222,9 +215,10 @@ class _Window:
         for kind, a, b in contested(self.problem, [one.plan for one in self.alone]):
             if kind == 0:
                 spared.stock[a, b] = 0
-        plans = plans_alone(self.problem, orders, spared, work=ORDER_WORK)
-        for order, one in zip(orders.tolist(), plans, strict=True):
-            self.work += one.work
+        for order in orders.tolist():
+            if self._spent(COVER):
+                return
+            one = plans_alone(self.problem, np.array([order], np.int64), spared, self.purse, work=ORDER_WORK).plans[0]
             self._add(order, one.plan)
 
     def _add(self, order: int, plan: Plan) -> bool:
@@ -239,7 +233,7 @@ class _Window:
     def _price(self, prices: Prices, dual: dict[int, float]) -> bool:
         """Price all active orders, keep the bound, add plans that improve; False if none does."""
         offers = self.pricer.offers(prices)
-        self.work += self.pricer.steps(offers)
+        self.purse.pay(self.pricer.steps(offers))
         value, proven, fresh = 0, True, False
         for offer in offers:
             value += offer.value
@@ -280,7 +274,7 @@ class _Window:
             return self._repaired()
         answer = self._answer(choice.columns)
         bound = self.best_bound
-        if bound is None or bound >= answer[0][-1] or self._spent():
+        if bound is None or answer[0][-1] - bound <= abs(bound) // CLOSE or self._spent(NEAR_WORK * len(self.alone)):
             return answer[0], answer[1], bound
         self._near_all(answer[0][-1] - bound)
         again = self.master.decide(floors)
@@ -300,15 +294,20 @@ class _Window:
             prices = Prices({}, np.zeros(len(self.fill.units) if self.fill is not None else 0, np.int64))
         room = NEAR_TOTAL
         for order, one in enumerate(self.alone):
+            if self._spent(NEAR_WORK):
+                self.complete = False
+                return
             if order not in self.pricer.orders:
                 self.complete &= one.filled == 0 and one.bound is not None
                 continue
             slack = (gap + 1) * FINE if gap is not None else FAR
+            self.purse.pay(NEAR_WORK)
             plans = self.pricer.near(prices, order, slack, min(NEAR_PLANS, room))
             if plans is None:
                 self.complete = False
                 continue
             room -= len(plans)
+            self.purse.pay(COLUMN_WORK * len(plans))
             for plan in plans:
                 self._add(order, plan)
 
@@ -335,11 +334,10 @@ class _Window:
                 plans[column.order] = Priced(column.plan, column.cost, filled, None, 0)
                 waiting.discard(column.order)
         for order in sorted(waiting, key=lambda order: (-self.problem.priority[order], order)):
-            one = plans_alone(self.problem, np.array([order], np.int64), left, work=ORDER_WORK)[0]
+            one = on_what_is_left(self.problem, self.priced, order, left, self.purse, work=ORDER_WORK)
             use = use_of(self.problem, order, one.plan)
             take(use, left.stock, left.parcels, left.units)
             plans[order] = one
-            self.work += one.work
         return key_of(self.problem, list(enumerate(plans))), [one.plan for one in plans], None
 
     def _by_stages(self) -> Answer | None:

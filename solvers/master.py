@@ -27,6 +27,9 @@ NODE_WORK = 100_000
 EXACT_COLUMNS = 400
 """Up to so many columns the integer optimum is searched by branch and bound; above it the LP is rounded by diving."""
 
+LP_WORK, LP_START = 300, 200_000
+"""Work of one relaxation, per entry of its matrix and beside them."""
+
 DIVES = 12
 """Relaxations solved in one dive at most."""
 
@@ -134,6 +137,11 @@ class Master:
                 values.append(value)
         self.columns.append(column)
         return True
+
+    @property
+    def steps(self) -> int:
+        """Work of one relaxation, in menu cells priced: measured."""
+        return LP_WORK * (len(self._entries[0]) + len(self._fills[0]) + len(self.columns)) + LP_START
 
     def _matrix(self) -> tuple[list[int], list[Resource], Any, Ints]:
         """(orders, scarce resources, sparse matrix: order rows, resource rows, fill rows; capacity of resources)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -99,6 +99,25 @@ class Menu:
             self.boxes[:, at],
         )
 
+    def only(self, columns: Ints) -> Menu:
+        """The menu of some of the orders, ascending columns."""
+        if len(columns) == len(self.orders):
+            return self
+        number = np.full(len(self.orders), -1, np.int64)
+        number[columns] = np.arange(len(columns))
+        keep = number[self.owner] >= 0
+        owner = number[self.owner[keep]]
+        return replace(
+            self,
+            orders=self.orders[columns],
+            lines=self.lines[columns],
+            rows=self.rows[keep],
+            owner=owner,
+            start=np.searchsorted(owner, np.arange(len(columns))),
+            price=self.price[:, keep],
+            boxes=self.boxes[:, keep],
+        )
+
     def units_in_line_order(self, column: int, state: int) -> Ints:
         """int64[lines of the order]: what a state ships, as a `Shipment` names it."""
         problem, order = self.problem, int(self.orders[column])
@@ -164,15 +183,39 @@ def build_menu(
         problem, rows, owner, ships, problem.lines.weight_g[lines], problem.lines.volume_mm3[lines]
     )
     possible = _possible(problem, lines, rows, owner, free, ships, supply)
-    bucket = options.bucket[rows]
-    if (bucket >= 0).any():
-        in_parcels = np.where(bucket >= 0, supply.parcels[bucket], UNLIMITED)
-        in_units = np.where(bucket >= 0, supply.units[bucket], UNLIMITED)
-        possible &= (boxes <= in_parcels) & (units[:, None] <= in_units)
+    possible &= _roomy(problem, rows, boxes, units, supply)
     if problem.objective.split_parcel:
         price = price + problem.objective.split_parcel * boxes
     price = np.where(possible & (price < BEYOND), price, FAR)
     return Menu(problem, supply, orders, lines, states, ships, units, rows, owner, start, price, boxes)
+
+
+def narrowed(one: Menu, left: Supply) -> Menu:
+    """A one-order menu on less supply than it was built for: rows and shipments that became impossible drop out."""
+    problem = one.problem
+    rows, owner = one.rows, one.owner
+    free = _free(problem, one.lines, rows, owner, left)
+    keep = (free > 0).any(axis=0) & has_room(problem, rows, left)
+    rows, owner, free = rows[keep], owner[keep], free[:, keep]
+    price, boxes = one.price[:, keep], one.boxes[:, keep]
+    if len(rows) == 0:
+        rows, owner, free = one.rows[:1], one.owner[:1], np.zeros((one.lines.shape[1], 1), np.int64)
+        price, boxes = one.price[:, :1], one.boxes[:, :1]
+    possible = _possible(problem, one.lines, rows, owner, free, one.vector, left)
+    possible &= _roomy(problem, rows, boxes, one.units, left)
+    price = np.where(possible, price, FAR)
+    return replace(one, supply=left, rows=rows, owner=owner, price=price, boxes=boxes)
+
+
+def _roomy(problem: Problem, rows: Ints, boxes: Ints, units: Ints, supply: Supply) -> Bools:
+    """bool[M, R]: the bucket of the row has room for the state's boxes and units."""
+    bucket = problem.options.bucket[rows]
+    if not (bucket >= 0).any():
+        return np.ones(boxes.shape, np.bool_)
+    in_parcels = np.where(bucket >= 0, supply.parcels[bucket], UNLIMITED)
+    in_units = np.where(bucket >= 0, supply.units[bucket], UNLIMITED)
+    fitting: Bools = (boxes <= in_parcels) & (units[:, None] <= in_units)
+    return fitting
 
 
 def _free(problem: Problem, lines: Ints, rows: Ints, owner: Ints, supply: Supply) -> Ints:

@@ -14,14 +14,13 @@ import numpy as np
 from solvers.coupled import Piece, overdrawn
 from solvers.fill import Targets
 from solvers.master import FINE, Column, Prices, Resource
-from solvers.menu import Menu, Supply
+from solvers.menu import Menu
 from solvers.problem import Ints, Problem
-from solvers.single import menus
 from solvers.solution import Shipment
 from solvers.states import FAR, cheapest, pairs
 from solvers.subset import Found, answer, as_plan
 
-ORDER, CAREFUL = 2_000, 400_000
+ORDER, CAREFUL = 2_000, 90_000
 """Work of handling one order, and of one careful look, in menu cells priced: measured."""
 
 
@@ -41,22 +40,22 @@ class Offer(NamedTuple):
 
 
 class Pricer:
-    """Menus of a set of orders on one supply, ready to be priced again and again.
+    """Menus of a set of orders on one supply, out of those of the whole window, ready to be priced again and again.
 
     `targets`: with them, lines of a fill row may stay (the row's worth decides) and all others must ship whole;
     without, every unit may stay at `unfilled_per_unit` (economic fill).
     """
 
-    def __init__(self, problem: Problem, supply: Supply, targets: Targets | None, *, work: int) -> None:
-        self._problem, self._supply, self._targets, self._work = problem, supply, targets, work
+    def __init__(self, problem: Problem, whole: Sequence[Menu], targets: Targets | None) -> None:
+        self._problem, self._whole, self._targets = problem, whole, targets
         self._menus: list[tuple[Menu, Ints]] = []
         self.orders: set[int] = set()
 
     def take_in(self, orders: set[int]) -> None:
         """Price these orders from now on; those without a menu (too large, or nothing to ship) stay out of `orders`."""
-        which = np.array(sorted(orders), np.int64)
-        # All anew: few large menus are priced faster, round after round, than many small ones.
-        found = menus(self._problem, which, self._supply, work=self._work)
+        wanted = np.zeros(self._problem.orders, np.bool_)
+        wanted[list(orders)] = True
+        found = [menu.only(np.flatnonzero(wanted[menu.orders])) for menu in self._whole if wanted[menu.orders].any()]
         self._menus = [(menu, np.where(menu.price < FAR, menu.price * FINE, FAR)) for menu in found]
         self.orders = {order for menu in found for order in menu.orders.tolist()}
 
@@ -93,7 +92,8 @@ class Pricer:
         """Work of one pricing pass in menu cells: all menus, the splits of every order, and the careful looks."""
         cells = sum(menu.price.size + 4 * pairs(menu.states.shape) * len(menu.orders) for menu, _ in self._menus)
         careful = sum(40 * pairs(one.menu.states.shape) + CAREFUL for one in offers if one.found.careful)
-        return cells + ORDER * len(offers) + careful
+        late = 2 if self._problem.objective.late_per_day else 1
+        return late * cells + ORDER * len(offers) + careful
 
     def offers(self, prices: Prices) -> list[Offer]:
         """The best plan of every order at these prices; value FAR and no plan if it cannot ship what it must."""
@@ -154,12 +154,12 @@ class Pricer:
         """
         for menu, fine in self._menus:
             for column in np.flatnonzero(menu.orders == order).tolist():
-                stay, _ = self._staying(menu, prices)
-                priced = self._with_tolls(menu, fine, prices)
+                one = menu.one(column)
+                stay, _ = self._staying(one, prices)
+                priced = self._with_tolls(one, fine[:, menu.rows_of(column)], prices)
                 late = self._problem.objective.late_per_day * FINE
-                best = answer(menu, priced, stay, late)[column].value
-                at = menu.rows_of(column)
-                search = _Near(menu.one(column), priced[:, at], stay[:, column], late, min(best + slack, FAR - 1), most)
+                best = answer(one, priced, stay, late)[0].value
+                search = _Near(one, priced, stay[:, 0], late, min(best + slack, FAR - 1), most)
                 return search.run()
         return None
 

@@ -152,6 +152,16 @@ class Problem:
             if not holds:
                 raise InvalidProblemError(f"problem arrays contradict each other: {name}")
 
+    def _one_node_each(self) -> bool:
+        """A bucket is room at a node: all its options leave from there."""
+        bucket, node = self.options.bucket, self.options.node
+        held = (bucket >= 0) & (bucket < len(self.bucket_parcels))
+        if bucket.shape != node.shape or not held.any():
+            return True
+        node_of = np.zeros(len(self.bucket_parcels), np.int64)
+        node_of[bucket[held]] = node[held]
+        return bool((node_of[bucket[held]] == node[held]).all())
+
     def _claims(self) -> list[tuple[str, bool]]:
         lines, options, curves = self.lines, self.options, self.curves
         n_orders, n_lines, n_options = self.orders, len(lines.item), len(options.node)
@@ -192,6 +202,7 @@ class Problem:
             ("options.node range", within(options.node, 0, n_nodes)),
             ("options.curve range", within(options.curve, -1, n_curves)),
             ("options.bucket range", within(options.bucket, -1, n_buckets)),
+            ("every bucket at one node", self._one_node_each()),
             ("options.late_days not negative", bool((options.late_days >= 0).all())),
             ("curves", curves.price.shape == curves.up_to_g.shape and curves.price.ndim == 2),
             ("curves ascending", bool((np.diff(curves.up_to_g, axis=1) >= 0).all())),

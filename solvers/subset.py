@@ -1,6 +1,7 @@
 """The subset DP on a menu: the best state and plan of every order, lateness and each node's limits kept.
 
-The plain DP answers a batch in one pass; only orders whose plan is late or overdraws a node are looked at one by one.
+The plain DP answers a batch in one pass, those that are late in another per lateness; only orders whose plan overdraws
+a node are looked at one by one.
 """
 
 from __future__ import annotations
@@ -56,7 +57,6 @@ def answer(menu: Menu, price: Ints, stay: Ints | None, late_price: int) -> list[
     at_state = price[state[menu.owner], np.arange(len(menu.rows))]
     index = np.where(at_state == part[state, columns][menu.owner], np.arange(len(menu.rows)), len(menu.rows))
     row = np.minimum.reduceat(index, menu.start).tolist()
-    late = menu.late if late_price else None
     answers = []
     for column, chosen in enumerate(state.tolist()):
         if whole[column]:
@@ -66,11 +66,47 @@ def answer(menu: Menu, price: Ints, stay: Ints | None, late_price: int) -> list[
             rows = menu.rows_of(column)
             pieces = [(rows.start + int(np.argmin(price[p, rows])), p) for p in parts]
         found = Found(value[column], chosen, pieces)
-        is_late = late is not None and any(late[r] for r, _ in pieces)
-        if is_late or (len(pieces) > 1 and coupled.overdrawn(menu.one(column), _local(menu, column, pieces))):
-            found = _careful(menu, column, price, None if stay is None else stay[:, column], late_price)
+        if len(pieces) > 1:
+            over = coupled.overdrawn(menu.one(column), _local(menu, column, pieces))
+            if over:
+                found = _careful(menu, column, price, None if stay is None else stay[:, column], tuple(over))
         answers.append(found)
-    return answers
+    return _less_late(menu, price, stay, late_price, answers) if late_price and menu.late.any() else answers
+
+
+def _less_late(menu: Menu, price: Ints, stay: Ints | None, late_price: int, found: list[Found]) -> list[Found]:
+    """The answers with lateness paid: those that are late against the best with at most so many days, all at once.
+
+    The latest parcel decides, so `limit` days are allowed and those that come about are paid for.
+    """
+    late = menu.late
+    days = np.array([max((int(late[row]) for row, _ in one.pieces), default=0) for one in found], np.int64)
+    floor = [one.value for one in found]
+    best = [one._replace(value=one.value + late_price * int(d)) for one, d in zip(found, days, strict=True)]
+    for limit in np.unique(np.append(late[late < days.max(initial=0)], 0)).tolist():
+        which = [
+            column
+            for column, one in enumerate(best)
+            if limit < days[column] and floor[column] + late_price * limit < one.value
+        ]
+        if not which:
+            continue
+        columns = np.array(which, np.int64)
+        some = menu.only(columns)
+        kept = price[:, np.isin(menu.owner, columns)] if len(which) < len(best) else price
+        if stay is None:
+            filled = menu.units[[found[column].state for column in which]]
+            staying = np.where(menu.units[:, None] == filled, 0, FAR)
+        else:
+            staying = stay[:, columns]
+        others = answer(some, np.where(some.late <= limit, kept, FAR), staying, 0)
+        back = np.flatnonzero(np.isin(menu.owner, columns)).tolist()
+        for column, one in zip(which, others, strict=True):
+            real = max((int(some.late[row]) for row, _ in one.pieces), default=0)
+            if one.value < FAR and one.value + late_price * real < best[column].value:
+                pieces = [(back[row], state) for row, state in one.pieces]
+                best[column] = one._replace(value=one.value + late_price * real, pieces=pieces)
+    return best
 
 
 def _local(menu: Menu, column: int, pieces: list[Piece]) -> list[Piece]:
@@ -78,31 +114,16 @@ def _local(menu: Menu, column: int, pieces: list[Piece]) -> list[Piece]:
     return [(row - first, state) for row, state in pieces]
 
 
-def _careful(menu: Menu, column: int, price: Ints, stay: Ints | None, late_price: int) -> Found:
-    """One order where nodes are short for it or lateness counts: over the late-day thresholds, limits kept inside."""
+def _careful(menu: Menu, column: int, price: Ints, stay: Ints | None, tight: tuple[int, ...]) -> Found:
+    """One order for which the `tight` nodes are short: limits kept inside."""
     one, at = menu.one(column), menu.rows_of(column)
-    prices, rows = price[:, at], np.arange(at.stop - at.start)
-    best = within_limits(one, prices, rows, stay)
-    if late_price and len(best.pieces):
-        staying = np.where(one.units == one.units[best.state], 0, FAR) if stay is None else stay
-        floor, late = best.value, one.late
-        days = max(int(late[row]) for row, _ in best.pieces)
-        best = best._replace(value=best.value + late_price * days)
-        for limit in np.unique(np.append(late[late < days], 0)).tolist():
-            # The latest parcel decides, so allow at most `limit` days and pay for them all. (0: or ship nothing.)
-            if floor + late_price * limit >= best.value:
-                break
-            found = within_limits(one, prices, rows[late <= limit], staying)
-            if found.value < FAR and found.value + late_price * limit < best.value:
-                real = max((int(late[row]) for row, _ in found.pieces), default=0)
-                best = found._replace(value=found.value + late_price * real)
+    best = within_limits(one, price[:, at], np.arange(at.stop - at.start), stay, tight)
     shifted = [(row + at.start, state) for row, state in best.pieces]
     return Found(best.value, best.state, shifted, careful=True)
 
 
-def within_limits(one: Menu, price: Ints, rows: Ints, stay: Ints | None) -> Found:
+def within_limits(one: Menu, price: Ints, rows: Ints, stay: Ints | None, tight: tuple[int, ...] = ()) -> Found:
     """The best answer by some of the rows of a one-order menu; value FAR if there is none."""
-    tight: tuple[int, ...] = ()
     while True:
         table = coupled.table(one, price, rows, tight)
         most = int(one.units[table.least < FAR].max())

@@ -169,7 +169,7 @@ def shipment_table(
     per line of every candidate shipment; unit_weight, unit_volume int64[G, n]. Returns (mills, boxes), int64[M, R]
     both: BEYOND where the option cannot carry the candidate; the empty candidate costs what an empty box would.
     """
-    weight, volume = _totals(states, unit_weight), _totals(states, unit_volume)
+    weight, volume = totals(states, unit_weight), totals(states, unit_volume)
     lines, units = (states > 0).sum(axis=1, dtype=np.int64)[:, None], states.sum(axis=1)[:, None]
     limit = problem.options.max_weight_g[option]
     at_weight = weight[:, owner]
@@ -187,7 +187,7 @@ def shipment_table(
     return cost, boxes
 
 
-def _totals(states: Ints, per_unit: Ints) -> Ints:
+def totals(states: Ints, per_unit: Ints) -> Ints:
     """int64[M, G]: states int64[M, n] times per_unit int64[G, n], summed over lines and held at HEAVIEST."""
     largest = states.max(axis=0).tolist()
     worst = max((sum(a * b for a, b in zip(largest, row, strict=True)) for row in per_unit.tolist()), default=0)
@@ -222,8 +222,8 @@ def _packed(
         return cost, boxes
     packed = np.array(inside, np.int64)
     contents = Contents(
-        _totals(packed, unit_weight[None, :]),
-        _totals(packed, unit_volume[None, :]),
+        totals(packed, unit_weight[None, :]),
+        totals(packed, unit_volume[None, :]),
         (packed > 0).sum(axis=1, dtype=np.int64)[:, None],
         packed.sum(axis=1)[:, None],
     )

@@ -1,0 +1,133 @@
+"""One order at little and bounded cost: node after node, each time the shipment that is cheapest per unit it carries.
+
+The method of last resort, for orders that the budget leaves no search for. Whatever the size of the order it looks at
+every option once per shipment; the plan is always feasible, never proven.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from solvers.menu import Supply, has_room
+from solvers.plan import Priced, plan_cost
+from solvers.problem import Ints, Problem
+from solvers.solution import Shipment
+from solvers.tariff import BEYOND, Contents, box_prices, shipment_cost, times, totals
+
+MAX_SHIPMENTS = 24
+"""Shipments of one plan at most: what is left then stays."""
+
+STEP = 10_000
+"""Work of choosing one shipment, in menu cells priced: measured."""
+
+
+def quick_plan(problem: Problem, order: int, supply: Supply) -> Priced:
+    """A feasible plan of one order on the supply, which is left as it is; fills what it finds room for."""
+    rows = np.arange(problem.options.start[order], problem.options.start[order + 1])
+    pour = _Pour(problem, order, rows[has_room(problem, rows, supply)], supply)
+    while len(pour.shipments) < MAX_SHIPMENTS and pour.step():
+        pass
+    plan = tuple(sorted(pour.shipments, key=lambda shipment: shipment.option))
+    filled = sum(int(shipment.units.sum()) for shipment in plan)
+    return Priced(plan, plan_cost(problem, order, plan).total, filled, None, STEP * (1 + pour.steps))
+
+
+class _Pour:
+    """The state of one order: what is missing and what is left at the nodes of its options."""
+
+    def __init__(self, problem: Problem, order: int, rows: Ints, supply: Supply) -> None:
+        self.problem, self.rows = problem, rows
+        at = problem.lines_of(order)
+        self.missing = problem.lines.quantity[at].copy()
+        self.weight, self.volume = problem.lines.weight_g[at], problem.lines.volume_mm3[at]
+        item, node = problem.lines.item[at], problem.options.node[rows]
+        self.free = np.where(problem.lines.eligible[at][:, node], supply.stock[item][:, node], 0)
+        self.limit = problem.options.max_weight_g[rows]
+        self.free[self.weight[:, None] > self.limit] = 0
+        firsts = item.tolist()
+        self.repeats = [
+            [line for line, i in enumerate(firsts) if i == one] for one in {i for i in firsts if firsts.count(i) > 1}
+        ]
+        self.bucket = problem.options.bucket[rows]
+        some = len(supply.units) > 0
+        limited = (self.bucket >= 0) if some else np.zeros(len(rows), np.bool_)
+        self.room = np.where(limited, supply.units[self.bucket] if some else 0, 2**62)
+        self.boxes = np.where(limited, supply.parcels[self.bucket] if some else 0, 2**62)
+        self.shipments: list[Shipment] = []
+        self.steps = self.late = 0
+
+    def step(self) -> bool:
+        """Choose the next shipment; False where nothing more can go, or nothing more pays."""
+        if not self.missing.any() or not len(self.rows):
+            return False
+        self.steps += 1
+        takes = self._takes()
+        units = takes.sum(axis=0)
+        objective = self.problem.objective
+        late = objective.late_per_day * np.maximum(self.problem.options.late_days[self.rows] - self.late, 0)
+        price = self._estimate(takes, units) + late + (objective.split_parcel if self.shipments else 0)
+        each = np.where((units > 0) & (price < BEYOND), price / np.maximum(units, 1), np.inf)
+        # What is not carried now needs another parcel: as good as a quarter dearer.
+        each = each * np.where(units < int(self.missing.sum()), 1.25, 1.0)
+        for row in np.argsort(each, kind="stable")[:8].tolist():
+            if not np.isfinite(each[row]):
+                return False
+            if self._send(row, takes[:, row]):
+                return True
+            self.free[:, row] = 0
+        return False
+
+    def _takes(self) -> Ints:
+        """int64[n, R]: what each option could carry of what is missing, within stock and the room for units."""
+        takes: Ints = np.minimum(self.missing[:, None], self.free)
+        for same in self.repeats:
+            before = np.cumsum(takes[same], axis=0) - takes[same]
+            takes[same] = np.minimum(takes[same], np.maximum(self.free[same] - before, 0))
+        before = np.cumsum(np.minimum(takes, 2**40), axis=0) - np.minimum(takes, 2**40)
+        fitting: Ints = np.minimum(takes, np.maximum(self.room - before, 0))
+        return fitting
+
+    def _estimate(self, takes: Ints, units: Ints) -> Ints:
+        """About what each shipment costs: over the weight limit, as so many equal boxes."""
+        weight, volume = totals(takes.T, self.weight[None, :])[:, 0], totals(takes.T, self.volume[None, :])[:, 0]
+        boxes = np.maximum(1, -(-weight // np.maximum(self.limit, 1)))
+        lines = (takes > 0).sum(axis=0)
+        inside = Contents(weight // boxes, volume // boxes, lines, -(-units // boxes))
+        split = self.problem.objective.split_parcel * (boxes - 1)
+        about: Ints = np.minimum(times(box_prices(self.problem, self.rows, inside), boxes) + split, BEYOND)
+        return about
+
+    def _send(self, row: int, units: Ints) -> bool:
+        """Ship these units, or the half of them that can go, by an option; False if nothing can, or it does not pay."""
+        problem, option = self.problem, int(self.rows[row])
+        objective, room = problem.objective, int(self.boxes[row])
+        cost = shipment_cost(problem, option, units)
+        while cost is None or cost.boxes > room:
+            units = units // 2
+            if not units.any():
+                return False
+            cost = shipment_cost(problem, option, units)
+        more_late = max(0, int(problem.options.late_days[option]) - self.late)
+        money = cost.shipping + cost.handling + objective.late_per_day * more_late
+        money += objective.split_parcel * (cost.boxes - (0 if self.shipments else 1))
+        sent = int(units.sum())
+        if not objective.fill_always and money >= objective.unfilled_per_unit * sent:
+            return False
+        self.shipments.append(Shipment(option, units))
+        self.late += more_late
+        self.missing = self.missing - units
+        node = problem.options.node[self.rows]
+        here = node == node[row]
+        self.free[:, here] -= units[:, None]
+        for same in self.repeats:
+            others = units[same].sum() - units[same]
+            self.free[np.ix_(np.array(same, np.int64), np.flatnonzero(here))] -= others[:, None]
+        np.maximum(self.free, 0, out=self.free)
+        self.free[:, row] = 0
+        bucket = int(self.bucket[row])
+        if bucket >= 0:
+            drawn = self.bucket == bucket
+            self.room[drawn] -= sent
+            self.boxes[drawn] -= cost.boxes
+            self.free[:, drawn & (self.boxes <= 0)] = 0
+        return True
