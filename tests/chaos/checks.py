@@ -18,6 +18,7 @@ from tests.chaos.load import CLIENTS, PAUSE_S, Load, Stock
 from tests.chaos.service import Connection, Reply, Service, command
 
 SETTLE_S = 30.0
+EMPTY: Mapping[str, bytes] = {}
 
 
 def post(connection: Connection, body: bytes) -> Reply:
@@ -127,11 +128,11 @@ def check_ledger(data_dir: Path) -> None:
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
 
 
-def check_all(service: Service, stock: Stock, load: Load) -> dict[str, bytes]:
-    """All of it; returns the decisions."""
+def check_all(service: Service, stock: Stock, load: Load, earlier: Mapping[str, bytes] = EMPTY) -> dict[str, bytes]:
+    """All of it; returns the decisions of this load and those of `earlier` ones, which hold stock too."""
     assert load.faults == []
     check_solver(service)
-    decisions = settle(service, load)
+    decisions = {**earlier, **settle(service, load)}
     assert set(load.acknowledged) <= set(decisions)
     check_stock(service, stock, decisions, load.cancelled)
     check_books(service)

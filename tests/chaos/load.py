@@ -7,7 +7,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from tests.chaos.service import Connection, Service
@@ -135,6 +135,12 @@ class Load:
         """Stop them; an order under way is given up undecided."""
         self._stop.set()
         self.join()
+
+    def add(self, other: Load, decisions: Mapping[str, bytes]) -> None:
+        """Count what another load sent as sent by this one, all of it decided."""
+        self.sent |= other.sent
+        self.acknowledged |= {order_id: decisions[order_id] for order_id in other.sent}
+        self.faults += other.faults
 
     def join(self) -> None:
         """Wait until all clients are done."""

@@ -15,6 +15,8 @@ from tests.chaos.trust import SEED, count
 KILLS_OF_THE_SERVICE = count(3, 100)
 KILLS_OF_THE_STORE = count(6, 100)
 KILLS_OF_THE_STORE_PER_ROUND = 3
+UNITS_PER_KILL = 10
+"""Stock at each node, so that some orders are refused whatever the number of kills."""
 GONE_S = 15.0
 """How long the processes of a killed service may take to follow it."""
 BACK_S = 10.0
@@ -24,11 +26,11 @@ BACK_S = 10.0
 def test_a_killed_service_loses_nothing_and_decides_nothing_twice(tmp_path):
     """R2: after kill -9 and a restart every acknowledged order has its one decision, and the books agree."""
     rng = random.Random(SEED)
-    stock = plenty(40)
+    stock = plenty(UNITS_PER_KILL * KILLS_OF_THE_SERVICE)
     service = Service(tmp_path / "data")
     with running(service):
         furnish(service, stock)
-        everything = Load([service.port], "all", SEED)
+        everything, decisions = Load([service.port], "all", SEED), {}
         for number in range(KILLS_OF_THE_SERVICE):
             with Load([service.port], f"kill{number}-", SEED) as load:
                 time.sleep(rng.uniform(0.05, 0.7))
@@ -38,10 +40,9 @@ def test_a_killed_service_loses_nothing_and_decides_nothing_twice(tmp_path):
                 time.sleep(0.1)
             assert any(attempt.status is None for attempt in load.attempts), "nothing was under way"
             eventually(lambda pids=followers: not any(alive(pid) for pid in pids), GONE_S)
-            everything.sent |= load.sent
-            everything.acknowledged |= load.acknowledged
-            everything.faults += load.faults
-            everything.acknowledged |= check_all(service, stock, everything)
+            decisions = check_all(service, stock, load, decisions)
+            everything.add(load, decisions)
+        check_all(service, stock, everything)
         assert service.stop() == 0
         check_ledger(service.data_dir)
 
@@ -49,11 +50,11 @@ def test_a_killed_service_loses_nothing_and_decides_nothing_twice(tmp_path):
 def test_a_killed_store_loses_nothing_and_the_service_goes_on(tmp_path):
     """R3: after kill -9 of the store it comes back, clients see 503 at worst, and nothing acknowledged is gone."""
     rng = random.Random(SEED + 1)
-    stock = plenty(40)
+    stock = plenty(UNITS_PER_KILL * KILLS_OF_THE_STORE)
     service = Service(tmp_path / "data")
     with running(service):
         furnish(service, stock)
-        everything = Load([service.port], "all", SEED)
+        everything, decisions = Load([service.port], "all", SEED), {}
         for number in range(KILLS_OF_THE_STORE // KILLS_OF_THE_STORE_PER_ROUND):
             with Load([service.port], f"store{number}-", SEED) as load:
                 for _ in range(KILLS_OF_THE_STORE_PER_ROUND):
@@ -61,10 +62,8 @@ def test_a_killed_store_loses_nothing_and_the_service_goes_on(tmp_path):
                     _kill_store(service)
                     answered = len(load.acknowledged)
                     eventually(lambda: len(load.acknowledged) > answered, BACK_S)  # noqa: B023
-            everything.sent |= load.sent
-            everything.acknowledged |= load.acknowledged
-            everything.faults += load.faults
-            everything.acknowledged |= check_all(service, stock, everything)
+            decisions = check_all(service, stock, load, decisions)
+            everything.add(load, decisions)
         service.kill()
         service.start()
         check_all(service, stock, everything)

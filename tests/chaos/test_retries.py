@@ -27,7 +27,7 @@ BACK_S = 10.0
 
 @pytest.fixture(scope="module")
 def stock():
-    return plenty(60)
+    return plenty(60 * STORE_RESTARTS)
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +82,7 @@ def test_replies_lost_under_load_change_nothing(service, stock, everything):
                 eventually(lambda: len(load.acknowledged) > answered + 5, BACK_S)  # noqa: B023
             load.join()
         assert proxy.lost >= 3
-    _keep(everything, load)
-    check_all(service, stock, everything)
+    everything.add(load, check_all(service, stock, load, everything.acknowledged))
 
 
 def test_scripts_that_vanish_are_loaded_again(service, stock, everything):
@@ -96,8 +95,7 @@ def test_scripts_that_vanish_are_loaded_again(service, stock, everything):
             eventually(lambda: len(load.acknowledged) > answered, BACK_S)  # noqa: B023
     store.close()
     assert {attempt.status for attempt in load.attempts} <= {200, 201}
-    _keep(everything, load)
-    check_all(service, stock, everything)
+    everything.add(load, check_all(service, stock, load, everything.acknowledged))
 
 
 def test_a_store_that_is_restarted_is_missed_only_for_a_moment(service, stock, everything):
@@ -113,11 +111,4 @@ def test_a_store_that_is_restarted_is_missed_only_for_a_moment(service, stock, e
             eventually(lambda: len(load.acknowledged) > answered, BACK_S)  # noqa: B023
             assert time.monotonic() - began < 5
     assert {attempt.status for attempt in load.attempts} <= {200, 201, 503}
-    _keep(everything, load)
-    check_all(service, stock, everything)
-
-
-def _keep(everything: Load, load: Load) -> None:
-    everything.sent |= load.sent
-    everything.acknowledged |= load.acknowledged
-    everything.faults += load.faults
+    everything.add(load, check_all(service, stock, load, everything.acknowledged))
