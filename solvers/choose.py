@@ -34,6 +34,10 @@ ALONE, GREEDY = 50, 75
 Beyond it orders are planned by `quick`, a few milliseconds each whatever they hold."""
 
 
+OVERRUN = 4_000_000
+"""Work by which a step under way may end beyond the budget; orders planned by `quick` come on top."""
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """How long a window may be thought about.

@@ -17,6 +17,9 @@ from solvers.tariff import BEYOND, Contents, box_prices, shipment_cost, times, t
 MAX_SHIPMENTS = 24
 """Shipments of one plan at most: what is left then stays."""
 
+MAX_TRIMS = 64
+"""How often a shipment that cannot go is made smaller."""
+
 STEP = 10_000
 """Work of choosing one shipment, in menu cells priced: measured."""
 
@@ -98,15 +101,22 @@ class _Pour:
         return about
 
     def _send(self, row: int, units: Ints) -> bool:
-        """Ship these units, or the half of them that can go, by an option; False if nothing can, or it does not pay."""
+        """Ship these units, or the part of them that can go, by an option; False if nothing can, or it does not pay."""
         problem, option = self.problem, int(self.rows[row])
         objective, room = problem.objective, int(self.boxes[row])
         cost = shipment_cost(problem, option, units)
-        while cost is None or cost.boxes > room:
-            units = units // 2
+        for attempt in range(MAX_TRIMS):
+            if cost is not None and cost.boxes <= room:
+                break
+            units = units.copy()
+            # The heaviest line gives way first, so that small ones are not lost for it.
+            heaviest = int(np.argmax(units * (self.weight + 1.0))) if attempt < MAX_TRIMS // 2 else slice(None)
+            units[heaviest] //= 2
             if not units.any():
                 return False
             cost = shipment_cost(problem, option, units)
+        if cost is None or cost.boxes > room:
+            return False
         more_late = max(0, int(problem.options.late_days[option]) - self.late)
         money = cost.shipping + cost.handling + objective.late_per_day * more_late
         money += objective.split_parcel * (cost.boxes - (0 if self.shipments else 1))
