@@ -13,10 +13,11 @@ from api.endpoint import JSON, NDJSON, Body, Endpoint, Parameter, Reply
 from api.partition import IDENTIFIER_PATTERN, partition_of, path_id
 from api.problems import MalformedBodyError, TooLargeError
 from api.rows import LineFault, Upload
+from engine.admission import unsupported_sku
 from engine.assembly import Engine
 from engine.domain import Sku
 from engine.errors import InvalidInputError, NotFoundError
-from engine.stock import Tally
+from engine.stock import RowFault, Tally
 
 
 class SkusWritten(Struct, frozen=True, kw_only=True):
@@ -42,8 +43,18 @@ class SkuDesk:
 
         async def apply(rows: Sequence[tuple[int, Sku]]) -> Tally:
             nonlocal version
-            version = await self._engine.registry.put_skus(partition, [sku for _, sku in rows])
-            return Tally(applied=len(rows))
+            tally = Tally()
+            taken: list[Sku] = []
+            for line, sku in rows:
+                fault = unsupported_sku(sku)
+                if fault is None:
+                    taken.append(sku)
+                else:
+                    tally.faults.append(RowFault(line, fault.path, fault.reason))
+            if taken:
+                version = await self._engine.registry.put_skus(partition, taken)
+            tally.applied = len(taken)
+            return tally
 
         upload = Upload(self._decoder, apply)
         await upload.run(request, self._engine.settings.bulk_bytes_max)

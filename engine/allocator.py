@@ -16,7 +16,7 @@ import structlog
 
 from engine.clock import Clock
 from engine.crew import Crew, CrewError
-from engine.errors import EngineError, StoreUnavailableError, UnavailableError
+from engine.errors import DeadlineError, EngineError, StoreUnavailableError, UnavailableError
 from engine.gate import Ticket
 from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError
 from engine.lowering import days_of
@@ -50,6 +50,7 @@ class Allocator:
         try:
             while window.open:
                 await self._attempt(window)
+                window.expire(self._clock.monotonic(), DeadlineError("the order was not decided in time; ask again"))
         except EngineError as error:
             window.fail(error)
         except LedgerRefusedError as error:
@@ -66,7 +67,8 @@ class Allocator:
             await self._round(window)
         except LedgerUnavailableError as error:
             self._metrics.store_errors.inc()
-            window.expire(self._clock.monotonic(), StoreUnavailableError(f"the store does not answer: {error}"))
+            away = StoreUnavailableError(f"the store does not answer: {error}")
+            window.expire(self._clock.monotonic(), away)
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _round(self, window: Window) -> None:
@@ -76,8 +78,8 @@ class Allocator:
         days = sorted(days_of(window.orders(), books.network, self._clock.epoch_ms()))
         with self._metrics.snapshot.time():
             snapshot = await self._ledger.snapshot(window.partition, skus, days, window.order_ids())
-        if snapshot.versions != books.versions:
-            await self._registry.books(window.partition, snapshot.versions)
+        books = await self._registry.books(window.partition, snapshot.versions)
+        if books.versions[:2] != snapshot.versions[:2]:
             return
         self._metrics.repeated(window.answer_repeats(snapshot))
         if not window.open:

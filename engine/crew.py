@@ -16,22 +16,27 @@ import pickle
 import struct
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import msgspec
+import numpy as np
 import structlog
 
 from engine.deciding import DecidedWindow, decide
 from engine.domain import Order, Sku
+from engine.ledger.port import SLOT, Proposal, Row
 from engine.lowering import WindowInput
 from engine.metrics import Metrics
-from engine.network import Network
+from engine.network import Network, NetworkDocument
 
 log = structlog.get_logger("apportion.crew")
 
 GRACE_SECONDS = 5.0
 """What a worker may take beyond the window's own budget before it counts as hung."""
+
+UNPACK_BYTES = 64 * 1024
+"""Unpacked at a time on the event loop."""
 
 _HEADER = struct.Struct("<Q")
 _PICKLE = 5
@@ -140,8 +145,8 @@ class Worker:
         answer = pickle.loads(await self._receive())
         if isinstance(answer, str):
             raise CrewError(answer)
-        assert isinstance(answer, DecidedWindow)
-        return answer
+        assert isinstance(answer, PackedAnswer)
+        return await answer.unpack()
 
     async def _receive(self) -> bytes:
         assert self._process.stdout is not None
@@ -161,7 +166,7 @@ class Worker:
 
 
 class _Pickler(pickle.Pickler):
-    """Sends a network once per version; afterwards only its name crosses the pipe."""
+    """Sends a network once per version, as its document; afterwards only its name crosses the pipe."""
 
     def __init__(self, buffer: io.BytesIO, partition_key: str, sent: dict[str, int]) -> None:
         super().__init__(buffer, _PICKLE)
@@ -174,7 +179,7 @@ class _Pickler(pickle.Pickler):
         if self._sent.get(self._key) == value.version:
             return (self._key, None)
         self._sent[self._key] = value.version
-        return (self._key, pickle.dumps(value, _PICKLE))
+        return (self._key, (msgspec.msgpack.encode(value.document), dict(value.numbers), value.version))
 
 
 class _Unpickler(pickle.Unpickler):
@@ -185,29 +190,67 @@ class _Unpickler(pickle.Unpickler):
         self._kept = kept
 
     def persistent_load(self, name: Any) -> Network:
-        key, body = name
-        if body is not None:
-            self._kept[key] = pickle.loads(body)
+        key, source = name
+        if source is not None:
+            document, numbers, version = source
+            network = msgspec.msgpack.decode(document, type=NetworkDocument)
+            self._kept[key] = Network.compile(network, numbers, version)
         return self._kept[key]
 
 
 def pack(window: WindowInput, floor: bool, sent: dict[str, int]) -> bytes:
-    """A window as bytes. Orders and catalogue entries go as msgpack, which is many times faster than pickling them."""
+    """A window as bytes.
+
+    Orders and catalogue entries go as msgpack and stock as one block: this runs on the event loop, and pickling
+    thousands of small values would hold it up.
+    """
     orders = msgspec.msgpack.encode(window.orders)
     items = msgspec.msgpack.encode(list(window.items.values()))
+    rows = window.snapshot.rows
+    stock = ([row.gain for row in rows], [len(row.slots) for row in rows], b"".join(row.slots.data for row in rows))
     buffer = io.BytesIO()
-    bare = replace(window, orders=(), items={})
-    _Pickler(buffer, window.partition, sent).dump((floor, orders, items, bare))
+    bare = replace(window, orders=(), items={}, snapshot=replace(window.snapshot, rows=()))
+    _Pickler(buffer, window.partition, sent).dump((floor, orders, items, stock, bare))
     return buffer.getvalue()
 
 
 def unpack(frame: bytes, kept: dict[str, Network]) -> tuple[WindowInput, bool]:
     """The window that `pack` packed, and whether only the cheapest rung may be used."""
-    floor, orders, items, bare = _Unpickler(io.BytesIO(frame), kept).load()
+    floor, orders, items, (gains, sizes, stock), bare = _Unpickler(io.BytesIO(frame), kept).load()
     entries = msgspec.msgpack.decode(items, type=list[Sku])
+    slots = np.split(np.frombuffer(stock, SLOT), np.cumsum(sizes)[:-1]) if sizes else []
     window = replace(
         bare,
         orders=msgspec.msgpack.decode(orders, type=tuple[Order, ...]),
         items={entry.sku: entry for entry in entries},
+        snapshot=replace(bare.snapshot, rows=tuple(map(Row, gains, slots))),
     )
     return window, floor
+
+
+@dataclass(frozen=True, slots=True)
+class PackedAnswer:
+    """A decided window on its way back: each proposal by itself, so that the event loop can unpack them in between."""
+
+    proposals: tuple[bytes, ...]
+    record: bytes
+    solve_seconds: float
+    gap: float | None
+
+    @classmethod
+    def pack(cls, decided: DecidedWindow) -> PackedAnswer:
+        """What `unpack` gives back."""
+        proposals = tuple(pickle.dumps(proposal, _PICKLE) for proposal in decided.proposals)
+        return cls(proposals, decided.record, decided.solve_seconds, decided.gap)
+
+    async def unpack(self) -> DecidedWindow:
+        """The window, unpacked in slices of about a millisecond."""
+        proposals: list[Proposal] = []
+        size = 0
+        for packed in self.proposals:
+            proposals.append(pickle.loads(packed))
+            size += len(packed)
+            if size > UNPACK_BYTES:
+                size = 0
+                await asyncio.sleep(0)
+        return DecidedWindow(tuple(proposals), self.record, self.solve_seconds, self.gap)

@@ -11,7 +11,7 @@ import time
 import traceback
 from typing import BinaryIO
 
-from engine.crew import unpack
+from engine.crew import PackedAnswer, unpack
 from engine.deciding import decide
 from engine.network import Network
 
@@ -32,7 +32,7 @@ def main() -> None:
         frame = questions.read(HEADER.unpack(header)[0])
         try:
             window, floor = unpack(frame, kept)
-            answer: object = decide(window, now=time.monotonic, floor=floor)
+            answer: object = PackedAnswer.pack(decide(window, now=time.monotonic, floor=floor))
         except Exception:
             answer = traceback.format_exc()
         send(answers, pickle.dumps(answer, 5))

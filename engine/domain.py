@@ -88,6 +88,20 @@ class Order(Record, frozen=True, kw_only=True):
     hold_seconds: Annotated[int, Meta(ge=1, le=31_536_000)] | None = None
 
 
+class Component(Record, frozen=True, kw_only=True):
+    """A part of a kit."""
+
+    sku: Identifier
+    quantity: Units
+
+
+class Substitute(Record, frozen=True, kw_only=True):
+    """Another SKU that may ship instead, `ratio` of its units for one."""
+
+    sku: Identifier
+    ratio: Units
+
+
 class Sku(Record, frozen=True, kw_only=True):
     """A catalogue entry. Absent measures are 0: the parcel is then priced at the lightest row."""
 
@@ -98,6 +112,9 @@ class Sku(Record, frozen=True, kw_only=True):
     height_mm: Count = 0
     value: Money | None = None
     requires: list[Identifier] = []
+    components: list[Component] = []
+    substitutes: list[Substitute] = []
+    ships_alone: bool = False
 
     @property
     def volume_mm3(self) -> int:
@@ -126,6 +143,7 @@ class Movement(Record, frozen=True, kw_only=True):
     sku: Identifier
     kind: Literal["receive", "adjust", "count", "damage", "write_off"]
     quantity: Annotated[int, Meta(ge=-UNITS_MAX, le=UNITS_MAX)]
+    incoming_id: Identifier | None = None
 
 
 def mills(money: str) -> int:

@@ -12,7 +12,7 @@ EngineError
 │   └── NoNetworkError           orders need a network first
 └── UnavailableError         not now; `retry_after_s` says when
     ├── OverloadedError          the queue is full
-    ├── DeadlineError            it could not be decided in time; nothing was taken
+    ├── DeadlineError            it was not decided in time; the same order may be sent again
     ├── StoppingError            this process is shutting down
     └── StoreUnavailableError    the store does not answer or refuses writes
 """
@@ -93,7 +93,7 @@ class OverloadedError(UnavailableError):
 
 class DeadlineError(UnavailableError):
     slug = "deadline"
-    title = "The order could not be decided in time; nothing was taken"
+    title = "The order was not decided in time"
 
 
 class StoppingError(UnavailableError):

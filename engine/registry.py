@@ -35,6 +35,10 @@ class Books:
     policy: Policy
     items: dict[str, Sku] = field(default_factory=dict)
 
+    def covers(self, versions: Versions | None) -> bool:
+        """Whether each document is at least as new."""
+        return versions is None or all(mine >= asked for mine, asked in zip(self.versions, versions, strict=True))
+
 
 class Registry:
     """Reads documents through a cache, writes them through the store."""
@@ -49,11 +53,11 @@ class Registry:
     async def books(self, partition: str, versions: Versions | None = None) -> Books:
         """The partition's documents, at least as new as `versions` if given. Raises NoNetworkError."""
         known = self._books.get(partition)
-        if known is not None and (versions is None or known.versions == versions):
+        if known is not None and known.covers(versions):
             return known
         async with self._loading.setdefault(partition, asyncio.Lock()):
             known = self._books.get(partition)
-            if known is None or (versions is not None and known.versions != versions):
+            if known is None or not known.covers(versions):
                 self._books[partition] = known = await self._load(partition, known)
         return known
 
@@ -126,12 +130,6 @@ class Registry:
         if body is None:
             raise NotFoundError(f"SKU {sku!r} is not in the catalogue of partition {partition!r}")
         return self._sku_decoder.decode(body)
-
-    async def nodes(self, partition: str) -> Mapping[str, int]:
-        """Node numbers by id, of the network as it stands in the store. Raises NoNetworkError."""
-        versions = await self._ledger.versions(partition)
-        books = await self.books(partition, versions)
-        return books.network.numbers
 
 
 def _compile(document: port.Document, numbers: Mapping[str, int]) -> Network:

@@ -17,6 +17,7 @@ from msgspec import Struct
 from engine.domain import Movement, StockRow
 from engine.errors import NoNetworkError, NotFoundError
 from engine.ledger.port import Ledger, Row, StockKind, StockOutcome, StockWrite
+from engine.network_document import NOT_OFFERED
 from engine.registry import Registry
 
 ROWS_PER_CALL = 1_000
@@ -206,6 +207,8 @@ def _lower(places: Places, row: StockRow | Movement) -> StockWrite | tuple[str, 
         return "node_id", f"unknown node {row.node_id!r}"
     if isinstance(row, StockRow):
         return StockWrite(row.sku, node, StockKind.SNAPSHOT, row.on_hand, row.safety)
+    if row.incoming_id is not None:
+        return "incoming_id", NOT_OFFERED
     if row.kind in _MUST_BE_POSITIVE and row.quantity <= 0:
         return "quantity", f"{row.kind} needs a quantity above 0"
     if row.kind == "count" and row.quantity < 0:

@@ -84,9 +84,10 @@ class Window:
                 assert outcome.decision is not None
                 self._answer(order_id, proposal.content, outcome.decision)
             case Verdict.CONFLICT:
-                self.refuse(order_id, _other_content(order_id))
+                self._refuse_leader(order_id, _other_content(order_id))
             case Verdict.KEY_CONFLICT:
-                self.refuse(order_id, KeyConflictError(f"the Idempotency-Key of order {order_id!r} was used before"))
+                used = KeyConflictError(f"the Idempotency-Key of order {order_id!r} was used for something else")
+                self._refuse_leader(order_id, used)
             case Verdict.LOST | Verdict.STALE:
                 pass
 
@@ -97,20 +98,29 @@ class Window:
             else:
                 ticket.fail(_other_content(order_id))
 
-    def refuse(self, order_id: str, error: EngineError) -> None:
-        """This order cannot be taken; its own fault, the others go on."""
-        for ticket in self.open.pop(order_id):
-            ticket.fail(error)
+    def _refuse_leader(self, order_id: str, error: EngineError) -> None:
+        """The first ticket cannot be taken, by a fault of its own; the next one leads from here."""
+        leader, *followers = self.open.pop(order_id)
+        leader.fail(error)
+        if followers:
+            self.open[order_id] = followers
 
     def expire(self, now: float, error: EngineError) -> None:
-        """Give up on those whose deadline has passed."""
-        for order_id in [key for key, tickets in self.open.items() if tickets[0].deadline <= now]:
-            self.refuse(order_id, error)
+        """Give up on the tickets whose deadline has passed."""
+        for order_id, tickets in list(self.open.items()):
+            for ticket in tickets:
+                if ticket.deadline <= now:
+                    ticket.fail(error)
+            self.open[order_id] = [ticket for ticket in tickets if ticket.deadline > now]
+            if not self.open[order_id]:
+                del self.open[order_id]
 
     def fail(self, error: EngineError) -> None:
         """Give up on all that are still open."""
-        for order_id in list(self.open):
-            self.refuse(order_id, error)
+        for tickets in self.open.values():
+            for ticket in tickets:
+                ticket.fail(error)
+        self.open.clear()
 
 
 def _other_content(order_id: str) -> OrderConflictError:

@@ -12,7 +12,7 @@ import pytest
 from engine.allocator import Allocator
 from engine.clock import ManualClock
 from engine.crew import InlineCrew
-from engine.domain import Order, OrderLine, ShipTo, StockRow
+from engine.domain import Order, OrderLine, ShipTo, Sku, StockRow
 from engine.errors import KeyConflictError, OrderConflictError, StoreUnavailableError
 from engine.gate import Answer, Ticket, content_hash
 from engine.ledger.memory import MemoryLedger
@@ -197,6 +197,33 @@ async def test_an_idempotency_key_belongs_to_one_order(world: World):
     with pytest.raises(KeyConflictError):
         await other.answer
     assert await world.ledger.order("p", "O2") is None
+
+
+async def test_a_growing_catalogue_does_not_hold_up_orders(world: World):
+    """A SKU upload during an order costs it nothing: only network and policy make a window start again."""
+
+    async def upload() -> None:
+        await world.registry.put_skus("p", [Sku(sku="NEW", weight_g=1)])
+
+    for _ in range(3):
+        world.ledger.before_commit.append(upload)
+        (decision,) = await world.decide(order(f"O{len(world.ledger.before_commit)}-{world.ledger.commits}", ("B", 1)))
+        assert decision["status"] == "allocated"
+    assert world.ledger.commits == 3
+
+
+async def test_a_rival_with_other_content_does_not_spoil_the_repeats_behind_it(world: World):
+    """R5 between processes: who posts the decided content gets its decision, whoever else is in the window."""
+
+    async def another_process() -> None:
+        await world.decide(order("O1", ("A", 1)))
+
+    world.ledger.before_commit.append(another_process)
+    rival, same = world.ticket(order("O1", ("B", 1))), world.ticket(order("O1", ("A", 1)))
+    await world.allocator.allocate("p", [rival, same])
+    with pytest.raises(OrderConflictError):
+        await rival.answer
+    assert (await same.answer).repeat
 
 
 async def test_a_store_that_comes_back_is_waited_for(world: World):

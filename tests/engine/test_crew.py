@@ -1,0 +1,55 @@
+"""Deciding in another process: the same answers, and a worker that dies is replaced."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from engine.crew import InlineCrew, ProcessCrew, pack, unpack
+from engine.lowering import WindowInput
+from engine.metrics import Metrics
+from tests.engine import making
+
+
+@pytest.fixture
+def question() -> WindowInput:
+    network = making.compiled(making.document([making.node("A"), making.node("B")], [making.card()]))
+    orders = [making.order(f"O{n}", ("S", 1), ("T", n + 1)) for n in range(3)]
+    return making.window(network, orders, {"S": {"A": 2, "B": 1}, "T": {"B": 9}, "U": {}})
+
+
+def decisions(proposals) -> list:
+    return [(proposal.order_id, proposal.state, proposal.takes, proposal.short_skus) for proposal in proposals]
+
+
+def test_a_window_crosses_the_pipe_unchanged(question):
+    """What the worker decides on is what was asked: orders, stock row by row, and the network sent only once."""
+    sent, kept = {}, {}
+    first, again = pack(question, False, sent), pack(question, True, sent)
+    assert len(again) < len(first)
+    for frame, floor in ((first, False), (again, True)):
+        window, only_floor = unpack(frame, kept)
+        assert only_floor is floor
+        assert window.orders == question.orders
+        assert window.items == question.items
+        assert [(row.gain, row.slots.tolist()) for row in window.snapshot.rows] == [
+            (row.gain, row.slots.tolist()) for row in question.snapshot.rows
+        ]
+        assert window.network.version == question.network.version
+        assert window.network.node_ids == question.network.node_ids
+
+
+async def test_the_worker_decides_as_we_would_in_place(question):
+    """The process boundary changes nothing, and a worker that is killed costs one restart, not a window."""
+    inline = decisions((await InlineCrew(time.monotonic).decide(question)).proposals)
+    crew = ProcessCrew(Metrics())
+    await crew.start()
+    try:
+        assert decisions((await crew.decide(question)).proposals) == inline
+        assert crew._worker is not None
+        crew._worker._process.kill()
+        again = (await crew.decide(question)).proposals  # on the cheapest rung, as after any abandoned solve
+        assert [(proposal.order_id, proposal.state) for proposal in again] == [one[:2] for one in inline]
+    finally:
+        await crew.stop()
