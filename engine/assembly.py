@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -16,6 +18,7 @@ from engine.gate import Gate
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.port import Ledger, LedgerUnavailableError
 from engine.ledger.redis import RedisLedger
+from engine.ledger.watermark import DiskWatermark
 from engine.metrics import Metrics
 from engine.policy import WindowTerms
 from engine.registry import Registry
@@ -31,13 +34,22 @@ PULSE_SECONDS = 0.25
 class Engine:
     """One process's engine: the parts, their start and their end."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, crew: Crew, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        crew: Crew,
+        clock: Clock,
+        metrics: Metrics,
+        refusal: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self.settings = settings
         self.clock = clock
         self.ledger = ledger
         self.registry = Registry(ledger)
         self.stock = StockRoom(ledger, self.registry)
         self._metrics = metrics
+        self._refusal = refusal
         self._crew = crew
         allocator = Allocator(ledger, self.registry, crew, clock, metrics, process_id=secrets.token_hex(4))
         self.gate = Gate(allocator.allocate, self._window_terms, settings, clock, metrics)
@@ -66,7 +78,8 @@ class Engine:
             self._metrics.loop_lag.observe(max(0.0, self.clock.monotonic() - due))
             try:
                 await asyncio.wait_for(self.ledger.ping(), 1.0)
-                self._reasons = []
+                refusal = self._refusal()
+                self._reasons = [refusal] if refusal else []
             except (LedgerUnavailableError, TimeoutError) as error:
                 self._reasons = [f"the store does not answer: {error}"]
 
@@ -84,10 +97,20 @@ class Engine:
         await self.ledger.close()
 
 
-def build(settings: Settings, redis_url: str) -> Engine:
-    """The engine as it runs in production, on a store that is there already."""
+def build(settings: Settings, redis_url: str, data_dir: Path | None = None) -> Engine:
+    """The engine as it runs in production, on a store that is there already.
+
+    `data_dir`: where an embedded store writes; no order is taken while its disk is nearly full.
+    """
     metrics = Metrics()
-    return Engine(settings, RedisLedger(redis_url), ProcessCrew(metrics), SystemClock(), metrics)
+    refusal = DiskWatermark(data_dir) if data_dir is not None else _never
+    return Engine(
+        settings, RedisLedger(redis_url, refusal=refusal), ProcessCrew(metrics), SystemClock(), metrics, refusal
+    )
+
+
+def _never() -> None:
+    return None
 
 
 def build_memory(settings: Settings | None = None, clock: Clock | None = None) -> Engine:

@@ -27,13 +27,6 @@ from engine.promise import wall_time_text
 from engine.shortfall import Short, shortfalls, taken
 from solvers.solution import Solution
 
-STATES: dict[Status, str] = {
-    "allocated": "allocated",
-    "partially_allocated": "partially_allocated",
-    "refused": "refused",
-}
-"""The state of an order after its decision is committed."""
-
 
 def lift(lowered: Lowered, solution: Solution, solve_ms: float) -> tuple[Proposal, ...]:
     """One proposal per order, in window order. `solve_ms` is told, never measured here."""
@@ -55,7 +48,7 @@ def lift(lowered: Lowered, solution: Solution, solve_ms: float) -> tuple[Proposa
                 content=window.contents[o],
                 order=msgspec.json.encode(order),
                 decision=encode(decision),
-                state=STATES[decision.status],
+                state=decision.status,
                 takes=writer.takes(range(boxes[o], boxes[o + 1])),
                 loads=writer.loads(range(boxes[o], boxes[o + 1])),
                 short_skus=tuple(dict.fromkeys(int(problem.lines.item[each.line]) for each in stopped)),

@@ -85,10 +85,13 @@ def shortfalls(lowered: Lowered, use: Taken) -> list[Short]:
     stopped = np.where(stages.all(axis=0), len(stages), np.argmin(stages, axis=0)).tolist()
     last = Reason.UNDECIDED if lowered.problem.objective.fill_always else Reason.UNECONOMIC
     reasons = (*_STAGES, last)
-    free = np.where(eligible, np.maximum(cells.free[item] - others, 0), 0).sum(axis=1).tolist()
-    held = np.where(eligible, cells.held[item] + others, 0).sum(axis=1).tolist()
-    safety = np.where(eligible, cells.safety[item], 0).sum(axis=1).tolist()
-    elsewhere = _names(~pool & (cells.free[item] > use.cells[item]), lowered.window.network.node_ids)
+    # Where nothing carries it: the nodes that may ship it. Otherwise those in reach, and the rest is elsewhere.
+    unreached = np.array([reasons[stage] is Reason.NO_LANE for stage in stopped])
+    basis = np.where(unreached[:, None], eligible, pool)
+    free = np.where(basis, np.maximum(cells.free[item] - others, 0), 0).sum(axis=1).tolist()
+    held = np.where(basis, cells.held[item] + others, 0).sum(axis=1).tolist()
+    safety = np.where(basis, cells.safety[item], 0).sum(axis=1).tolist()
+    elsewhere = _names(~basis & (cells.free[item] > use.cells[item]), lowered.window.network.node_ids)
     days = _days((left > 0) & (bucket >= 0), lowered.ship_day[order])
     return [
         Short(

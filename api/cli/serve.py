@@ -89,7 +89,7 @@ class Service(NamedTuple):
 @asynccontextmanager
 async def running_service(settings: Settings, redis_url: str, listener: socket.socket) -> AsyncIterator[Service]:
     """Serve on an open socket; at the end take no more orders, answer what was accepted, and close."""
-    engine = build(settings, redis_url)
+    engine = build(settings, redis_url, None if settings.redis_url else settings.data_dir)
     application = create_app(engine)
     server = _Server(
         uvicorn.Config(

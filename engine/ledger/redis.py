@@ -15,7 +15,7 @@ goes through scripts, each of which first finishes what an earlier one may have 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -35,6 +35,7 @@ from engine.ledger.port import (
     Decided,
     Document,
     Entry,
+    LedgerRefusedError,
     LedgerUnavailableError,
     NodeInUseError,
     OrderRecord,
@@ -61,6 +62,7 @@ _OUTCOMES = {
     6: StockOutcome.NODE_REMOVED,
 }
 _CANCELLED = (Cancelled.UNKNOWN, Cancelled.ALREADY, Cancelled.DONE)
+_READS = frozenset({"read", "snapshot"})
 _LOG_PAGE = 16
 """Log entries per reading; one may be half a megabyte."""
 _WAIT_GRACE_S = 5
@@ -70,10 +72,18 @@ class RedisLedger:
     """Implements `Ledger` on the store at a URL (`redis://`, `rediss://` or `unix://`).
 
     A call waits at most `timeout_s` for a free connection, and as long again for its answer. Nothing is tried twice
-    here: the caller knows for how long its own client waits.
+    here: the caller knows for how long its own client waits. `refusal` is asked before every write and may say why not.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 5.0, connections_max: int = 32) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        refusal: Callable[[], str | None] = lambda: None,
+        timeout_s: float = 5.0,
+        connections_max: int = 32,
+    ) -> None:
+        self._refusal = refusal
         self._client = Redis(
             connection_pool=BlockingConnectionPool.from_url(
                 url,
@@ -98,6 +108,8 @@ class RedisLedger:
         # One tag is one slot: these two keys lead to its server. Naming the thousands of others would take longer
         # than the call; should a slot be moving, the store refuses a script's access to what is gone already.
         keys = (f"{{{partition}}}:meta", f"{{{partition}}}:log")
+        if name not in _READS and (reason := self._refusal()) is not None:
+            raise LedgerRefusedError(reason)
         return await scripts.run(self._client, self._scripts[name], keys, arguments)
 
     async def _read(self, partition: str, *commands: tuple[str | int, ...]) -> list[Any]:
