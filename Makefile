@@ -1,5 +1,6 @@
 # make run    the engine on sample orders, at http://127.0.0.1:8080   (Ctrl-C ends it)
 # make test   all tests
+# make trust  kills, races and lost replies at their full counts (hours)
 # make check  formatting, lint, types, import directions
 # make bench  cost and speed on real orders, where the data is present
 # make lock   the lock files, after a change of dependencies in pyproject.toml
@@ -10,13 +11,16 @@ BIN  := $(VENV)/bin
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 
-.PHONY: run test check bench setup lock clean
+.PHONY: run test trust check bench setup lock clean
 
 run: $(RUN_STAMP)
 	$(BIN)/apportion demo $(ARGS)
 
 test: $(DEV_STAMP)
 	$(BIN)/python -m pytest $(ARGS)
+
+trust: $(DEV_STAMP)
+	APPORTION_TRUST=full $(BIN)/python -m pytest tests/chaos tests/engine/ledger tests/api/test_fuzz.py $(ARGS)
 
 check: $(DEV_STAMP)
 	$(BIN)/ruff format --check .

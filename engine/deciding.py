@@ -55,7 +55,8 @@ def decide(window: WindowInput, *, now: Callable[[], float], floor: bool = False
     started = now()
     lowered = lower(window)
     terms = window.policy.solver
-    budget = Budget(work=terms.work, seconds=terms.budget_ms / 1000, now=now, floor=floor)
+    work = 0 if floor else terms.work  # without work every order gets the quick plan, a few milliseconds each
+    budget = Budget(work=work, seconds=terms.budget_ms / 1000, now=now, floor=floor)
     solution = solve(lowered.problem, budget)
     violations = check(lowered.problem, solution)
     if violations:
