@@ -19,18 +19,23 @@ from typing import NamedTuple
 import numpy as np
 
 from solvers.cover_exchange import Exchange
-from solvers.cover_fill import affordable_plan, fullest, separated
+from solvers.cover_fill import affordable_plan, fullest, most_units, separated
 from solvers.cover_ladder import Ladder
 from solvers.cover_scene import Floats, Scene, set_scene
 from solvers.cover_sets import Judge, Meter, SetSearch, cover_greedily, pour, refit, unit_prices
+from solvers.menu import Supply
 from solvers.plan import Priced, plan_cost
 from solvers.problem import Ints, Problem
+from solvers.quick import STEP, topped_up
 
 WORK = 1_000_000
 """Enough for the largest real orders; see `Meter` for the unit."""
 
 MOST_SITES = 16
 """Sites searched in full; more only where covering the order takes more."""
+
+DOUBTFUL = 2
+"""Assignments tried that no service carries as they are: cut down they may still ship more than any other."""
 
 FINALISTS = 4
 """Sets of sites that are improved by exchanges, per lateness allowed."""
@@ -71,16 +76,25 @@ def cheapest_cover(
     nothing = Priced((), plan_cost(problem, order, ()).total, 0, None, 0)
     if not scene.reach.any():
         return nothing
+    fill_first = problem.objective.fill_always
+    most = most_units(scene) if fill_first else 0
     answers: list[Priced] = []
     for each in _candidates(problem, scene, meter):
         judged = each.ladder.judge.scene
         plan, filled = affordable_plan(problem, order, room_parcels, room_units, judged, each.units)
         answers.append(Priced(plan, plan_cost(problem, order, plan).total, filled, None, 0))
-        if abs(answers[-1].cost - each.cost) < 1.0 and filled == int(each.units.sum()):
+        if abs(answers[-1].cost - each.cost) < 1.0 and filled == int(each.units.sum()) and filled >= most:
             # It is just what the search took it for, so those that looked dearer need not be tried.
             break
-    fill_first = problem.objective.fill_always
     best = min([*answers, nothing], key=lambda plan: (-plan.filled if fill_first else 0, plan.cost))
+    if fill_first and best.filled < most:
+        # Units that were trimmed, or that a site cannot carry together: by the services not used yet.
+        for start in (best.plan, ()):
+            plan, steps = topped_up(problem, order, Supply(stock, room_parcels, room_units), start)
+            filled = sum(int(shipment.units.sum()) for shipment in plan)
+            again = Priced(plan, plan_cost(problem, order, plan).total, filled, None, 0)
+            best = min(best, again, key=lambda priced: (-priced.filled, priced.cost))
+            meter.take(STEP * steps)
     return best._replace(work=meter.spent)
 
 
@@ -94,7 +108,10 @@ def _candidates(problem: Problem, whole: Scene, meter: Meter) -> list[Candidate]
     if whole.binding and problem.objective.fill_always:
         found.append(_fullest(problem, whole, meter))
     found.sort(key=_score)
-    return [_divided(candidate, meter) for candidate in found[:DIVIDED]] + found[DIVIDED:FINALISTS]
+    sure = [candidate for candidate in found if np.isfinite(candidate.cost)]
+    doubtful = [candidate for candidate in found if not np.isfinite(candidate.cost)]
+    finest = [_divided(candidate, meter) for candidate in sure[:DIVIDED]] + sure[DIVIDED:FINALISTS]
+    return finest + doubtful[:DOUBTFUL]
 
 
 def _score(candidate: Candidate) -> tuple[float, float]:
@@ -102,9 +119,12 @@ def _score(candidate: Candidate) -> tuple[float, float]:
 
 
 def _settled(ladder: Ladder, meter: Meter, units: Floats, *, divide: bool = False) -> list[Candidate]:
-    """Assignments [B, G, K] improved by exchanges; those that cannot go at all are left out."""
+    """Assignments [B, G, K] improved by exchanges; of those that cannot go as they are, one where none can."""
     void, cost = ladder.judge(units)
     can = np.isfinite(cost)
+    if not can.any():
+        fullest_first = int(void.argmin())
+        return [Candidate(float(void[fullest_first]), np.inf, units[fullest_first], ladder)]
     exchange = Exchange(ladder.judge, ladder, meter, units[can], void[can], cost[can], divide)
     exchange.settle()
     scores = zip(exchange.void.tolist(), exchange.cost.tolist(), strict=True)
@@ -191,13 +211,9 @@ def _fullest(problem: Problem, scene: Scene, meter: Meter) -> Candidate:
     judge = Judge(scene, scene.tariff, problem.objective)
     units = fullest(scene, _price(judge))
     ladder = Ladder(judge)
-    settled = _settled(ladder, meter, units[None])
-    if settled:
-        return settled[0]
-    return Candidate(float(judge(units[None])[0][0]), np.inf, units, ladder)
+    return _settled(ladder, meter, units[None])[0]
 
 
 def _divided(candidate: Candidate, meter: Meter) -> Candidate:
     """The candidate improved once more, now dividing demands at any unit."""
-    settled = _settled(candidate.ladder, meter, candidate.units[None], divide=True)
-    return settled[0] if settled else candidate
+    return _settled(candidate.ladder, meter, candidate.units[None], divide=True)[0]

@@ -24,15 +24,29 @@ def separated(scene: Scene) -> Scene:
     if len(np.unique(scene.item)) == len(scene.item):
         return scene
     units = fullest(scene, np.zeros_like(scene.reach))
+    nodes, node = np.unique(scene.node, return_inverse=True)
     reach = scene.reach.copy()
     for item in np.flatnonzero(np.bincount(scene.item) > 1).tolist():
         rivals = np.flatnonzero(scene.item == item)
-        spare = np.maximum(scene.free[rivals].max(axis=0) - units[rivals].sum(axis=0), 0.0)
-        for rival in rivals.tolist():
-            more = np.minimum(scene.reach[rival] - units[rival], spare)
-            reach[rival] = units[rival] + more
+        # A cell is one node's, however many sites draw on it.
+        given, most = np.zeros((len(rivals), len(nodes))), np.zeros((len(rivals), len(nodes)))
+        spare = np.zeros(len(nodes))
+        np.add.at(given.T, node, units[rivals].T)
+        np.maximum.at(most.T, node, scene.reach[rivals].T)
+        np.maximum.at(spare, node, scene.free[rivals].max(axis=0))
+        spare = np.maximum(spare - given.sum(axis=0), 0.0)
+        for place, rival in enumerate(rivals.tolist()):
+            more = np.clip(most[place] - given[place], 0.0, spare)
+            reach[rival] = np.minimum(scene.reach[rival], (given[place] + more)[node])
             spare = spare - more
     return replace(scene, reach=reach)
+
+
+def most_units(scene: Scene) -> int:
+    """No assignment of a `separated` scene ships more: per demand what it wants or its cells hold, rooms left aside."""
+    cells = np.zeros((len(scene.item), int(scene.node.max(initial=0)) + 1))
+    np.maximum.at(cells.T, scene.node, scene.reach.T)
+    return int(np.minimum(cells.sum(axis=1), scene.quantity).sum())
 
 
 def fullest(scene: Scene, price: Floats) -> Floats:
@@ -65,8 +79,11 @@ def fullest(scene: Scene, price: Floats) -> Floats:
     each = np.arange(demands)
     total = float(scene.quantity.sum())
     arcs(np.full(demands, source), 1 + each, scene.quantity, np.zeros(demands))
-    entry, which = np.unique(np.stack([demand, cell]), axis=1, return_index=True)
-    arcs(1 + entry[0], first_entry + entry[1], scene.reach[demand, site][which], np.zeros(len(which)))
+    entry, came = np.unique(np.stack([demand, cell]), axis=1, return_inverse=True)
+    came = came.reshape(-1)
+    reach = np.zeros(entry.shape[1])
+    np.maximum.at(reach, came, scene.reach[demand, site])
+    entries = arcs(1 + entry[0], first_entry + entry[1], reach, np.zeros(len(reach)))
     arcs(first_entry + np.arange(len(held)), first_exit + np.arange(len(held)), held, np.zeros(len(held)))
     level = np.where(usable, price, 0.0)
     scaled = np.floor(level / max(1.0, float(level.max(initial=0.0)) / FINEST_COST))[demand, site]
@@ -80,8 +97,31 @@ def fullest(scene: Scene, price: Floats) -> Floats:
     if flow.solve_max_flow_with_min_cost() != flow.OPTIMAL:
         return np.zeros_like(scene.reach)
     units = np.zeros_like(scene.reach)
-    units[demand, site] = flow.flows(ways)
+    units[demand, site] = _owned(scene, came, cell * sites + site, flow.flows(entries), flow.flows(ways))
     return units
+
+
+def _owned(scene: Scene, came: Ints, left_by: Ints, entered: Ints, left: Ints) -> Floats:
+    """Whose units a flow through shared cells ships, per way (demand, site): a cell forgets who entered it.
+
+    `came`, `left_by` int64[W]: entry of a way, and the (cell, site) it leaves by; `entered` by entry; `left` by way.
+    """
+    owed = entered.astype(np.float64)
+    by_site: dict[int, float] = {}
+    for way, units in zip(left_by.tolist(), left.tolist(), strict=True):
+        by_site[way] = by_site.get(way, 0.0) + units
+    owned = np.zeros(len(came))
+    # Those with the fewest sites in a cell first: the goods that sites carry are nested by weight.
+    ways = np.argsort(np.bincount(came, minlength=len(owed))[came], kind="stable")
+    for way in ways.tolist():
+        owned[way] = min(owed[came[way]], by_site[int(left_by[way])])
+        owed[came[way]] -= owned[way]
+        by_site[int(left_by[way])] -= owned[way]
+    if not scene.binding:
+        # Where no room binds any site of the cell will do.
+        first = np.unique(came, return_index=True)[1]
+        owned[first] += owed
+    return owned
 
 
 def affordable_plan(

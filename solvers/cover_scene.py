@@ -160,7 +160,7 @@ def set_scene(problem: Problem, order: int, stock: Ints, room_boxes: Ints, room_
     if len(room_units):
         alive = (bucket < 0) | ((room_units[bucket] > 0) & (room_boxes[bucket] > 0))
     limit_g = _limits(problem, ways)
-    carried = weight[:, None] <= limit_g[None, :]
+    carried = (weight[:, None] <= limit_g[None, :]) & _not_bulky(problem, ways, lines.volume_mm3[span][first])
     service = _sites(node, bucket, carried, alive) + np.int64(ways.start)
     service[service < ways.start] = -1
     lead = service[:, 0]
@@ -169,7 +169,10 @@ def set_scene(problem: Problem, order: int, stock: Ints, room_boxes: Ints, room_
     free = np.minimum(stock[item[:, None], site_node[None, :]], lines.quantity[span].sum())
     usable = lines.eligible[span][first][:, site_node] & carried[:, lead - ways.start]
     reach = np.where(usable, np.minimum(free, quantity[:, None]), 0.0)
-    room_g = _shipment_rooms(problem, ways, room_boxes)
+    movable = quantity * carried.any(axis=1)
+    grams = float((movable * weight).sum())
+    density = float((movable * lines.volume_mm3[span][first]).sum()) / grams if grams else 0.0
+    room_g = _shipment_rooms(problem, ways, room_boxes, density)
     room_g = np.where(service >= 0, room_g[np.maximum(service - ways.start, 0)], 0.0).max(axis=1, initial=0.0)
     return Scene(
         demand_of=demand_of,
@@ -188,7 +191,7 @@ def set_scene(problem: Problem, order: int, stock: Ints, room_boxes: Ints, room_
         room_boxes=room_boxes.astype(np.float64),
         siblings=len(set(site_node.tolist())) < len(site_node) or len(set(item.tolist())) < len(item),
         binding=_binding(quantity.astype(np.float64), weight, limit_g, site_bucket, room_units, room_boxes)
-        or bool((room_g < (quantity * weight).sum()).any()),
+        or bool((room_g < grams).any()),
         tariff=_tariff(problem, service),
     )
 
@@ -238,13 +241,26 @@ def _limits(problem: Problem, ways: slice) -> Ints:
     return np.minimum(limit, _curve_end(problem)[curve])
 
 
-def _shipment_rooms(problem: Problem, ways: slice, room_boxes: Ints) -> Floats:
-    """Grams a shipment of each option can weigh: as many full boxes as may go, one where the curve ends below a box."""
+def _not_bulky(problem: Problem, ways: slice, volume: Ints) -> Bools:
+    """bool[G, ways]: one unit of so many mm3 has a price by its dimensional weight."""
+    divisor = problem.options.dim_divisor[ways]
+    bulk = np.where(divisor > 0, -(-volume[:, None] // np.maximum(divisor, 1)), 0)
+    small: Bools = bulk <= _curve_end(problem)[problem.options.curve[ways]]
+    return small
+
+
+def _shipment_rooms(problem: Problem, ways: slice, room_boxes: Ints, density: float) -> Floats:
+    """Grams a shipment of each option can weigh: as many full boxes as may go, one where the curve ends below a box.
+
+    `density`: mm3 per gram of the order, for where the dimensional weight of a full box is beyond the curve.
+    """
     options = problem.options
     curve, limit, bucket = options.curve[ways], options.max_weight_g[ways], options.bucket[ways]
-    end = _curve_end(problem)[curve]
+    divisor = options.dim_divisor[ways]
+    bulk = np.where(divisor > 0, density / np.maximum(divisor, 1), 0.0)
+    end = _curve_end(problem)[curve] / np.maximum(bulk, 1.0)
     boxes = np.minimum(_room(room_boxes, bucket), MAX_BOXES)
-    return np.where(end < limit, end.astype(np.float64), limit * boxes)
+    return np.where(end < limit, end, limit * boxes)
 
 
 def _curve_end(problem: Problem) -> Ints:

@@ -203,8 +203,12 @@ def cover_greedily(scene: Scene, tariff: Tariff, price: Floats) -> list[int]:
     linear = np.where(reach > 0.0, price, 0.0)
     missing = scene.quantity.copy()
     chosen: list[int] = []
+    nodes, node = np.unique(scene.node, return_inverse=True)
+    left = np.zeros((len(missing), len(nodes)))
+    np.maximum.at(left.T, node, reach.T)
     for _ in range(reach.shape[1]):
-        gain = np.minimum(missing[:, None], reach)
+        # Sites of one node draw on the same cells.
+        gain = np.minimum(missing[:, None], np.minimum(reach, left[:, node]))
         if chosen:
             gain[:, chosen] = 0.0
         served = gain.sum(axis=0)
@@ -214,6 +218,7 @@ def cover_greedily(scene: Scene, tariff: Tariff, price: Floats) -> list[int]:
         best = int(ratio.argmin())
         chosen.append(best)
         missing -= gain[:, best]
+        left[:, node[best]] -= gain[:, best]
     return chosen
 
 

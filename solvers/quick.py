@@ -35,6 +35,25 @@ def quick_plan(problem: Problem, order: int, supply: Supply) -> Priced:
     return Priced(plan, plan_cost(problem, order, plan).total, filled, None, STEP * (1 + pour.steps))
 
 
+def topped_up(
+    problem: Problem, order: int, supply: Supply, plan: tuple[Shipment, ...]
+) -> tuple[tuple[Shipment, ...], int]:
+    """A plan with as much as can still go of what it leaves, by options it does not use yet; and the steps taken.
+
+    `supply` is what there was before the plan.
+    """
+    rows = np.arange(problem.options.start[order], problem.options.start[order + 1])
+    rows = rows[has_room(problem, rows, supply)]
+    pour = _Pour(problem, order, rows, supply)
+    for shipment in plan:
+        cost = shipment_cost(problem, shipment.option, shipment.units)
+        late = int(problem.options.late_days[shipment.option])
+        pour.book(int(np.searchsorted(rows, shipment.option)), shipment.units, cost.boxes if cost else 0, late)
+    while len(pour.shipments) < len(plan) + MAX_SHIPMENTS and pour.step():
+        pass
+    return tuple(sorted(pour.shipments, key=lambda shipment: shipment.option)), pour.steps
+
+
 class _Pour:
     """The state of one order: what is missing and what is left at the nodes of its options."""
 
@@ -123,10 +142,16 @@ class _Pour:
         sent = int(units.sum())
         if not objective.fill_always and money >= objective.unfilled_per_unit * sent:
             return False
-        self.shipments.append(Shipment(option, units))
-        self.late += more_late
+        self.book(row, units, cost.boxes, self.late + more_late)
+        return True
+
+    def book(self, row: int, units: Ints, boxes: int, late: int) -> None:
+        """Ship units by an option, as so many boxes, so many days late: they and the room are gone."""
+        sent = int(units.sum())
+        self.shipments.append(Shipment(int(self.rows[row]), units))
+        self.late = max(self.late, late)
         self.missing = self.missing - units
-        node = problem.options.node[self.rows]
+        node = self.problem.options.node[self.rows]
         here = node == node[row]
         self.free[:, here] -= units[:, None]
         for same in self.repeats:
@@ -138,6 +163,5 @@ class _Pour:
         if bucket >= 0:
             drawn = self.bucket == bucket
             self.room[drawn] -= sent
-            self.boxes[drawn] -= cost.boxes
+            self.boxes[drawn] -= boxes
             self.free[:, drawn & (self.boxes <= 0)] = 0
-        return True
