@@ -153,50 +153,56 @@ def _first_fit_boxes(problem: Problem, taken: _Taken) -> tuple[Ints, Ints, Ints,
     rank = np.lexsort((np.arange(len(taken.order)), taken.option, taken.order))
     if not heavy.any() and bool((np.diff(rank) > 0).all()):
         return taken.order, taken.option, taken.take_line, taken.take_units, edge
-    order, option, size = [], [], [0]
-    line: list[Ints] = [np.zeros(0, np.int64)]
-    units: list[Ints] = [np.zeros(0, np.int64)]
+    none = np.zeros(0, np.int64)
+    order, option, size, line, units = [none], [none], [np.zeros(1, np.int64)], [none], [none]
     for shipment in rank.tolist():
         at = slice(int(edge[shipment]), int(edge[shipment + 1]))
-        inside = [taken.take_units[at]]
+        inside = [(1, taken.take_units[at])]
         if heavy[shipment]:
             limit = int(problem.options.max_weight_g[taken.option[shipment]])
-            inside = _first_fit(problem.lines.weight_g[taken.take_line[at]].tolist(), inside[0].tolist(), limit)
-        for box in inside:
+            inside = _first_fit(problem.lines.weight_g[taken.take_line[at]].tolist(), inside[0][1].tolist(), limit)
+        for alike, box in inside:
             held = box > 0
-            order.append(int(taken.order[shipment]))
-            option.append(int(taken.option[shipment]))
-            size.append(int(held.sum()))
-            line.append(taken.take_line[at][held])
-            units.append(box[held])
+            order.append(np.full(alike, taken.order[shipment]))
+            option.append(np.full(alike, taken.option[shipment]))
+            size.append(np.full(alike, held.sum()))
+            line.append(np.tile(taken.take_line[at][held], alike))
+            units.append(np.tile(box[held], alike))
     return (
-        np.array(order, np.int64),
-        np.array(option, np.int64),
+        np.concatenate(order),
+        np.concatenate(option),
         np.concatenate(line),
         np.concatenate(units),
-        np.cumsum(np.array(size, np.int64)),
+        np.cumsum(np.concatenate(size)),
     )
 
 
-def _first_fit(weight: list[int], units: list[int], limit: int) -> list[Ints]:
-    """One box after another: heaviest units first, each into the first box with room."""
-    boxes: list[list[int]] = []
-    free: list[int] = []
+def _first_fit(weight: list[int], units: list[int], limit: int) -> list[tuple[int, Ints]]:
+    """One box after another: heaviest units first, each into the first box with room. Boxes alike in a row are one
+    run (count, units per line)."""
+    runs: list[tuple[int, int, dict[int, int]]] = []  # how many, grams free, contents
     for line in sorted(range(len(units)), key=lambda at: (-weight[at], at)):
         left = units[line]
         if weight[line] > limit:
             return []
-        box = 0
-        while left:
-            if box == len(boxes):
-                boxes.append([0] * len(units))
-                free.append(limit)
-            put = min(left, free[box] // weight[line]) if weight[line] else left
-            boxes[box][line] += put
-            free[box] -= put * weight[line]
-            left -= put
-            box += 1
-    return [np.array(box_units, np.int64) for box_units in boxes]
+        after: list[tuple[int, int, dict[int, int]]] = []
+        at = 0
+        while left or at < len(runs):
+            # Behind the open boxes there are as many empty ones as it takes.
+            many, free, inside = runs[at] if at < len(runs) else (left, limit, {})
+            at += 1
+            each = min(left, free // weight[line]) if weight[line] else left
+            full = min(many, left // each) if each else 0
+            rest = left - full * each if full < many else 0
+            for alike, put in ((full, each), (1 if rest and each else 0, rest)):
+                if alike:
+                    after.append((alike, free - put * weight[line], {**inside, line: put}))
+                    left -= alike * put
+                    many -= alike
+            if many and at <= len(runs):
+                after.append((many, free, inside))
+        runs = after
+    return [(many, np.array([inside.get(line, 0) for line in range(len(units))], np.int64)) for many, _, inside in runs]
 
 
 def _capacity(problem: Problem, taken: _Taken, boxes: Boxes) -> Faults:
@@ -216,8 +222,9 @@ def _capacity(problem: Problem, taken: _Taken, boxes: Boxes) -> Faults:
 def _money(problem: Problem, taken: _Taken, solution: Solution) -> Faults:
     """Every box's price and every order's five terms."""
     boxes, costs, objective = solution.boxes, solution.costs, problem.objective
-    if float((boxes.take_units.astype(np.float64) * problem.lines.weight_g[boxes.take_line]).sum()) >= MOST:
-        return [("overflow", "the boxes weigh more than can be counted")]
+    load = boxes.take_units.astype(np.float64) * problem.lines.weight_g[boxes.take_line]
+    if len(load) and float(np.add.reduceat(load, boxes.take_start[:-1]).max()) >= MOST:
+        return [("overflow", "a box weighs more than can be counted")]
     shipping, handling, carried = _box_money(problem, boxes)
     found: Faults = []
     for box in np.flatnonzero(~carried).tolist():

@@ -109,6 +109,7 @@ def settle(
 def _boxes(problem: Problem, plans: Sequence[Plan]) -> Boxes:
     order: list[int] = []
     option: list[int] = []
+    same: list[int] = []
     size: list[int] = []
     take_line: list[Ints] = []
     take_units: list[Ints] = []
@@ -116,38 +117,39 @@ def _boxes(problem: Problem, plans: Sequence[Plan]) -> Boxes:
         first = int(problem.lines.start[at])
         for shipment in plan:
             lines = np.flatnonzero(shipment.units)
-            for units in _packed(problem, first, shipment, lines):
+            for boxes, units in _packed(problem, first, shipment, lines):
                 inside = lines if units is shipment.units else np.flatnonzero(units)
                 order.append(at)
                 option.append(shipment.option)
+                same.append(boxes)
                 size.append(len(inside))
-                take_line.append(inside + first)
-                take_units.append(units[inside])
+                take_line.append(np.tile(inside + first, boxes))
+                take_units.append(np.tile(units[inside], boxes))
     none = np.zeros(0, np.int64)
-    start = np.cumsum([0, *size], dtype=np.int64)
+    start = np.cumsum(np.append(0, np.repeat(np.array(size, np.int64), same)), dtype=np.int64)
     line = np.concatenate([none, *take_line])
     taken = np.concatenate([none, *take_units])
-    options = np.array(option, np.int64)
+    options = np.repeat(np.array(option, np.int64), same)
     weight = _sums(taken * problem.lines.weight_g[line], start)
     volume = _sums(taken * problem.lines.volume_mm3[line], start)
     contents = Contents(weight, volume, np.diff(start), _sums(taken, start))
     shipping, handling = box_shipping(problem, options, contents), box_handling(problem, options, contents)
     if (shipping + handling >= BEYOND).any():
         raise ValueError("a box cannot be carried by its option")
-    return Boxes(np.array(order, np.int64), options, weight, shipping, handling, start, line, taken)
+    return Boxes(np.repeat(np.array(order, np.int64), same), options, weight, shipping, handling, start, line, taken)
 
 
-def _packed(problem: Problem, first: int, shipment: Shipment, lines: Ints) -> list[Ints]:
-    """Units per line of every box of a shipment, in packing order."""
+def _packed(problem: Problem, first: int, shipment: Shipment, lines: Ints) -> list[tuple[int, Ints]]:
+    """The boxes of a shipment in packing order: how many alike in a row, and the units per line of each."""
     limit = int(problem.options.max_weight_g[shipment.option])
     weights = problem.lines.weight_g[first : first + len(shipment.units)].tolist()
     units = shipment.units.tolist()
     if sum(weights[line] * units[line] for line in lines.tolist()) <= limit:
-        return [shipment.units]
+        return [(1, shipment.units)]
     groups = pack(weights, units, limit)
     if groups is None:
         raise ValueError(f"option {shipment.option} cannot carry its shipment")
-    return [np.array(group.units, np.int64) for group in groups for _ in range(group.boxes)]
+    return [(group.boxes, np.array(group.units, np.int64)) for group in groups]
 
 
 def _sums(values: Ints, start: Ints) -> Ints:
