@@ -16,9 +16,7 @@ MOST = 2**31 - 1
 
 
 @pytest.mark.parametrize("lines", [3, 14])
-@pytest.mark.parametrize(
-    ("weight", "limit"), [(29_000, 30_000), (2**31, 30_000), (2**31, 2**31), (2**31, UNLIMITED)]
-)
+@pytest.mark.parametrize(("weight", "limit"), [(29_000, 30_000), (2**31, 30_000), (2**31, 2**31), (2**31, UNLIMITED)])
 def test_a_window_of_five_absurd_orders_is_answered_and_clean(lines: int, weight: int, limit: int) -> None:
     """Units from 29 kilograms to two thousand tonnes by the billion, any budget: what can be boxed goes."""
     world = World([[2**40] * 2] * lines, rooms=[(MOST, 2**40)] * 2, objective=Objective(unfilled_per_unit=1))
