@@ -61,15 +61,60 @@ class Decided(NamedTuple):
     decision: bytes
 
 
+class Change(NamedTuple):
+    """One order command or event in an order's history."""
+
+    at_ms: int
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRecord:
+    """An order as it stands. `takes` are (sku, node number, units) still held; `loads` (day, node, parcels, units).
+
+    `decision`: the first one for this content, which repeats get; `current`: the one that holds, after a re-route
+    another. `state`: by the clock at `at_ms`; `stored_state` before anybody wrote down that a hold has lapsed.
+    `deadline_ms`: of a soft hold, lapsed or not, else 0. `revision` counts the changes; `excluded` are the ids of nodes
+    never offered again; `token` is that of the last replacement.
+    """
+
+    order_id: str
+    content: bytes
+    order: bytes
+    decision: bytes
+    state: str
+    history: tuple[Change, ...]
+    takes: tuple[tuple[str, int, int], ...] = ()
+    loads: tuple[tuple[int, int, int, int], ...] = ()
+    current: bytes = b""
+    stored_state: str = ""
+    deadline_ms: int = 0
+    revision: int = 1
+    excluded: tuple[str, ...] = ()
+    token: str = ""
+    at_ms: int = 0
+
+
+class Standing(NamedTuple):
+    """The order that is to be decided again. `applied`: what this very command decided before, with its digest."""
+
+    record: OrderRecord
+    applied: tuple[str, bytes] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything a window needs of the store, read at one instant. `rows` and `days` parallel to what was asked for."""
+    """Everything a window needs of the store, read at one instant. `rows` and `days` parallel to what was asked for.
+
+    Holds that have lapsed count as free, and so does what the `standing` order holds.
+    """
 
     at_ms: int
     versions: Versions
     rows: tuple[Row, ...]
     days: Mapping[int, DayLoad]
     decided: Mapping[str, Decided]
+    standing: Standing | None = None
 
 
 class Take(NamedTuple):
@@ -96,11 +141,28 @@ class LoadTake(NamedTuple):
     units_max: int
 
 
+class Again(NamedTuple):
+    """That a proposal decides an order again.
+
+    `command` is replace or reroute; `revision` that of the record it rests on; `token` tells one command from another
+    (re-route: the caller's command id, applied once; `digest` is of what it asks). `excluded`: all nodes never offered
+    again, earlier ones included.
+    """
+
+    command: str
+    revision: int
+    token: str
+    digest: str = ""
+    reason: str = ""
+    excluded: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """One order's outcome as decided, to be committed whole or not at all.
 
-    `order` and `decision` are JSON bytes, kept as they are. `state` is the order's state after commit.
+    `order` and `decision` are JSON bytes, kept as they are. `state` is the order's state after commit, once its hold is
+    firm; with `hold_ms` it is held softly until so long after the commit (a re-route keeps the deadline there is).
     `short_skus` (indexes into `Batch.skus`) and `short_days`: what this decision claims to have run out of; if any of
     them gained since the snapshot, or a proposal of the batch that was to take from it did not commit, the claim may be
     wrong and the proposal is LOST.
@@ -116,6 +178,8 @@ class Proposal:
     short_skus: tuple[int, ...] = ()
     short_days: tuple[int, ...] = ()
     idempotency_key: str | None = None
+    hold_ms: int | None = None
+    again: Again | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,25 +219,25 @@ class Outcome(NamedTuple):
     decision: bytes | None = None
 
 
-class Change(NamedTuple):
-    """One order command or event in an order's history."""
+class Answer(Enum):
+    """What became of a command."""
 
-    at_ms: int
-    event: str
+    UNKNOWN = "unknown"
+    """There is no such order."""
+    ALREADY = "already"
+    """It was applied before, or the order is where it leads."""
+    DONE = "done"
+    REFUSED = "refused"
+    """The table of states does not have it for the order's state."""
+    OTHER = "other"
+    """The command id was used for another command of this order."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRecord:
-    """An order as it stands. `takes` are (sku, node number, units) still held; `loads` (day, node, parcels, units)."""
+class Commanded(NamedTuple):
+    """Answer to a command, and the state that it led to or was refused in."""
 
-    order_id: str
-    content: bytes
-    order: bytes
-    decision: bytes
+    answer: Answer
     state: str
-    history: tuple[Change, ...]
-    takes: tuple[tuple[str, int, int], ...] = ()
-    loads: tuple[tuple[int, int, int, int], ...] = ()
 
 
 class Cancelled(Enum):
@@ -276,6 +340,10 @@ class Entry:
     """(day, node, parcels, units) deltas."""
     orders: tuple[tuple[str, str], ...] = ()
     """(order_id, new state)."""
+    commands: tuple[str, ...] = ()
+    """What led there, parallel to `orders`: `decide` or another command of the table of states."""
+    excluded: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """(order_id, ids of all nodes never offered again) of the orders of which that changed."""
     record: bytes = field(default=b"")
 
 
@@ -283,9 +351,17 @@ class Ledger(Protocol):
     """The port. Every method may raise LedgerUnavailableError; every write may raise LedgerRefusedError."""
 
     async def snapshot(
-        self, partition: str, skus: Sequence[str], days: Sequence[int], order_ids: Sequence[str]
+        self,
+        partition: str,
+        skus: Sequence[str],
+        days: Sequence[int],
+        order_ids: Sequence[str],
+        again: tuple[str, str] | None = None,
     ) -> Snapshot:
-        """Stock of these SKUs, load of these days, which of these orders are decided: at one instant, in one call."""
+        """Stock of these SKUs, load of these days, which of these orders are decided: at one instant, in one call.
+
+        `again`: the order to be decided again, and its command's id or ''.
+        """
 
     async def commit(self, partition: str, batch: Batch) -> list[Outcome]:
         """Decide proposals in sequence and write those that stand, each whole or not at all; durable on return.
@@ -296,19 +372,33 @@ class Ledger(Protocol):
     async def order(self, partition: str, order_id: str) -> OrderRecord | None:
         """An order as it stands, or None."""
 
+    async def command(self, partition: str, order_id: str, command: str, command_id: str = "") -> Commanded:
+        """Confirm, release, cancel or hand over (`ready`) an order, as the table of states says; durable on return.
+
+        With a command id it is applied once; without one it is idempotent by state.
+        """
+
     async def cancel(self, partition: str, order_id: str) -> Cancelled:
         """Give back all that the order holds. Idempotent by state."""
+
+    async def sweep(self, partition: str) -> int:
+        """Write down some of what has lapsed, in one short step; returns how much, 0 when nothing is left."""
 
     async def write_stock(self, partition: str, writes: Sequence[StockWrite]) -> list[StockOutcome]:
         """Apply writes in sequence, each on its own merits."""
 
-    async def stock(self, partition: str, sku: str) -> Row:
-        """The stock of one SKU; no slots if it was never stocked."""
+    async def stock(self, partition: str, sku: str, *, as_logged: bool = False) -> Row:
+        """The stock of one SKU; no slots if it was never stocked.
 
-    async def stock_page(self, partition: str, cursor: str, limit: int) -> tuple[str, list[tuple[str, Row]]]:
+        `as_logged`: as the log says, with holds that have lapsed and are not swept yet.
+        """
+
+    async def stock_page(
+        self, partition: str, cursor: str, limit: int, *, as_logged: bool = False
+    ) -> tuple[str, list[tuple[str, Row]]]:
         """About `limit` stocked SKUs, and the next cursor ("" at both ends); a SKU that stays appears at least once."""
 
-    async def load(self, partition: str, day: int) -> DayLoad:
+    async def load(self, partition: str, day: int, *, as_logged: bool = False) -> DayLoad:
         """The load of all nodes on one day."""
 
     async def versions(self, partition: str) -> Versions:
