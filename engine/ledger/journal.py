@@ -58,8 +58,8 @@ class Logged(NamedTuple):
     """An entry as stored. `raw` are opaque strings.
 
     commit: order id, content, order, decision of each order; then the record if this entry has it.
-    confirm, release, cancel, ready: order id, command id or "". lapse: order id, "" of each. free: none; lapsed units left
-    rows and days. skus: sku, entry. network, policy: name, document.
+    confirm, release, cancel, ready: order id, command id or "". lapse: order id and "" of each. free: none; lapsed
+    units left rows and days. skus: sku, entry. network, policy: name, document.
     """
 
     entry_id: str

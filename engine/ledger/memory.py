@@ -95,6 +95,10 @@ class MemoryLedger:
         """As `Ledger.sweep`."""
         return memory_holds.sweep(self._partition(partition), self._clock.epoch_ms())
 
+    async def partitions_with_holds(self) -> set[str]:
+        """As `Ledger.partitions_with_holds`."""
+        return {name for name, kept in self._partitions.items() if kept.holds or kept.soft}
+
     async def write_stock(self, partition: str, writes: Sequence[StockWrite]) -> list[StockOutcome]:
         """As `Ledger.write_stock`; raises ValueError for a write no cell could take."""
         layout.require_writes(writes)

@@ -384,6 +384,9 @@ class Ledger(Protocol):
     async def sweep(self, partition: str) -> int:
         """Write down some of what has lapsed, in one short step; returns how much, 0 when nothing is left."""
 
+    async def partitions_with_holds(self) -> set[str]:
+        """The partitions in which anything is held softly. Walks over all there is: not for every day."""
+
     async def write_stock(self, partition: str, writes: Sequence[StockWrite]) -> list[StockOutcome]:
         """Apply writes in sequence, each on its own merits."""
 

@@ -63,6 +63,8 @@ _OUTCOMES = {
 _LOG_PAGE = 16
 """Log entries per reading; one may be half a megabyte."""
 _WAIT_GRACE_S = 5
+_SCAN_KEYS = 2_000
+"""Keys looked at in one step of a scan."""
 
 
 class RedisLedger:
@@ -150,6 +152,17 @@ class RedisLedger:
         """As `Ledger.sweep`."""
         done: int = await self._run("sweep", partition, layout.SWEEP_MEMBERS, layout.SWEEP_ORDERS)
         return done
+
+    async def partitions_with_holds(self) -> set[str]:
+        """As `Ledger.partitions_with_holds`; a scan in short steps."""
+        found: set[str] = set()
+        cursor = 0
+        while True:
+            reply = await scripts.send(self._client, "SCAN", cursor, "MATCH", "{*}:holds", "COUNT", _SCAN_KEYS)
+            cursor = int(reply[0])
+            found.update(key.decode()[1 : -len("}:holds")] for key in reply[1])
+            if not cursor:
+                return found
 
     async def write_stock(self, partition: str, writes: Sequence[StockWrite]) -> list[StockOutcome]:
         """As `Ledger.write_stock`; raises ValueError for a write no cell could take."""

@@ -199,8 +199,7 @@ async def test_an_error_while_holds_lapse(server: Server, store: RedisLedger, na
             while await trial.call(name) and name == "sweep":
                 pass
         except LedgerUnavailableError as error:
-            assert "forced" in str(error), (line, error)
-            forced += 1
+            forced += "forced" in str(error)
         finally:
             store._scripts[script_name] = sound
         await store.versions(trial.shop.partition)
