@@ -48,8 +48,8 @@ class Application(FastAPI):
         operations = OperationsDesk(engine, self._http_metrics, self.closing)
         # The hot path first: routes are tried in order.
         desks = (
-            OrderDesk(engine), CommandDesk(engine), BulkDesk(engine), StockDesk(engine), SkuDesk(engine), NetworkDesk(engine),
-            EventDesk(engine, self.closing), operations,
+            OrderDesk(engine), CommandDesk(engine), BulkDesk(engine), StockDesk(engine), SkuDesk(engine),
+            NetworkDesk(engine), EventDesk(engine, self.closing), operations,
         )  # fmt: skip
         self.endpoints = [endpoint for desk in desks for endpoint in desk.endpoints()]
         self._document = document(self.endpoints, _version())

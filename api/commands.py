@@ -47,7 +47,7 @@ class RerouteCommand(Record, frozen=True, kw_only=True):
     """What a re-route asks: nodes never to offer again for this order, and why; `dry_run` only shows the decision."""
 
     command_id: Identifier
-    except_nodes: Annotated[list[Identifier], Meta(max_length=EXCEPT_NODES_MAX)] = []
+    except_nodes: Annotated[tuple[Identifier, ...], Meta(max_length=EXCEPT_NODES_MAX)] = ()
     reason: Annotated[str, Meta(max_length=1_024)] = ""
     dry_run: bool = False
 
@@ -118,7 +118,7 @@ class CommandDesk:
         if record is None:
             raise no_order(partition, order_id)
         digest = blake2b(msgspec.msgpack.encode((sorted(asked.except_nodes), asked.reason)), digest_size=8).hexdigest()
-        anew = Anew(states.REROUTE, asked.command_id, digest, asked.reason, tuple(asked.except_nodes), asked.dry_run)
+        anew = Anew(states.REROUTE, asked.command_id, digest, asked.reason, asked.except_nodes, asked.dry_run)
         return await self._decide(partition, self._order.decode(record.order), anew)
 
     async def _decide(self, partition: str, order: Order, anew: Anew) -> Response:

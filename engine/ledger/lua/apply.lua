@@ -55,15 +55,18 @@ local apply_kind = {
   ready = command('ready'),
   free = function() end,
   lapse = function(body, raw, at_ms)
+    local ids = {}
     for at = 1, #raw, 2 do
       local id = raw[at]
-      local k = kept_of(call('HGET', order_key(id), 'm'))
+      local k = at_hand[id] or kept_of(call('HGET', order_key(id), 'm'))
+      ids[#ids + 1] = id
       if k.state == 'held' then
         k.state, k.takes, k.loads, k.revision = 'lapsed', {}, {}, k.revision + 1
         happened(k, at_ms, 'lapsed')
-        put_kept(id, k)
+        put_kept(id, k, true)
       end
     end
+    call('ZREM', HOLDS, unpack(ids))
   end,
   stock = function(body)
     for at = 1, #body.moves, 3 do

@@ -31,6 +31,8 @@ local function put_kept(id, k, fresh)
   end
 end
 
+local at_hand = {} -- orders read while deciding, by id: applying need not read them again
+
 local function happened(k, at_ms, event)
   k.history[#k.history + 1], k.history[#k.history + 2] = at_ms, 'order.' .. event
 end
