@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.bulk import BulkDesk
+from api.commands import CommandDesk
 from api.door import ROUTE, Door, HttpMetrics
 from api.endpoint import Endpoint, Handler
 from api.events import EventDesk
@@ -47,8 +48,8 @@ class Application(FastAPI):
         operations = OperationsDesk(engine, self._http_metrics, self.closing)
         # The hot path first: routes are tried in order.
         desks = (
-            OrderDesk(engine), BulkDesk(engine), StockDesk(engine), SkuDesk(engine), NetworkDesk(engine),
-            EventDesk(engine, self.closing), operations,
+            OrderDesk(engine), CommandDesk(engine), BulkDesk(engine), StockDesk(engine), SkuDesk(engine),
+            NetworkDesk(engine), EventDesk(engine, self.closing), operations,
         )  # fmt: skip
         self.endpoints = [endpoint for desk in desks for endpoint in desk.endpoints()]
         self._document = document(self.endpoints, _version())

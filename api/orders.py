@@ -9,14 +9,14 @@ from msgspec import Raw, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.bodies import decode, order_of, whole
+from api.bodies import order_of, whole
 from api.endpoint import JSON, Body, Endpoint, Parameter, Reply
 from api.partition import IDENTIFIER_PATTERN, KEY_PATTERN, idempotency_key_of, partition_of, path_id, wait_ms_of
 from api.problems import MalformedBodyError, TooLargeError
 from engine.admission import unsupported
 from engine.assembly import Engine
 from engine.decisions import Decision
-from engine.domain import Identifier, Order, Record
+from engine.domain import Order
 from engine.errors import (
     DeadlineError,
     InvalidInputError,
@@ -28,20 +28,15 @@ from engine.errors import (
     StoppingError,
     StoreUnavailableError,
 )
-from engine.ledger.port import Cancelled
+from engine.ledger.port import OrderRecord
 
-
-class CancelCommand(Record, frozen=True, kw_only=True):
-    """The body of a cancel command, which may be left out: cancelling is idempotent by state."""
-
-    command_id: Identifier | None = None
-
-
-class OrderState(Struct, frozen=True, kw_only=True):
-    """An order's state after a command."""
-
-    order_id: str
-    state: str
+ORDER_ID = Parameter(
+    "order_id",
+    "path",
+    {"type": "string", "minLength": 1, "maxLength": 128, "pattern": IDENTIFIER_PATTERN},
+    "The caller's order id",
+    required=True,
+)
 
 
 class HistoryEntry(Struct, frozen=True, kw_only=True):
@@ -56,16 +51,24 @@ class OrderView(Struct, frozen=True, kw_only=True):
 
     order_id: str
     state: str
+    hold_until: datetime | None
+    except_nodes: list[str]
     order: Raw
     decision: Raw
     history: list[HistoryEntry]
 
 
 class OrderDocument(Struct, frozen=True, kw_only=True):
-    """An order as it stands: as it was sent, its current decision, and what happened to it."""
+    """An order as it stands: as it was sent, its current decision, and what happened to it.
+
+    `hold_until`: when its soft hold lapses or has lapsed, by the store's clock; null without one. `except_nodes`: never
+    offered again for this order, by re-routes.
+    """
 
     order_id: str
     state: str
+    hold_until: datetime | None
+    except_nodes: list[str]
     order: Order
     decision: Decision
     history: list[HistoryEntry]
@@ -83,7 +86,6 @@ class OrderDesk:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._cancel = msgspec.json.Decoder(CancelCommand)
 
     async def decide(self, request: Request) -> Response:
         """Decide one order."""
@@ -99,40 +101,17 @@ class OrderDesk:
         answer = await self._engine.gate.submit(partition, order, key, deadline_ms=deadline_ms)
         return Response(answer.decision, 200 if answer.repeat else 201, media_type=JSON)
 
-    async def cancel(self, request: Request) -> Response:
-        """Give back all that an order holds."""
-        partition = partition_of(request)
-        order_id = path_id(request, "order_id")
-        body = await whole(request, self._engine.settings.body_bytes_max)
-        if body:
-            decode(self._cancel, body)
-        if await self._engine.ledger.cancel(partition, order_id) is Cancelled.UNKNOWN:
-            raise _no_order(partition, order_id)
-        return Response(msgspec.json.encode(OrderState(order_id=order_id, state="cancelled")), media_type=JSON)
-
     async def show(self, request: Request) -> Response:
         """An order as it stands."""
         partition = partition_of(request)
         order_id = path_id(request, "order_id")
         record = await self._engine.ledger.order(partition, order_id)
         if record is None:
-            raise _no_order(partition, order_id)
-        view = OrderView(
-            order_id=record.order_id,
-            state=record.state,
-            order=Raw(record.order),
-            decision=Raw(record.decision),
-            history=[
-                HistoryEntry(at=datetime.fromtimestamp(change.at_ms / 1000, UTC), event=change.event)
-                for change in record.history
-            ],
-        )
-        return Response(msgspec.json.encode(view), media_type=JSON)
+            raise no_order(partition, order_id)
+        return Response(msgspec.json.encode(_view(record)), media_type=JSON)
 
     def endpoints(self) -> list[Endpoint]:
         """The routes."""
-        schema = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": IDENTIFIER_PATTERN}
-        order_id = Parameter("order_id", "path", schema, "The caller's order id", required=True)
         head = (
             Parameter(
                 "Idempotency-Key", "header", {"type": "string", "pattern": KEY_PATTERN}, "Honoured beside the order id"
@@ -150,19 +129,29 @@ class OrderDesk:
                  NoNetworkError, OverloadedError, DeadlineError, StoppingError),
             ),
             Endpoint(
-                "POST", "/v1/orders/{order_id}/cancel", self.cancel, "cancel_order", "Cancel an order",
-                (Reply(200, "Cancelled, now or before", OrderState),),
-                "Gives back all stock and capacity that the order holds. Idempotent by state.",
-                "orders", Body({JSON: CancelCommand}, "May be left out", required=False), (order_id,),
-                (InvalidInputError, MalformedBodyError, NotFoundError, TooLargeError),
-            ),
-            Endpoint(
                 "GET", "/v1/orders/{order_id}", self.show, "get_order", "An order as it stands",
                 (Reply(200, "Order, current decision, state, history", OrderDocument),),
-                tag="orders", parameters=(order_id,), problems=(InvalidInputError, NotFoundError),
+                tag="orders", parameters=(ORDER_ID,), problems=(InvalidInputError, NotFoundError),
             ),
         ]  # fmt: skip
 
 
-def _no_order(partition: str, order_id: str) -> NotFoundError:
+def _view(record: OrderRecord) -> OrderView:
+    return OrderView(
+        order_id=record.order_id,
+        state=record.state,
+        hold_until=_instant(record.deadline_ms) if record.deadline_ms else None,
+        except_nodes=list(record.excluded),
+        order=Raw(record.order),
+        decision=Raw(record.current),
+        history=[HistoryEntry(at=_instant(change.at_ms), event=change.event) for change in record.history],
+    )
+
+
+def _instant(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
+
+
+def no_order(partition: str, order_id: str) -> NotFoundError:
+    """There is no such order."""
     return NotFoundError(f"partition {partition!r} has no order {order_id!r}")

@@ -89,6 +89,8 @@ STATUS: dict[type[EngineError], int] = {
     errors.ConflictError: 409,
     errors.OrderConflictError: 409,
     errors.KeyConflictError: 409,
+    errors.StateConflictError: 409,
+    errors.CommandConflictError: 409,
     errors.NodeInUseError: 409,
     errors.NoNetworkError: 409,
     errors.UnavailableError: 503,

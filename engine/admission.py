@@ -72,6 +72,4 @@ def _not_offered(order: Order) -> Fault | None:
         return Fault("$.pickup_node", NOT_OFFERED)
     if order.backorder:
         return Fault("$.backorder", NOT_OFFERED)
-    if order.hold_seconds is not None:
-        return Fault("$.hold_seconds", NOT_OFFERED)
     return None

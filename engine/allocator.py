@@ -77,7 +77,8 @@ class Allocator:
         skus = window.skus()
         days = sorted(days_of(window.orders(), books.network, self._clock.epoch_ms()))
         with self._metrics.snapshot.time():
-            snapshot = await self._ledger.snapshot(window.partition, skus, days, window.order_ids())
+            ids, standing = window.order_ids(), window.standing_of()
+            snapshot = await self._ledger.snapshot(window.partition, skus, days, ids, standing)
         books = await self._registry.books(window.partition, snapshot.versions)
         if books.versions[:2] != snapshot.versions[:2]:
             return
@@ -87,6 +88,8 @@ class Allocator:
         question = window.question(books, snapshot, skus)
         decided = await self._crew.decide(question)
         self._metrics.solved(decided.solve_seconds, decided.gap)
+        if window.tell(decided.proposals):
+            return
         with self._metrics.commit.time():
             outcomes = await self._ledger.commit(window.partition, decided.batch(question))
         for proposal, outcome in zip(decided.proposals, outcomes, strict=True):

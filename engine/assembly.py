@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from engine.allocator import Allocator
 from engine.clock import Clock, SystemClock
 from engine.crew import Crew, InlineCrew, ProcessCrew
-from engine.gate import Gate
+from engine.gate import Gate, Ticket
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.port import Ledger, LedgerUnavailableError
 from engine.ledger.redis import RedisLedger
@@ -24,6 +24,7 @@ from engine.policy import WindowTerms
 from engine.registry import Registry
 from engine.settings import Settings
 from engine.stock import StockRoom
+from engine.sweeper import Sweeper
 
 log = structlog.get_logger("apportion.engine")
 
@@ -51,8 +52,9 @@ class Engine:
         self._metrics = metrics
         self._refusal = refusal
         self._crew = crew
-        allocator = Allocator(ledger, self.registry, crew, clock, metrics, process_id=secrets.token_hex(4))
-        self.gate = Gate(allocator.allocate, self._window_terms, settings, clock, metrics)
+        self.sweeper = Sweeper(ledger)
+        self._allocator = Allocator(ledger, self.registry, crew, clock, metrics, process_id=secrets.token_hex(4))
+        self.gate = Gate(self._allocate, self._window_terms, settings, clock, metrics)
         self._pulse: asyncio.Task[None] | None = None
         self._reasons = ["starting"]
 
@@ -60,6 +62,10 @@ class Engine:
     def metrics(self) -> CollectorRegistry:
         """What `/metrics` shows."""
         return self._metrics.registry
+
+    async def _allocate(self, partition: str, tickets: Sequence[Ticket]) -> None:
+        self.sweeper.serve(partition)
+        await self._allocator.allocate(partition, tickets)
 
     async def _window_terms(self, partition: str) -> WindowTerms:
         return (await self.registry.books(partition)).policy.window
@@ -70,6 +76,7 @@ class Engine:
         await self.ledger.ping()
         self._reasons = []
         self._pulse = asyncio.create_task(self._watch(), name="pulse")
+        self.sweeper.start()
 
     async def _watch(self) -> None:
         while True:
@@ -93,6 +100,7 @@ class Engine:
             self._pulse.cancel()
         self._reasons = ["stopping"]
         await self.gate.drain()
+        await self.sweeper.stop()
         await self._crew.stop()
         await self.ledger.close()
 

@@ -7,6 +7,8 @@ EngineError
 ├── NotFoundError            no such thing in this partition
 ├── ConflictError            it contradicts what is stored
 │   ├── OrderConflictError       the order id was decided with other content
+│   ├── StateConflictError       the order's state does not admit the command
+│   ├── CommandConflictError     the command id was used for something else
 │   ├── KeyConflictError         the idempotency key was used for something else
 │   ├── NodeInUseError           the node still has stock or holds
 │   └── NoNetworkError           orders need a network first
@@ -60,6 +62,16 @@ class ConflictError(EngineError):
 class OrderConflictError(ConflictError):
     slug = "order-conflict"
     title = "This order id was decided with other content"
+
+
+class StateConflictError(ConflictError):
+    slug = "state-conflict"
+    title = "The order's state does not admit this command"
+
+
+class CommandConflictError(ConflictError):
+    slug = "command-id-conflict"
+    title = "This command id was used for something else"
 
 
 class KeyConflictError(ConflictError):

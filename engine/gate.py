@@ -29,6 +29,22 @@ class Answer(NamedTuple):
     decision: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Anew:
+    """That a ticket's order stands already and is to be decided again: replaced by its new content, or re-routed.
+
+    `token`: the command id of a re-route, anything new for a replacement; `digest` is of what a re-route asks.
+    `except_nodes` join those excluded before. `dry_run`: decide, but change nothing.
+    """
+
+    command: str
+    token: str
+    digest: str = ""
+    reason: str = ""
+    except_nodes: tuple[str, ...] = ()
+    dry_run: bool = False
+
+
 @dataclass(slots=True, eq=False)
 class Ticket:
     """One submitted order and the future of its answer. Instants are of `Clock.monotonic`, in seconds."""
@@ -38,6 +54,7 @@ class Ticket:
     idempotency_key: str | None
     submitted: float
     deadline: float
+    anew: Anew | None = None
     answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def resolve(self, answer: Answer) -> None:
@@ -91,17 +108,19 @@ class Gate:
         idempotency_key: str | None = None,
         patient: bool = False,
         deadline_ms: float | None = None,
+        anew: Anew | None = None,
     ) -> Answer:
         """Wait for the order's decision. `patient` callers wait for room in the queue, others get OverloadedError.
 
-        `deadline_ms`: how long the caller waits at most. Raises NoNetworkError, OverloadedError, DeadlineError,
-        StoppingError, OrderConflictError, KeyConflictError, StoreUnavailableError.
+        `deadline_ms`: how long the caller waits at most. `anew`: the order stands already. Raises NoNetworkError,
+        OverloadedError, DeadlineError, StoppingError, OrderConflictError, KeyConflictError, StoreUnavailableError;
+        with `anew` also NotFoundError, StateConflictError, CommandConflictError.
         """
         terms = await self._terms_of(partition)
         await self._admit(order, patient, deadline_ms)
         now = self._clock.monotonic()
         wait_ms = deadline_ms if deadline_ms is not None else self._settings.order_timeout_ms
-        ticket = Ticket(order, content_hash(order), idempotency_key, now, now + wait_ms / 1000)
+        ticket = Ticket(order, content_hash(order), idempotency_key, now, now + wait_ms / 1000, anew)
         self._enter(partition, terms, ticket)
         return await ticket.answer
 
@@ -186,7 +205,7 @@ class Gate:
         while lane.waiting and len(tickets) < lane.terms.max_orders:
             ticket = lane.waiting[0]
             size = len(ticket.order.lines)
-            if tickets and lines + size > self._settings.window_lines_max:
+            if tickets and (ticket.anew is not None or lines + size > self._settings.window_lines_max):
                 break
             lane.waiting.popleft()
             lane.lines -= size
@@ -198,6 +217,8 @@ class Gate:
                 continue
             tickets.append(ticket)
             lines += size
+            if ticket.anew is not None:  # what it holds is free for it, and for nobody else
+                break
         return tickets
 
     def _learn(self, seconds_per_order: float) -> None:

@@ -54,6 +54,8 @@ def lift(lowered: Lowered, solution: Solution, solve_ms: float) -> tuple[Proposa
                 short_skus=tuple(dict.fromkeys(int(problem.lines.item[each.line]) for each in stopped)),
                 short_days=tuple(sorted({day for each in stopped for day in each.days})),
                 idempotency_key=window.idempotency_keys[o],
+                hold_ms=None if order.hold_seconds is None else order.hold_seconds * 1000,
+                again=window.again,
             )
         )
     return tuple(proposals)

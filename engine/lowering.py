@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.domain import Order, Sku, epoch_ms, mills
-from engine.ledger.port import SLOT, Snapshot
+from engine.ledger.port import SLOT, Again, Snapshot
 from engine.network import Network
 from engine.policy import ObjectiveTerms, Policy
 from engine.promise import late_days, local_day
@@ -44,6 +44,8 @@ class WindowInput:
     network: Network
     policy: Policy
     as_placed: bool = False
+    again: Again | None = None
+    """Of a window that decides one standing order again: the snapshot counts its hold as free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,8 @@ def _lines(window: WindowInput) -> Lines:
     weight_g = np.array([entry.weight_g if entry else 0 for entry in entries], np.int64)
     volume = np.array([min(entry.volume_mm3, VOLUME_MAX_MM3) if entry else 0 for entry in entries], np.int64)
     by_order = np.array([eligibility.of_order(order) for order in orders], bool)
+    if window.again is not None:
+        by_order &= ~np.isin(np.array(window.network.node_ids), window.again.excluded)
     eligible: Bools = np.repeat(by_order, counts, axis=0)
     needs = {tuple(entry.requires) for entry in entries if entry and entry.requires}
     if needs:

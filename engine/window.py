@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.domain import Order
-from engine.errors import EngineError, KeyConflictError, OrderConflictError
-from engine.gate import Answer, Ticket
-from engine.ledger.port import Outcome, Proposal, Snapshot, Verdict
+from engine.errors import (
+    CommandConflictError,
+    EngineError,
+    KeyConflictError,
+    NotFoundError,
+    OrderConflictError,
+    StateConflictError,
+)
+from engine.gate import Anew, Answer, Ticket
+from engine.ledger import states
+from engine.ledger.port import Again, Outcome, Proposal, Snapshot, Standing, Verdict
 from engine.lowering import WindowInput
 from engine.registry import Books
 
@@ -23,6 +31,10 @@ class Window:
         self.partition = partition
         self._closed_at = closed_at
         self.open: dict[str, list[Ticket]] = {}
+        self.anew = tickets[0].anew
+        """Set in the window of the one order that is decided again."""
+        assert self.anew is None or len(tickets) == 1, "an order that is decided again is alone"
+        self._again: Again | None = None
         for ticket in tickets:
             self.open.setdefault(ticket.order.order_id, []).append(ticket)
 
@@ -64,10 +76,52 @@ class Window:
             snapshot=snapshot,
             network=books.network,
             policy=books.policy,
+            again=self._again,
         )
+
+    def standing_of(self) -> tuple[str, str] | None:
+        """The order to be decided again and the id of its command, if this is such a window."""
+        return None if self.anew is None else (self.order_ids()[0], self.anew.token)
+
+    def _stand(self, standing: Standing | None) -> None:
+        """Answer a command that was applied before, refuse one that its order's state does not admit, note the rest."""
+        anew, order_id = self.anew, self.order_ids()[0]
+        assert anew is not None, "asked of orders that are decided again"
+        if standing is None:
+            self._refuse_leader(order_id, NotFoundError(f"there is no order {order_id!r}"))
+            return
+        record = standing.record
+        if standing.applied is not None and standing.applied[0] != anew.digest:
+            self._refuse_leader(order_id, _other_command(anew))
+        elif standing.applied is not None:
+            self._resolve(order_id, Answer(repeat=True, decision=standing.applied[1]))
+        elif record.token == anew.token:
+            self._resolve(order_id, Answer(repeat=False, decision=record.decision))
+        elif anew.command == states.REROUTE and record.content != self.contents()[0]:
+            self._refuse_leader(order_id, StateConflictError(f"order {order_id!r} was replaced meanwhile; please retry"))
+        elif states.TABLE.get((record.state, anew.command)) != states.DECIDED:
+            self._refuse_leader(order_id, StateConflictError(states.why(record.state, anew.command)))
+        else:
+            excluded = tuple(dict.fromkeys((*record.excluded, *anew.except_nodes)))
+            self._again = Again(anew.command, record.revision, anew.token, anew.digest, anew.reason, excluded)
+
+    def _resolve(self, order_id: str, answer: Answer) -> None:
+        for ticket in self.open.pop(order_id):
+            ticket.resolve(answer)
+
+    def tell(self, proposals: Sequence[Proposal]) -> bool:
+        """Whether this was only a question: then the proposals are its answers, and nothing is committed."""
+        if self.anew is None or not self.anew.dry_run:
+            return False
+        for proposal in proposals:
+            self._resolve(proposal.order_id, Answer(repeat=False, decision=proposal.decision))
+        return True
 
     def answer_repeats(self, snapshot: Snapshot) -> int:
         """Answer the orders that had been decided before; returns how many."""
+        if self.anew is not None:
+            self._stand(snapshot.standing)
+            return 0
         for order_id, decided in snapshot.decided.items():
             self._answer(order_id, decided.content, decided.decision)
         return len(snapshot.decided)
@@ -86,8 +140,11 @@ class Window:
             case Verdict.CONFLICT:
                 self._refuse_leader(order_id, _other_content(order_id))
             case Verdict.KEY_CONFLICT:
-                used = KeyConflictError(f"the Idempotency-Key of order {order_id!r} was used for something else")
-                self._refuse_leader(order_id, used)
+                if self.anew is not None:
+                    self._refuse_leader(order_id, _other_command(self.anew))
+                else:
+                    used = KeyConflictError(f"the Idempotency-Key of order {order_id!r} was used for something else")
+                    self._refuse_leader(order_id, used)
             case Verdict.LOST | Verdict.STALE:
                 pass
 
@@ -125,3 +182,7 @@ class Window:
 
 def _other_content(order_id: str) -> OrderConflictError:
     return OrderConflictError(f"order {order_id!r} was decided with other content; use a new order id")
+
+
+def _other_command(anew: Anew) -> CommandConflictError:
+    return CommandConflictError(f"the command id {anew.token!r} was used for another command of this order")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from engine.ledger import states
 from engine.ledger.port import CellChange, Entry, Event, StockWrite
 
 CELL_STRIDE = 11
@@ -20,6 +21,9 @@ MOVE_STRIDE = 3
 """Parallel to cells of a stock entry: kind, movement id or "", digest of the movement."""
 LOAD_STRIDE = 6
 """day, node, parcels, units; then the deltas of parcels and units."""
+
+COMMAND_KINDS = (states.CONFIRM, states.RELEASE, states.CANCEL, states.TO_NODE)
+"""Entries of one command on one order."""
 
 
 class Body(msgspec.Struct, omit_defaults=True):
@@ -37,7 +41,14 @@ class Body(msgspec.Struct, omit_defaults=True):
     """Flat: node number, 1 if in the network, number of its cells that are not all zero."""
     orders: list[Any] = []
     """Per order (state, idempotency key or "", takes, loads): takes flat (row, slot, node, units), loads flat
-    (day, node, parcels, units)."""
+    (day, node, parcels, units). With a soft hold also its deadline (else 0) and the state once it is firm; decided
+    again also (command, revision, token, digest, reason, excluded nodes)."""
+    soft: list[Any] = []
+    """Flat: field ("s" and a SKU or "d" and a day), deadline, and flat (slot or node, units, parcels) of all soft holds
+    with this deadline; empty when none is left."""
+    state: str = ""
+    """The state that a command led to."""
+    revision: int = 0
     nodes: list[Any] = []
     """Flat: node id, its number."""
     version: int = 0
@@ -47,7 +58,8 @@ class Logged(NamedTuple):
     """An entry as stored. `raw` are opaque strings.
 
     commit: order id, content, order, decision of each order; then the record if this entry has it.
-    cancel: order id and whatever the store keeps for it. skus: sku, entry. network, policy: name, document.
+    confirm, release, cancel, ready: order id, command id or "". lapse: order id and "" of each. free: none; lapsed
+    units left rows and days. skus: sku, entry. network, policy: name, document.
     """
 
     entry_id: str
@@ -76,12 +88,30 @@ def entry(logged: Logged) -> Entry:
         for k, (kind, subject, data) in enumerate(_events(logged))
     )
     orders: tuple[tuple[str, str], ...] = ()
+    excluded: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    commands: tuple[str, ...] = (logged.kind,)
     if logged.kind == "commit":
-        orders = tuple((logged.raw[4 * k].decode(), order[0]) for k, order in enumerate(body.orders))
-    elif logged.kind == "cancel":
-        orders = ((logged.raw[0].decode(), "cancelled"),)
+        ids = [logged.raw[4 * k].decode() for k in range(len(body.orders))]
+        orders = tuple((order_id, order[0]) for order_id, order in zip(ids, body.orders, strict=True))
+        again = [order[6] if len(order) > 6 else None for order in body.orders]
+        commands = tuple("decide" if it is None else it[0] for it in again)
+        excluded = tuple((o, tuple(it[5])) for o, it in zip(ids, again, strict=True) if it is not None)
+    elif logged.kind in COMMAND_KINDS:
+        orders = ((logged.raw[0].decode(), body.state),)
+    elif logged.kind == "lapse":
+        orders = tuple((order_id.decode(), "lapsed") for order_id in logged.raw[::2])
+        commands = ("lapse",) * len(orders)
     return Entry(
-        logged.entry_id, at_ms, logged.kind, events, tuple(_cells(body)), tuple(_loads(body)), orders, logged.record
+        entry_id=logged.entry_id,
+        at_ms=at_ms,
+        kind=logged.kind,
+        events=events,
+        cells=tuple(_cells(body)),
+        loads=tuple(_loads(body)),
+        orders=orders,
+        record=logged.record,
+        commands=commands if orders else (),
+        excluded=excluded,
     )
 
 
@@ -104,11 +134,17 @@ def _events(logged: Logged) -> Iterator[tuple[str, str, bytes]]:
     body, raw = logged.body, logged.raw
     if logged.kind == "commit":
         for k, order in enumerate(body.orders):
+            if len(order) > 6:
+                yield _again(raw[4 * k].decode(), order[6])
             yield "order." + order[0], raw[4 * k].decode(), raw[4 * k + 3]
         if logged.record:
             yield "window.decided", body.window, logged.record
-    elif logged.kind == "cancel":
-        yield "order.cancelled", raw[0].decode(), msgspec.json.encode({"order_id": raw[0].decode()})
+    elif logged.kind in COMMAND_KINDS or logged.kind == "lapse":
+        for order_id in raw[::2]:
+            data = msgspec.json.encode({"order_id": order_id.decode()})
+            yield "order." + states.PAST[logged.kind], order_id.decode(), data
+    elif logged.kind == "free":
+        return
     elif logged.kind == "stock":
         yield from _stock_events(body)
     elif logged.kind == "skus":
@@ -116,6 +152,12 @@ def _events(logged: Logged) -> Iterator[tuple[str, str, bytes]]:
     else:
         assert logged.kind in ("network", "policy"), f"unknown entry {logged.kind}"
         yield f"{logged.kind}.changed", "", msgspec.json.encode({"version": body.version})
+
+
+def _again(order_id: str, again: Sequence[Any]) -> tuple[str, str, bytes]:
+    """That an order is decided again, before the event of its new state."""
+    data = {"order_id": order_id, "reason": again[4], "except_nodes": list(again[5])}
+    return "order." + states.PAST[again[0]], order_id, msgspec.json.encode(data)
 
 
 def _stock_events(body: Body) -> Iterator[tuple[str, str, bytes]]:

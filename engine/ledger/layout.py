@@ -32,6 +32,11 @@ SKUS_PAGE = 2_000
 TAIL_ENTRIES_MAX = 64
 """The most log entries that one reading of the log returns."""
 DAY_MS = 86_400_000
+DEADLINE_GRID_MS = 10
+SWEEP_MEMBERS, SWEEP_ORDERS = 300, 400
+"""Units of so many deadlines, or so many orders, are written down as lapsed in one step of the sweeper."""
+FREE_MEMBERS = 1_000
+"""Units of so many deadlines are freed in one step for those who need them now."""
 
 assert SLOT.itemsize == CELL.size == 18
 assert LOAD.itemsize == DAY.size == 8
@@ -58,6 +63,46 @@ def day_load(packed: bytes | None) -> DayLoad:
         return NO_DAY
     assert (len(packed) - GAIN.size) % DAY.size == 0, "a day is torn"
     return DayLoad(GAIN.unpack_from(packed)[0], np.frombuffer(packed, LOAD, offset=GAIN.size))
+
+
+def freed_row(packed: bytes, freed: Sequence[tuple[int, int]], gain: int) -> Row:
+    """A packed row as if units (slot, units) were not held, and its gain that much greater."""
+    slots = np.frombuffer(packed, SLOT, offset=GAIN.size).copy()
+    for slot, units in freed:
+        slots["held"][slot] -= units
+    slots.flags.writeable = False
+    return Row((GAIN.unpack_from(packed)[0] + gain) % 2**32, slots)
+
+
+def freed_day(packed: bytes, freed: Sequence[tuple[int, int, int]], gain: int) -> DayLoad:
+    """A packed day as if (node, units, parcels) were not taken, and its gain that much greater."""
+    nodes = np.frombuffer(packed, LOAD, offset=GAIN.size).copy()
+    for node, units, parcels in freed:
+        nodes["units"][node] -= units
+        nodes["parcels"][node] -= parcels
+    nodes.flags.writeable = False
+    return DayLoad((GAIN.unpack_from(packed)[0] + gain) % 2**32, nodes)
+
+
+def seen_row(packed: bytes | None, lapsed: Sequence[Sequence[int]], own: Sequence[tuple[int, int]]) -> Row:
+    """A row as a window sees it: without the `lapsed` members of soft holds, and without its `own` (slot, units)."""
+    if not packed or not (lapsed or own):
+        return row(packed)
+    freed = [(member[at], member[at + 1]) for member in lapsed for at in range(1, len(member), 3)]
+    return freed_row(packed, [*freed, *own], sum(units for _, units in freed))
+
+
+def seen_day(packed: bytes | None, lapsed: Sequence[Sequence[int]], own: Sequence[tuple[int, int, int]]) -> DayLoad:
+    """A day as a window sees it: without lapsed members, and without its `own` (node, units, parcels)."""
+    if not packed or not (lapsed or own):
+        return day_load(packed)
+    freed = [(member[at], member[at + 1], member[at + 2]) for member in lapsed for at in range(1, len(member), 3)]
+    return freed_day(packed, [*freed, *own], sum(units + parcels for _, units, parcels in freed))
+
+
+def deadline_ms(now_ms: int, hold_ms: int) -> int:
+    """When a soft hold lapses that is taken now: on a grid, so that holds of one instant lapse as one."""
+    return -(-(now_ms + hold_ms) // DEADLINE_GRID_MS) * DEADLINE_GRID_MS
 
 
 def require_proposals(proposals: Sequence[Proposal], skus: int) -> None:

@@ -10,15 +10,15 @@ from bisect import bisect_right
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from engine.clock import Clock
-from engine.ledger import journal, layout
+from engine.ledger import journal, layout, memory_holds, states
 from engine.ledger.journal import Body
 from engine.ledger.memory_commit import commit
-from engine.ledger.memory_state import Day, Partition
+from engine.ledger.memory_state import Partition
 from engine.ledger.memory_stock import write_stock
 from engine.ledger.port import (
     Batch,
     Cancelled,
-    Change,
+    Commanded,
     DayLoad,
     Decided,
     Document,
@@ -29,6 +29,7 @@ from engine.ledger.port import (
     Outcome,
     Row,
     Snapshot,
+    Standing,
     StockOutcome,
     StockWrite,
     SupersededError,
@@ -47,21 +48,30 @@ class MemoryLedger:
         return self._partitions.setdefault(name, Partition())
 
     async def snapshot(
-        self, partition: str, skus: Sequence[str], days: Sequence[int], order_ids: Sequence[str]
+        self,
+        partition: str,
+        skus: Sequence[str],
+        days: Sequence[int],
+        order_ids: Sequence[str],
+        again: tuple[str, str] | None = None,
     ) -> Snapshot:
         """As `Ledger.snapshot`; O(SKUs), rows are shared until they change."""
-        kept = self._partition(partition)
-        rows = kept.rows
+        kept, now_ms = self._partition(partition), self._clock.epoch_ms()
+        standing = None if again is None else _standing(kept, *again, now_ms)
+        own: tuple[dict[str, list[tuple[int, int]]], dict[int, list[tuple[int, int, int]]]] = {}, {}
+        if standing is not None and standing.record.state == standing.record.stored_state:
+            own = kept.orders[standing.record.order_id].own()
         return Snapshot(
-            self._clock.epoch_ms(),
+            now_ms,
             kept.versions(),
-            tuple(rows[sku].row() if sku in rows else layout.NO_ROW for sku in skus),
-            {day: kept.days[day].day_load() if day in kept.days else layout.NO_DAY for day in days},
+            tuple(_row(kept, sku, now_ms, own[0].get(sku, ())) for sku in skus),
+            {day: _day(kept, day, now_ms, own[1].get(day, ())) for day in days},
             {
                 order_id: Decided(order.content, order.decision)
                 for order_id in order_ids
                 if (order := kept.orders.get(order_id)) is not None
             },
+            standing,
         )
 
     async def commit(self, partition: str, batch: Batch) -> list[Outcome]:
@@ -71,23 +81,23 @@ class MemoryLedger:
 
     async def order(self, partition: str, order_id: str) -> OrderRecord | None:
         """As `Ledger.order`."""
-        order = self._partition(partition).orders.get(order_id)
-        return None if order is None else order.record(order_id)
+        return self._partition(partition).record(order_id, self._clock.epoch_ms())
+
+    async def command(self, partition: str, order_id: str, command: str, command_id: str = "") -> Commanded:
+        """As `Ledger.command`."""
+        return memory_holds.command(self._partition(partition), order_id, command, command_id, self._clock.epoch_ms())
 
     async def cancel(self, partition: str, order_id: str) -> Cancelled:
         """As `Ledger.cancel`."""
-        kept = self._partition(partition)
-        order = kept.orders.get(order_id)
-        if order is None:
-            return Cancelled.UNKNOWN
-        if order.state == "cancelled":
-            return Cancelled.ALREADY
-        body = Body()
-        _give_back(kept, order.takes, order.loads, body)
-        order.takes, order.loads, order.state = (), (), "cancelled"
-        at_ms = kept.append(self._clock.epoch_ms(), "cancel", body, (order_id.encode(), b""))
-        order.history.append(Change(at_ms, "order.cancelled"))
-        return Cancelled.DONE
+        return Cancelled((await self.command(partition, order_id, states.CANCEL)).answer.value)
+
+    async def sweep(self, partition: str) -> int:
+        """As `Ledger.sweep`."""
+        return memory_holds.sweep(self._partition(partition), self._clock.epoch_ms())
+
+    async def partitions_with_holds(self) -> set[str]:
+        """As `Ledger.partitions_with_holds`."""
+        return {name for name, kept in self._partitions.items() if kept.holds or kept.soft}
 
     async def write_stock(self, partition: str, writes: Sequence[StockWrite]) -> list[StockOutcome]:
         """As `Ledger.write_stock`; raises ValueError for a write no cell could take."""
@@ -98,21 +108,25 @@ class MemoryLedger:
             outcomes += write_stock(kept, writes[start : start + layout.STOCK_CHUNK], at_ms)
         return outcomes
 
-    async def stock(self, partition: str, sku: str) -> Row:
+    async def stock(self, partition: str, sku: str, *, as_logged: bool = False) -> Row:
         """As `Ledger.stock`."""
-        row = self._partition(partition).rows.get(sku)
-        return layout.NO_ROW if row is None else row.row()
+        return _row(self._partition(partition), sku, self._until(as_logged))
 
-    async def stock_page(self, partition: str, cursor: str, limit: int) -> tuple[str, list[tuple[str, Row]]]:
+    async def stock_page(
+        self, partition: str, cursor: str, limit: int, *, as_logged: bool = False
+    ) -> tuple[str, list[tuple[str, Row]]]:
         """As `Ledger.stock_page`, in order of SKU."""
-        rows = self._partition(partition).rows
-        names = sorted(sku for sku in rows if sku > cursor)[:limit]
-        return names[-1] if len(names) == limit else "", [(sku, rows[sku].row()) for sku in names]
+        kept, until = self._partition(partition), self._until(as_logged)
+        names = sorted(sku for sku in kept.rows if sku > cursor)[:limit]
+        return names[-1] if len(names) == limit else "", [(sku, _row(kept, sku, until)) for sku in names]
 
-    async def load(self, partition: str, day: int) -> DayLoad:
+    async def load(self, partition: str, day: int, *, as_logged: bool = False) -> DayLoad:
         """As `Ledger.load`."""
-        kept = self._partition(partition).days.get(day)
-        return layout.NO_DAY if kept is None else kept.day_load()
+        return _day(self._partition(partition), day, self._until(as_logged))
+
+    def _until(self, as_logged: bool) -> int:
+        """Up to which deadline a reader takes holds as lapsed."""
+        return -1 if as_logged else self._clock.epoch_ms()
 
     async def versions(self, partition: str) -> Versions:
         """As `Ledger.versions`."""
@@ -221,40 +235,23 @@ class MemoryLedger:
         """Nothing to release; what was kept stays."""
 
 
-def _give_back(
-    kept: Partition,
-    takes: Sequence[tuple[str, int, int, int]],
-    loads: Sequence[tuple[int, int, int, int]],
-    body: Body,
-) -> None:
-    """Free units and load, counting one gain per row and day."""
-    index: dict[str, int] = {}
-    freed: dict[tuple[str, int], int] = {}
-    for sku, slot, _, units in takes:
-        freed[sku, slot] = freed.get((sku, slot), 0) + units
-        index.setdefault(sku, len(index))
-    for (sku, slot), units in freed.items():
-        cell = kept.rows[sku].cell(slot)
-        assert cell is not None, "a cell that was taken from is there"
-        assert cell[2] >= units, "what is freed was held"
-        node, on_hand, held, safety, blocked = cell
-        kept.put_cell(sku, slot, (node, on_hand, held - units, safety, blocked))
-        body.cells += (index[sku], slot, node, on_hand, held - units, safety, blocked, 0, -units, 0, 0)
-    for sku in index:
-        kept.rows[sku].gained()
-        body.rows += (sku, kept.rows[sku].gain)
-    given: dict[tuple[int, int], tuple[int, int]] = {}
-    for day, node, parcels, units in loads:
-        more = given.get((day, node), (0, 0))
-        given[day, node] = more[0] + parcels, more[1] + units
-    for (day, node), (parcels, units) in given.items():
-        if parcels or units:
-            before = kept.days[day].load(node)
-            kept.days[day].put(node, before[0] - parcels, before[1] - units)
-            body.loads += (day, node, before[0] - parcels, before[1] - units, -parcels, -units)
-    for day in dict.fromkeys(load[0] for load in loads):
-        kept.days.setdefault(day, Day()).gained()
-        body.days += (day, kept.days[day].gain)
+def _standing(kept: Partition, order_id: str, command_id: str, now_ms: int) -> Standing | None:
+    record = kept.record(order_id, now_ms)
+    return None if record is None else Standing(record, kept.orders[order_id].commands.get(command_id))
+
+
+def _row(kept: Partition, sku: str, now_ms: int, own: Sequence[tuple[int, int]] = ()) -> Row:
+    """A row without what has lapsed by now, and without an order's own."""
+    row = kept.rows.get(sku)
+    if row is None:
+        return layout.NO_ROW
+    lapsed = kept.members(f"s{sku}", now_ms)
+    return layout.seen_row(bytes(row.packed), lapsed, own) if lapsed or own else row.row()
+
+
+def _day(kept: Partition, number: int, now_ms: int, own: Sequence[tuple[int, int, int]] = ()) -> DayLoad:
+    day = kept.days.get(number)
+    return layout.NO_DAY if day is None else layout.seen_day(bytes(day.packed), kept.members(f"d{number}", now_ms), own)
 
 
 def _in_use(kept: Partition, number: int, today: int) -> bool:

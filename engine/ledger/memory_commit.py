@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from engine.ledger import layout, memory_holds, states
 from engine.ledger.journal import Body
 from engine.ledger.layout import LOAD_UNITS_MAX
+from engine.ledger.memory_holds import amounts_of
 from engine.ledger.memory_state import Day, Kept, Partition, Stocked
 from engine.ledger.port import Batch, Change, LoadTake, Outcome, Proposal, Take, Verdict
 
@@ -12,11 +14,11 @@ _NO_STOCK, _NO_DAY = Stocked(), Day()
 
 def commit(partition: Partition, batch: Batch, at_ms: int) -> list[Outcome]:
     """As `Ledger.commit`, at one instant."""
-    deciding = _Deciding(partition, batch)
+    deciding = _Deciding(partition, batch, at_ms)
     outcomes = deciding.outcomes()
     chosen = [
-        proposal
-        for proposal, outcome in zip(batch.proposals, outcomes, strict=True)
+        (proposal, deciding.olds.get(index))
+        for index, (proposal, outcome) in enumerate(zip(batch.proposals, outcomes, strict=True))
         if outcome.verdict is Verdict.COMMITTED
     ]
     if chosen:
@@ -27,10 +29,17 @@ def commit(partition: Partition, batch: Batch, at_ms: int) -> list[Outcome]:
 class _Deciding:
     """One batch being decided. What is taken here is not in the partition before all is decided."""
 
-    def __init__(self, partition: Partition, batch: Batch) -> None:
+    def __init__(self, partition: Partition, batch: Batch, at_ms: int) -> None:
         self._partition = partition
         self._batch = batch
+        self._at_ms = at_ms
+        self._settled: set[str] = set()
+        self._settle()
+        self.skus = list(batch.skus)
+        self._index = {sku: k for k, sku in enumerate(self.skus)}
         self.rows = [partition.rows.get(sku, _NO_STOCK) for sku in batch.skus]
+        self.olds: dict[int, Kept] = {}
+        """What the orders that are decided again held, by proposal."""
         self.held: dict[tuple[int, int], int] = {}
         """Units taken here by (index of the SKU, slot)."""
         self.loads: dict[tuple[int, int], tuple[int, int]] = {}
@@ -41,12 +50,25 @@ class _Deciding:
         self._rests_on: dict[int, int] = {}
         """Index of the earlier proposal of the same order, or of the same key, that a verdict here rests on."""
 
+    def _settle(self) -> None:
+        """What has lapsed of the rows, days and orders of this batch is free before anything is decided."""
+        loads = [load.day for proposal in self._batch.proposals for load in proposal.loads]
+        claims = [day for proposal in self._batch.proposals for day in proposal.short_days]
+        names = [f"s{sku}" for sku in self._batch.skus] + [f"d{day}" for day in dict.fromkeys([*loads, *claims])]
+        memory_holds.free(self._partition, names, self._at_ms, layout.FREE_MEMBERS)
+        for proposal in self._batch.proposals:
+            old = self._partition.orders.get(proposal.order_id)
+            if proposal.again is not None and old is not None and old.judged(self._at_ms) != old.state:
+                memory_holds.settle(self._partition, proposal.order_id, self._at_ms)
+                self._settled.add(proposal.order_id)
+
     def outcomes(self) -> list[Outcome]:
         """The verdict on each proposal."""
         versions = self._partition.versions()
         stale = versions[:2] != self._batch.versions[:2]
         for index, proposal in enumerate(self._batch.proposals):
-            outcome = self._known(index, proposal)
+            known = self._known if proposal.again is None else self._known_again
+            outcome = known(index, proposal)
             if outcome is None and stale:
                 outcome = Outcome(Verdict.STALE)
             if outcome is None:
@@ -72,26 +94,65 @@ class _Deciding:
                 return Outcome(Verdict.KEY_CONFLICT)
         return Outcome(Verdict.REPEAT, first.decision) if first is not None else None
 
+    def _known_again(self, index: int, proposal: Proposal) -> Outcome | None:
+        """The verdict on an order to be decided again, if it is known already; else what it holds is noted."""
+        old, again = self._partition.orders.get(proposal.order_id), proposal.again
+        assert again is not None, "asked of orders that are decided again"
+        if old is None or proposal.order_id in self._orders:
+            return Outcome(Verdict.LOST)
+        if again.token in old.commands:
+            digest, decision = old.commands[again.token]
+            return Outcome(Verdict.REPEAT, decision) if digest == again.digest else Outcome(Verdict.KEY_CONFLICT)
+        if again.command == states.REPLACE and old.token == again.token:
+            return Outcome(Verdict.REPEAT, old.decision)
+        if old.revision != again.revision + (proposal.order_id in self._settled):
+            return Outcome(Verdict.LOST)
+        if states.TABLE.get((old.judged(self._at_ms), again.command)) != states.DECIDED:
+            return Outcome(Verdict.LOST)
+        self.olds[index] = old
+        return None
+
+    def _move_old(self, index: int, sign: int) -> None:
+        """Change what the order of a proposal held before, if anything, by sign."""
+        old = self.olds.get(index)
+        for sku, slot, _, units in () if old is None else old.takes:
+            if sku not in self._index:
+                self._index[sku] = len(self.skus)
+                self.skus.append(sku)
+                self.rows.append(self._partition.rows[sku])
+            place = self._index[sku], slot
+            self.held[place] = self.held.get(place, 0) + sign * units
+        for day, node, parcels, units in () if old is None else old.loads:
+            taken = self.loads.get((day, node), (0, 0))
+            self.loads[day, node] = taken[0] + sign * parcels, taken[1] + sign * units
+
     def _try(self, index: int, proposal: Proposal) -> Outcome:
-        """Take all that a new order needs, or nothing of it."""
-        for sku in proposal.short_skus:
-            if self.rows[sku].gain != self._batch.gains[sku]:
-                return Outcome(Verdict.LOST)
-        for day in proposal.short_days:
-            if self._partition.days.get(day, _NO_DAY).gain != self._batch.day_gains.get(day, -1):
-                return Outcome(Verdict.LOST)
-        for done, take in enumerate(proposal.takes):
-            if not self._take(take):
-                self._give_back(proposal.takes[:done], ())
-                return Outcome(Verdict.LOST)
-        for done, load in enumerate(proposal.loads):
-            if not self._load(load):
-                self._give_back(proposal.takes, proposal.loads[:done])
-                return Outcome(Verdict.LOST)
+        """Take all that an order needs, or nothing of it; what it held before is free for it."""
+        self._move_old(index, -1)
+        if not self._take_all(proposal):
+            self._move_old(index, 1)
+            return Outcome(Verdict.LOST)
         self._orders[proposal.order_id] = index
         if proposal.idempotency_key is not None:
             self._keys[proposal.idempotency_key] = proposal.order_id
         return Outcome(Verdict.COMMITTED, proposal.decision)
+
+    def _take_all(self, proposal: Proposal) -> bool:
+        for sku in proposal.short_skus:
+            if self.rows[sku].gain != self._batch.gains[sku]:
+                return False
+        for day in proposal.short_days:
+            if self._partition.days.get(day, _NO_DAY).gain != self._batch.day_gains.get(day, -1):
+                return False
+        for done, take in enumerate(proposal.takes):
+            if not self._take(take):
+                self._give_back(proposal.takes[:done], ())
+                return False
+        for done, load in enumerate(proposal.loads):
+            if not self._load(load):
+                self._give_back(proposal.takes, proposal.loads[:done])
+                return False
+        return True
 
     def _take(self, take: Take) -> bool:
         cell = self.rows[take.sku].cell(take.slot)
@@ -144,6 +205,7 @@ class _Deciding:
                 if self._outcomes[other].verdict is Verdict.COMMITTED:
                     undone = self._batch.proposals[other]
                     self._give_back(undone.takes, undone.loads)
+                    self._move_old(other, 1)
                     self._outcomes[other] = Outcome(Verdict.LOST)
                     waiting.append(other)
                     for resting in rests.get(other, ()):
@@ -161,47 +223,107 @@ def _bound(maximum: int) -> int:
     return min(maximum, LOAD_UNITS_MAX) if maximum >= 0 else LOAD_UNITS_MAX
 
 
-def _write(partition: Partition, batch: Batch, chosen: list[Proposal], deciding: _Deciding, at_ms: int) -> None:
+def _write(
+    partition: Partition, batch: Batch, chosen: list[tuple[Proposal, Kept | None]], deciding: _Deciding, at_ms: int
+) -> None:
     """Write what stands. Nothing here can fail."""
     body = Body(window=batch.window_id)
-    index: dict[int, int] = {}
+    index = _write_rows(partition, deciding, body)
+    _write_days(partition, deciding, body)
+    raw: list[bytes] = []
+    kept: list[Kept] = []
+    for proposal, old in chosen:
+        order = _kept(batch, proposal, old, at_ms)
+        for sku, *_ in order.takes:
+            index.setdefault(sku, len(index))
+        takes = [value for sku, *rest in order.takes for value in (index[sku], *rest)]
+        loads = [value for load in order.loads for value in load]
+        told: list[object] = [order.state, proposal.idempotency_key or "", takes, loads]
+        if order.deadline or old is not None:
+            told += (order.deadline, order.firm)
+        if old is not None and proposal.again is not None:
+            told.append(proposal.again._replace(revision=order.revision))
+        body.orders.append(tuple(told))
+        if order.deadline:
+            memory_holds.soften(partition, amounts_of(order.takes, order.loads), order.deadline, 1, body)
+        if old is not None and old.state == states.HELD:
+            memory_holds.soften(partition, amounts_of(old.takes, old.loads), old.deadline, -1, body)
+        raw += (proposal.order_id.encode(), proposal.content, proposal.order, proposal.decision)
+        kept.append(order)
+    body.rows = [value for sku in index for value in (sku, -1)]
+    at_ms = partition.append(at_ms, "commit", body, tuple(raw), batch.record)
+    for (proposal, _), order in zip(chosen, kept, strict=True):
+        if proposal.again is not None:
+            order.history.append(Change(at_ms, "order." + states.PAST[proposal.again.command]))
+        order.history.append(Change(at_ms, "order." + order.state))
+        partition.orders[proposal.order_id] = order
+        partition.holds.pop(proposal.order_id, None)
+        if order.state == states.HELD:
+            partition.holds[proposal.order_id] = order.deadline
+        if proposal.idempotency_key is not None:
+            partition.keys[proposal.idempotency_key] = proposal.order_id
+
+
+def _write_rows(partition: Partition, deciding: _Deciding, body: Body) -> dict[str, int]:
+    """Put what was taken into rows; returns their places in the entry."""
+    index: dict[str, int] = {}
+    freer: dict[str, None] = {}
     for (sku, slot), units in sorted(deciding.held.items()):
         if units:
+            name = deciding.skus[sku]
             cell = deciding.rows[sku].cell(slot)
             assert cell is not None, "a cell that was taken from is there"
             node, on_hand, held, safety, blocked = cell
-            assert held + units <= on_hand - blocked, "oversold"
-            partition.put_cell(batch.skus[sku], slot, (node, on_hand, held + units, safety, blocked))
-            row = index.setdefault(sku, len(index))
+            assert units < 0 or held + units <= on_hand - blocked, "oversold"
+            partition.put_cell(name, slot, (node, on_hand, held + units, safety, blocked))
+            row = index.setdefault(name, len(index))
             body.cells += (row, slot, node, on_hand, held + units, safety, blocked, 0, units, 0, 0)
-    for sku in index:
-        body.rows += (batch.skus[sku], -1)
+            if units < 0:
+                freer[name] = None
+    for name in freer:
+        partition.rows[name].gained()
+    return index
+
+
+def _write_days(partition: Partition, deciding: _Deciding, body: Body) -> None:
+    freer: dict[int, None] = {}
     for (day, node), (parcels, units) in sorted(deciding.loads.items()):
         if parcels or units:
             kept = partition.days.setdefault(day, Day())
             before = kept.load(node)
             kept.put(node, before[0] + parcels, before[1] + units)
             body.loads += (day, node, before[0] + parcels, before[1] + units, parcels, units)
-    raw: list[bytes] = []
-    for proposal in chosen:
-        takes = [value for take in proposal.takes for value in (index[take.sku], take.slot, take.node, take.units)]
-        loads = [value for load in proposal.loads for value in load[:4]]
-        body.orders.append((proposal.state, proposal.idempotency_key or "", takes, loads))
-        raw += (proposal.order_id.encode(), proposal.content, proposal.order, proposal.decision)
-    at_ms = partition.append(at_ms, "commit", body, tuple(raw), batch.record)
-    for proposal in chosen:
-        partition.orders[proposal.order_id] = _kept(batch, proposal, at_ms)
-        if proposal.idempotency_key is not None:
-            partition.keys[proposal.idempotency_key] = proposal.order_id
+            if parcels < 0 or units < 0:
+                freer[day] = None
+    for day in freer:
+        partition.days[day].gained()
 
 
-def _kept(batch: Batch, proposal: Proposal, at_ms: int) -> Kept:
-    return Kept(
-        proposal.content,
-        proposal.order,
-        proposal.decision,
-        proposal.state,
-        [Change(at_ms, "order." + proposal.state)],
-        tuple((batch.skus[take.sku], take.slot, take.node, take.units) for take in proposal.takes),
-        tuple((load.day, load.node, load.parcels, load.units) for load in proposal.loads),
+def _kept(batch: Batch, proposal: Proposal, old: Kept | None, at_ms: int) -> Kept:
+    """An order as it stands after its decision; its history so far."""
+    again = proposal.again
+    rerouted = again is not None and again.command == states.REROUTE
+    deadline = 0
+    if proposal.takes and rerouted and old is not None:
+        deadline = old.deadline
+    elif proposal.takes and not rerouted and proposal.hold_ms is not None:
+        deadline = layout.deadline_ms(at_ms, proposal.hold_ms)
+    first = old if rerouted and old is not None else None
+    order = Kept(
+        content=proposal.content if first is None else first.content,
+        order=proposal.order if first is None else first.order,
+        decision=proposal.decision if first is None else first.decision,
+        state=states.HELD if deadline else proposal.state,
+        history=[] if old is None else old.history,
+        takes=tuple((batch.skus[take.sku], take.slot, take.node, take.units) for take in proposal.takes),
+        loads=tuple((load.day, load.node, load.parcels, load.units) for load in proposal.loads),
+        current=b"" if first is None else proposal.decision,
+        deadline=deadline,
+        firm=proposal.state,
     )
+    if old is not None and again is not None:
+        order.revision, order.token, order.excluded = old.revision + 1, again.token, again.excluded
+        order.commands = old.commands
+        if rerouted:
+            order.commands[again.token] = again.digest, proposal.decision
+    return order

@@ -6,12 +6,14 @@ import asyncio
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
-from engine.ledger import layout
+from engine.ledger import layout, states
 from engine.ledger.journal import Body, Logged
 from engine.ledger.port import Change, DayLoad, Document, OrderRecord, Row, Versions
 
 Cell = tuple[int, int, int, int, int]
 """node, on_hand, held, safety, blocked"""
+Places = dict[int, tuple[int, int]]
+"""(units, parcels) by slot or node."""
 
 
 class Stocked:
@@ -73,9 +75,9 @@ class Day:
         self.packed.extend(bytes(max(0, at + layout.DAY.size - len(self.packed))))
         layout.DAY.pack_into(self.packed, at, parcels, units)
 
-    def gained(self) -> None:
+    def gained(self, times: int = 1) -> None:
         """Count that load was given back."""
-        self.gain = (self.gain + 1) % 2**32
+        self.gain = (self.gain + times) % 2**32
         layout.GAIN.pack_into(self.packed, 0, self.gain)
 
     def day_load(self) -> DayLoad:
@@ -95,12 +97,28 @@ class Kept:
     takes: tuple[tuple[str, int, int, int], ...]
     loads: tuple[tuple[int, int, int, int], ...]
 
-    def record(self, order_id: str) -> OrderRecord:
-        """The order for readers."""
-        takes = tuple((sku, node, units) for sku, _, node, units in self.takes)
-        return OrderRecord(
-            order_id, self.content, self.order, self.decision, self.state, tuple(self.history), takes, self.loads
-        )
+    current: bytes = b""
+    deadline: int = 0
+    firm: str = ""
+    revision: int = 1
+    excluded: tuple[str, ...] = ()
+    token: str = ""
+    commands: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    """What each command id asked and led to."""
+
+    def judged(self, now_ms: int) -> str:
+        """The state by the clock."""
+        return states.judged(self.state, self.deadline, now_ms)
+
+    def own(self) -> tuple[dict[str, list[tuple[int, int]]], dict[int, list[tuple[int, int, int]]]]:
+        """(slot, units) by SKU and (node, units, parcels) by day of what is held."""
+        rows: dict[str, list[tuple[int, int]]] = {}
+        days: dict[int, list[tuple[int, int, int]]] = {}
+        for sku, slot, _, units in self.takes:
+            rows.setdefault(sku, []).append((slot, units))
+        for day, node, parcels, units in self.loads:
+            days.setdefault(day, []).append((node, units, parcels))
+        return rows, days
 
 
 @dataclass(slots=True)
@@ -117,6 +135,10 @@ class Partition:
     numbers: dict[str, int] = field(default_factory=dict)
     present: set[int] = field(default_factory=set)
     """Numbers of the nodes that are in the network now."""
+    soft: dict[str, dict[int, Places]] = field(default_factory=dict)
+    """Units of soft holds by field and deadline (see `journal.Body.soft`)."""
+    holds: dict[str, int] = field(default_factory=dict)
+    """Deadlines of the orders that are held softly."""
     use: dict[int, int] = field(default_factory=dict)
     """Cells per node that are not all zero."""
     network: Document | None = None
@@ -148,6 +170,43 @@ class Partition:
         self.grown.set()
         self.grown = asyncio.Event()
         return entry_id[0]
+
+    def members(self, field_name: str, now_ms: int) -> list[list[int]]:
+        """What has lapsed of a field, as the store's members: deadline, then (place, units, parcels)."""
+        return [
+            [deadline, *(value for place, amounts in places.items() for value in (place, *amounts))]
+            for deadline, places in sorted(self.soft.get(field_name, {}).items())
+            if deadline <= now_ms
+        ]
+
+    def record(self, order_id: str, now_ms: int) -> OrderRecord | None:
+        """An order for readers; of a hold that has lapsed only what still counts as held."""
+        order = self.orders.get(order_id)
+        if order is None:
+            return None
+        state = order.judged(now_ms)
+        takes = [take for take in order.takes if state == order.state or self._is_soft(f"s{take[0]}", order.deadline)]
+        loads = [load for load in order.loads if state == order.state or self._is_soft(f"d{load[0]}", order.deadline)]
+        return OrderRecord(
+            order_id=order_id,
+            content=order.content,
+            order=order.order,
+            decision=order.decision,
+            state=state,
+            history=tuple(order.history),
+            takes=tuple((sku, node, units) for sku, _, node, units in takes),
+            loads=tuple(loads),
+            current=order.current or order.decision,
+            stored_state=order.state,
+            deadline_ms=order.deadline,
+            revision=order.revision,
+            excluded=order.excluded,
+            token=order.token,
+            at_ms=now_ms,
+        )
+
+    def _is_soft(self, field_name: str, deadline: int) -> bool:
+        return deadline in self.soft.get(field_name, {})
 
     def place_after(self, after: str) -> int:
         """Index of the first entry after an entry id."""

@@ -15,6 +15,14 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.ledger.orders import Again as Again
+from engine.ledger.orders import Answer as Answer
+from engine.ledger.orders import Cancelled as Cancelled
+from engine.ledger.orders import Change as Change
+from engine.ledger.orders import Commanded as Commanded
+from engine.ledger.orders import OrderRecord as OrderRecord
+from engine.ledger.orders import Standing as Standing
+
 SLOT = np.dtype([("node", "<u2"), ("on_hand", "<i4"), ("held", "<i4"), ("safety", "<i4"), ("blocked", "<i4")])
 """One stocked cell of a SKU's row; safety -1 means that the node's default applies."""
 
@@ -63,13 +71,17 @@ class Decided(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything a window needs of the store, read at one instant. `rows` and `days` parallel to what was asked for."""
+    """Everything a window needs of the store, read at one instant. `rows` and `days` parallel to what was asked for.
+
+    Holds that have lapsed count as free, and so does what the `standing` order holds.
+    """
 
     at_ms: int
     versions: Versions
     rows: tuple[Row, ...]
     days: Mapping[int, DayLoad]
     decided: Mapping[str, Decided]
+    standing: Standing | None = None
 
 
 class Take(NamedTuple):
@@ -100,7 +112,8 @@ class LoadTake(NamedTuple):
 class Proposal:
     """One order's outcome as decided, to be committed whole or not at all.
 
-    `order` and `decision` are JSON bytes, kept as they are. `state` is the order's state after commit.
+    `order` and `decision` are JSON bytes, kept as they are. `state` is the order's state after commit, once its hold is
+    firm; with `hold_ms` it is held softly until so long after the commit (a re-route keeps the deadline there is).
     `short_skus` (indexes into `Batch.skus`) and `short_days`: what this decision claims to have run out of; if any of
     them gained since the snapshot, or a proposal of the batch that was to take from it did not commit, the claim may be
     wrong and the proposal is LOST.
@@ -116,6 +129,8 @@ class Proposal:
     short_skus: tuple[int, ...] = ()
     short_days: tuple[int, ...] = ()
     idempotency_key: str | None = None
+    hold_ms: int | None = None
+    again: Again | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,35 +168,6 @@ class Outcome(NamedTuple):
 
     verdict: Verdict
     decision: bytes | None = None
-
-
-class Change(NamedTuple):
-    """One order command or event in an order's history."""
-
-    at_ms: int
-    event: str
-
-
-@dataclass(frozen=True, slots=True)
-class OrderRecord:
-    """An order as it stands. `takes` are (sku, node number, units) still held; `loads` (day, node, parcels, units)."""
-
-    order_id: str
-    content: bytes
-    order: bytes
-    decision: bytes
-    state: str
-    history: tuple[Change, ...]
-    takes: tuple[tuple[str, int, int], ...] = ()
-    loads: tuple[tuple[int, int, int, int], ...] = ()
-
-
-class Cancelled(Enum):
-    """Answer to a cancel command."""
-
-    DONE = "done"
-    ALREADY = "already"
-    UNKNOWN = "unknown"
 
 
 class StockKind(Enum):
@@ -276,6 +262,10 @@ class Entry:
     """(day, node, parcels, units) deltas."""
     orders: tuple[tuple[str, str], ...] = ()
     """(order_id, new state)."""
+    commands: tuple[str, ...] = ()
+    """What led there, parallel to `orders`: `decide` or another command of the table of states."""
+    excluded: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """(order_id, ids of all nodes never offered again) of the orders of which that changed."""
     record: bytes = field(default=b"")
 
 
@@ -283,9 +273,17 @@ class Ledger(Protocol):
     """The port. Every method may raise LedgerUnavailableError; every write may raise LedgerRefusedError."""
 
     async def snapshot(
-        self, partition: str, skus: Sequence[str], days: Sequence[int], order_ids: Sequence[str]
+        self,
+        partition: str,
+        skus: Sequence[str],
+        days: Sequence[int],
+        order_ids: Sequence[str],
+        again: tuple[str, str] | None = None,
     ) -> Snapshot:
-        """Stock of these SKUs, load of these days, which of these orders are decided: at one instant, in one call."""
+        """Stock of these SKUs, load of these days, which of these orders are decided: at one instant, in one call.
+
+        `again`: the order to be decided again, and its command's id or ''.
+        """
 
     async def commit(self, partition: str, batch: Batch) -> list[Outcome]:
         """Decide proposals in sequence and write those that stand, each whole or not at all; durable on return.
@@ -296,19 +294,36 @@ class Ledger(Protocol):
     async def order(self, partition: str, order_id: str) -> OrderRecord | None:
         """An order as it stands, or None."""
 
+    async def command(self, partition: str, order_id: str, command: str, command_id: str = "") -> Commanded:
+        """Confirm, release, cancel or hand over (`ready`) an order, as the table of states says; durable on return.
+
+        With a command id it is applied once; without one it is idempotent by state.
+        """
+
     async def cancel(self, partition: str, order_id: str) -> Cancelled:
         """Give back all that the order holds. Idempotent by state."""
+
+    async def sweep(self, partition: str) -> int:
+        """Write down some of what has lapsed, in one short step; returns how much, 0 when nothing is left."""
+
+    async def partitions_with_holds(self) -> set[str]:
+        """The partitions in which anything is held softly. Walks over all there is: not for every day."""
 
     async def write_stock(self, partition: str, writes: Sequence[StockWrite]) -> list[StockOutcome]:
         """Apply writes in sequence, each on its own merits."""
 
-    async def stock(self, partition: str, sku: str) -> Row:
-        """The stock of one SKU; no slots if it was never stocked."""
+    async def stock(self, partition: str, sku: str, *, as_logged: bool = False) -> Row:
+        """The stock of one SKU; no slots if it was never stocked.
 
-    async def stock_page(self, partition: str, cursor: str, limit: int) -> tuple[str, list[tuple[str, Row]]]:
+        `as_logged`: as the log says, with holds that have lapsed and are not swept yet.
+        """
+
+    async def stock_page(
+        self, partition: str, cursor: str, limit: int, *, as_logged: bool = False
+    ) -> tuple[str, list[tuple[str, Row]]]:
         """About `limit` stocked SKUs, and the next cursor ("" at both ends); a SKU that stays appears at least once."""
 
-    async def load(self, partition: str, day: int) -> DayLoad:
+    async def load(self, partition: str, day: int, *, as_logged: bool = False) -> DayLoad:
         """The load of all nodes on one day."""
 
     async def versions(self, partition: str) -> Versions:

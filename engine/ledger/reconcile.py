@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from engine.ledger import states
 from engine.ledger.port import DayLoad, Entry, Ledger, OrderRecord, Row
 
 _PAGE = 200
@@ -96,9 +97,11 @@ class _Model:
             self.loads[day, node] = after
             if min(after) < 0:
                 wrong.append(Difference(f"entry {entry.entry_id}, {_day(day, node)}", "nothing below 0", str(after)))
-        for order_id, state in entry.orders:
-            if state != "cancelled" and order_id in self.states:
-                wrong.append(Difference(f"order {order_id}", "decided once", f"again in entry {entry.entry_id}"))
+        for (order_id, state), command in zip(entry.orders, entry.commands, strict=True):
+            was = self.states.get(order_id, states.NEW)
+            if not states.admits(was, command, state):
+                found = f"{command} to {state} in entry {entry.entry_id}"
+                wrong.append(Difference(f"order {order_id}", f"what may follow {was}", found))
             self.states[order_id] = state
         return wrong
 
@@ -143,7 +146,7 @@ class _Audit:
         cursor, seen, first = "", set[str](), True
         while first or cursor:
             first = False
-            cursor, page = await self._ledger.stock_page(self._partition, cursor, _PAGE)
+            cursor, page = await self._ledger.stock_page(self._partition, cursor, _PAGE, as_logged=True)
             for sku, row in page:
                 seen.add(sku)
                 if _row_differences(sku, row, self.model.cells.get(sku, {})):
@@ -156,7 +159,7 @@ class _Audit:
         differences: list[Difference] = []
         for _ in range(_LOOKS_MAX):
             await self.catch_up()
-            row = await self._ledger.stock(self._partition, sku)
+            row = await self._ledger.stock(self._partition, sku, as_logged=True)
             differences = _row_differences(sku, row, self.model.cells.get(sku, {}))
             if not differences or sku not in (await self.catch_up()).skus:
                 break
@@ -168,7 +171,7 @@ class _Audit:
             differences: list[Difference] = []
             for _ in range(_LOOKS_MAX):
                 await self.catch_up()
-                load = await self._ledger.load(self._partition, day)
+                load = await self._ledger.load(self._partition, day, as_logged=True)
                 differences = _day_differences(day, load, self.model.loads)
                 if not differences or day not in (await self.catch_up()).days:
                     break
@@ -184,7 +187,7 @@ class _Audit:
             some = ids[at : at + _ORDERS_AT_ONCE]
             records = await asyncio.gather(*(self._ledger.order(self._partition, order_id) for order_id in some))
             for order_id, record in zip(some, records, strict=True):
-                if record is None or record.state != self.model.states[order_id]:
+                if record is None or record.stored_state != self.model.states[order_id]:
                     await self._order_again(order_id)
                 for sku, node, units in record.takes if record is not None else ():
                     held[sku, node] = held.get((sku, node), 0) + units
@@ -205,7 +208,7 @@ class _Audit:
             record = await self._ledger.order(self._partition, order_id)
             if order_id not in (await self.catch_up()).orders:
                 break
-        found = "none" if record is None else record.state
+        found = "none" if record is None else record.stored_state
         if found != self.model.states[order_id]:
             self._report([Difference(f"order {order_id}", self.model.states[order_id], found)])
 

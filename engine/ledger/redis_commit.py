@@ -94,4 +94,14 @@ def _told(proposal: Proposal, rows: dict[int, int], days: dict[int, int]) -> tup
         loads += (days.setdefault(load.day, len(days)), *load[1:])
     short_rows = [rows.setdefault(sku, len(rows)) for sku in proposal.short_skus]
     short_days = [days.setdefault(day, len(days)) for day in proposal.short_days]
-    return proposal.state, proposal.idempotency_key or "", takes, loads, short_rows, short_days
+    hold_ms = False if proposal.hold_ms is None else proposal.hold_ms
+    return (
+        proposal.state,
+        proposal.idempotency_key or "",
+        takes,
+        loads,
+        short_rows,
+        short_days,
+        hold_ms,
+        proposal.again or False,
+    )

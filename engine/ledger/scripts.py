@@ -11,21 +11,27 @@ from typing import Any, NamedTuple
 from redis import exceptions as vendor
 from redis.asyncio import Redis
 
+from engine.ledger import states
 from engine.ledger.port import LedgerRefusedError, LedgerUnavailableError
 
 Argument = str | bytes | int
 
+_BEGINNING = ("prelude", "states", "orders", "apply")
+_GIVING = (*_BEGINNING, "overlay", "giving")
 _PARTS = {
-    "commit": ("prelude", "overlay", "commit"),
-    "cancel": ("prelude", "overlay", "cancel"),
-    "stock": ("prelude", "overlay", "stock"),
-    "network": ("prelude", "network"),
-    "policy": ("prelude", "policy"),
-    "skus": ("prelude", "skus"),
-    "snapshot": ("prelude", "snapshot"),
-    "read": ("prelude", "read"),
+    "commit": (*_GIVING, "commit"),
+    "command": (*_GIVING, "command"),
+    "sweep": (*_GIVING, "sweep"),
+    "free": (*_GIVING, "free"),
+    "snapshot": (*_GIVING, "snapshot"),
+    "order": (*_BEGINNING, "order"),
+    "stock": (*_BEGINNING, "overlay", "stock"),
+    "network": (*_BEGINNING, "network"),
+    "policy": (*_BEGINNING, "policy"),
+    "skus": (*_BEGINNING, "skus"),
+    "read": (*_BEGINNING, "read"),
 }
-"""Which files make which script."""
+"""Which files make which script; the part `states` is rendered from the table of states."""
 
 _REFUSALS = ("OOM", "READONLY", "MISCONF", "NOREPLICAS", "NOPERM", "NODES")
 """Error codes of a store that answers, but does not take writes; all others may pass by themselves."""
@@ -51,10 +57,9 @@ def script(text: str) -> Script:
 def load() -> dict[str, Script]:
     """All scripts by name, from the files of this package."""
     folder = files("engine.ledger") / "lua"
-    return {
-        name: script("".join((folder / f"{part}.lua").read_text("utf-8") for part in parts))
-        for name, parts in _PARTS.items()
-    }
+    names = {part for parts in _PARTS.values() for part in parts} - {"states"}
+    texts = {name: (folder / f"{name}.lua").read_text("utf-8") for name in names} | {"states": states.rendered()}
+    return {name: script("".join(texts[part] for part in parts)) for name, parts in _PARTS.items()}
 
 
 async def run(client: Redis, called: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:

@@ -29,7 +29,6 @@ def test_a_plain_order_is_taken():
         ({"limits": {"allow_substitutes": True}}, "$.limits.allow_substitutes"),
         ({"pickup_node": "A"}, "$.pickup_node"),
         ({"backorder": True}, "$.backorder"),
-        ({"hold_seconds": 60}, "$.hold_seconds"),
         ({"policy_id": "other"}, "$.policy_id"),
     ],
 )

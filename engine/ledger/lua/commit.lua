@@ -1,6 +1,9 @@
--- Units: goods in units. ARGV: the batch (msgpack), its record, all documents (id, content, order, decision each).
+-- Units: goods in units, instants and durations in ms. ARGV: the batch (msgpack), its record, all documents (id,
+-- content, order, decision each). A proposal: state, idempotency key, takes, loads, short rows, short days, duration
+-- of a soft hold or false, and, of one decided again, {command, revision seen, token, digest, reason, excluded nodes}.
 local COMMITTED, REPEAT, CONFLICT, KEY_CONFLICT, LOST, STALE = 1, 2, 3, 4, 5, 6
-local LOAD_MAX = 4294967295
+local LOAD_MAX, FREE_MAX, GRID = 4294967295, 1000, 10
+local now = now_ms()
 local batch = cmsgpack.unpack(ARGV[1])
 local window, network, policy, skus, gains, days, day_gains, gave_up_rows, gave_up_days, proposals, sizes = unpack(batch)
 local documents, place = {}, 1 -- order id, content, order and decision of proposal k from 4 * k - 3 on
@@ -13,8 +16,26 @@ local verdicts, decisions, made_before = {}, {}, {}
 local row_gains, given_up_row, given_up_day = {}, {}, {}
 for _, row in ipairs(gave_up_rows) do given_up_row[row] = true end
 for _, day in ipairs(gave_up_days) do given_up_day[day] = true end
+local olds, settled, rows_by_sku = {}, {}, {} -- what an order decided again held; proposals whose hold had lapsed
+for k, sku in ipairs(skus) do rows_by_sku[sku] = k - 1 end
 
 local function id_of(k) return documents[4 * k - 3] end
+
+-- The verdict on an order to be decided again, if it is known already; else what it holds is noted.
+local function known_again(k, again)
+  local stored = call('HMGET', order_key(id_of(k)), 'd', 'm', 'k:' .. again[3])
+  if not stored[2] or mine[id_of(k)] then return LOST end
+  if stored[3] then
+    local digest, decision = string.match(stored[3], '^([^\n]*)\n(.*)$')
+    if digest ~= again[4] then return KEY_CONFLICT end
+    return REPEAT, decision
+  end
+  local old = kept_of(stored[2])
+  if again[1] == 'replace' and old.token == again[3] then return REPEAT, stored[1] end
+  if old.revision ~= again[2] + (settled[k] and 1 or 0) then return LOST end
+  if NEXT[judged(old, now)][again[1]] ~= 'decided' then return LOST end
+  olds[k] = old
+end
 
 -- The verdict on an order id or idempotency key that is known, with the decision that stands; nil for a new one.
 local function known(k, key)
@@ -91,10 +112,19 @@ local function take(proposal)
 end
 
 local function decide(k, proposal)
-  local verdict, decision = known(k, proposal[2])
+  local verdict, decision
+  if proposal[8] then
+    verdict, decision = known_again(k, proposal[8])
+  else
+    verdict, decision = known(k, proposal[2])
+  end
   if verdict then return verdict, decision end
   if stale then return STALE end
-  if came_back(proposal) or not take(proposal) then return LOST end
+  if olds[k] then move_kept(olds[k], skus, rows_by_sku, -1) end
+  if came_back(proposal) or not take(proposal) then
+    if olds[k] then move_kept(olds[k], skus, rows_by_sku, 1) end
+    return LOST
+  end
   mine[id_of(k)] = k
   if proposal[2] ~= '' then keys[proposal[2]] = k end
   return COMMITTED
@@ -120,6 +150,7 @@ local function cascade()
     for _, k in ipairs(claimers or NONE) do
       if verdicts[k] == COMMITTED then
         move(proposals[k], #proposals[k][3], #proposals[k][4], -1)
+        if olds[k] then move_kept(olds[k], skus, rows_by_sku, 1) end
         verdicts[k] = LOST
         waiting[#waiting + 1] = k
         for _, other in ipairs(resting[k] or NONE) do verdicts[other], decisions[other] = LOST, false end
@@ -133,26 +164,55 @@ local function cascade()
   end
 end
 
+-- When a soft hold lapses, 0 for never: on a grid, so that holds of one instant lapse as one. A re-route keeps it.
+local function deadline_of(k, proposal)
+  if proposal[8] and proposal[8][1] == 'reroute' then return olds[k].deadline end
+  return proposal[7] and math.ceil((now + proposal[7]) / GRID) * GRID or 0
+end
+
+-- One order of the entry; `row` tells the entry's place of a row.
+local function order_of(k, proposal, row)
+  local from, takes, wanted, n, m = proposal[3], {}, {}, 0, 0
+  for at = 1, #from, 5 do
+    takes[n + 1], takes[n + 2], takes[n + 3], takes[n + 4] = row(from[at]), from[at + 1], from[at + 2], from[at + 3]
+    n = n + 4
+  end
+  from = proposal[4]
+  for at = 1, #from, 6 do
+    wanted[m + 1], wanted[m + 2], wanted[m + 3] = days[from[at] + 1], from[at + 1], from[at + 2]
+    wanted[m + 4], m = from[at + 3], m + 4
+  end
+  local again, order = proposal[8], { proposal[1], proposal[2], takes, wanted }
+  local deadline = n > 0 and deadline_of(k, proposal) or 0
+  if deadline > 0 then
+    for at = 1, #proposal[3], 5 do
+      soften('s' .. skus[proposal[3][at] + 1], deadline, proposal[3][at + 1], proposal[3][at + 3], 0)
+    end
+    soften_order(NONE, wanted, deadline, 1)
+    order[1] = 'held'
+  end
+  if deadline > 0 or again then
+    order[5], order[6] = deadline, proposal[1]
+    if again then order[7] = { again[1], olds[k].revision + 1, again[3], again[4], again[5], again[6] } end
+  end
+  local old = olds[k]
+  if old and old.state == 'held' then soften_order(old.takes, old.loads, old.deadline, -1) end
+  return order
+end
+
 -- The entry of all proposals that stand, and its opaque parts; nil if none does.
 local function entry()
-  local body, raw = { window = window, orders = {}, days = {} }, {}
+  local body, raw = { window = window, orders = {}, days = {}, soft = {} }, {}
   local index = put_overlay(body, skus)
+  local function row(of) return row_of(body, index, skus, of) end
   for k, proposal in ipairs(proposals) do
     if verdicts[k] == COMMITTED then
-      local from, takes, wanted, n, m = proposal[3], {}, {}, 0, 0
-      for at = 1, #from, 5 do
-        takes[n + 1], takes[n + 2], takes[n + 3], takes[n + 4] = index[from[at]], from[at + 1], from[at + 2], from[at + 3]
-        n = n + 4
-      end
-      from = proposal[4]
-      for at = 1, #from, 6 do
-        wanted[m + 1], wanted[m + 2], wanted[m + 3] = days[from[at] + 1], from[at + 1], from[at + 2]
-        wanted[m + 4], m = from[at + 3], m + 4
-      end
-      body.orders[#body.orders + 1] = { proposal[1], proposal[2], takes, wanted }
+      body.orders[#body.orders + 1] = order_of(k, proposal, row)
       for at = 4 * k - 3, 4 * k do raw[#raw + 1] = documents[at] end
     end
   end
+  if next(olds) then put_gains(body, index) end
+  put_soft(body)
   for _, day in ipairs(days) do -- a day's first load puts it on the list of days
     if #body.loads > 0 and call('STRLEN', day_key(day)) == 0 and not call('ZSCORE', P .. 'days', day) then
       body.days[#body.days + 1], body.days[#body.days + 2] = day, -1
@@ -161,6 +221,21 @@ local function entry()
   return #body.orders > 0 and body, raw
 end
 
+-- What has lapsed of the rows, days and orders of this call is free before anything is decided.
+local function settle_all()
+  local fields = {}
+  for k, sku in ipairs(skus) do fields[k] = 's' .. sku end
+  for k, day in ipairs(days) do fields[#skus + k] = 'd' .. day end
+  free(due_of(fields, now), now, FREE_MAX)
+  for k, proposal in ipairs(proposals) do
+    local packed = proposal[8] and call('HGET', order_key(id_of(k)), 'm')
+    local old = packed and kept_of(packed)
+    if old and judged(old, now) ~= old.state then settled[k] = settle(id_of(k), old, now) end
+  end
+  call('ZSCORE', HOLDS, '')
+end
+
+settle_all()
 for k, proposal in ipairs(proposals) do
   verdicts[k], decisions[k] = decide(k, proposal)
   decisions[k] = decisions[k] or false

@@ -30,19 +30,24 @@ local function load(day, node)
   return found
 end
 
--- Put changed holds and loads into an entry; `skus` are the rows' from 1. Returns the entry's index by row.
+-- The place of a row in an entry; `index` by row, `skus` from 1.
+local function row_of(body, index, skus, row)
+  if not index[row] then
+    index[row] = #body.rows / 2
+    body.rows[#body.rows + 1], body.rows[#body.rows + 2] = skus[row + 1], -1
+  end
+  return index[row]
+end
+
+-- Put changed holds and loads into an entry. Returns the entry's index by row.
 local function put_overlay(body, skus)
-  local index, count, n, m = {}, 0, 0, 0
-  local rows, changed, moved = {}, {}, {}
+  local index, n, m, changed, moved = {}, 0, 0, {}, {}
+  body.rows = {}
   for _, c in ipairs(touched) do
     if c[3] ~= 0 then
-      if not index[c[1]] then
-        index[c[1]], count = count, count + 1
-        rows[2 * count - 1], rows[2 * count] = skus[c[1] + 1], -1
-      end
-      changed[n + 1], changed[n + 2], changed[n + 3], changed[n + 4] = index[c[1]], c[2], c[4], c[5]
-      changed[n + 5], changed[n + 6], changed[n + 7], changed[n + 8] = c[6] + c[3], c[7], c[8], 0
-      changed[n + 9], changed[n + 10], changed[n + 11], n = c[3], 0, 0, n + 11
+      changed[n + 1], changed[n + 2], changed[n + 3] = row_of(body, index, skus, c[1]), c[2], c[4]
+      changed[n + 4], changed[n + 5], changed[n + 6], changed[n + 7] = c[5], c[6] + c[3], c[7], c[8]
+      changed[n + 8], changed[n + 9], changed[n + 10], changed[n + 11], n = 0, c[3], 0, 0, n + 11
     end
   end
   for _, l in ipairs(loaded) do
@@ -51,6 +56,6 @@ local function put_overlay(body, skus)
       moved[m + 4], moved[m + 5], moved[m + 6], m = l[4] + l[6], l[5], l[6], m + 6
     end
   end
-  body.rows, body.cells, body.loads = rows, changed, moved
+  body.cells, body.loads = changed, moved
   return index
 end

@@ -1,16 +1,32 @@
--- Units: instants in ms since the epoch. ARGV: skus, days, order ids (msgpack).
--- Returns {ms, network, policy, catalog versions, packed rows, packed days, content and decision per order}.
-local skus, days, ids = unpack(cmsgpack.unpack(ARGV[1]))
-local time = call('TIME')
-local rows, loads, decided, keys = {}, {}, {}, {}
-for k, sku in ipairs(skus) do keys[k] = row_key(sku) end
+-- Units: instants in ms since the epoch. ARGV: skus, days, order ids, one id or '' to tell all of, its command id.
+-- Returns {ms, network, policy, catalog versions, packed rows, packed days, content and decision per order, lapsed,
+-- whether more lapsed, what is kept of the one order}. `lapsed`: index of row (or day, from #skus on), member, ...
+local skus, days, ids, one, command_id = unpack(cmsgpack.unpack(ARGV[1]))
+local LAPSED_MAX = 500
+local now = now_ms()
+local rows, loads, decided, keys, fields, place = {}, {}, {}, {}, {}, {}
+for k, sku in ipairs(skus) do
+  keys[k], fields[k] = row_key(sku), 's' .. sku
+  place[fields[k]] = k - 1
+end
+for k, day in ipairs(days) do
+  fields[#skus + k] = 'd' .. day
+  place['d' .. day] = #skus + k - 1
+end
 for first = 1, #keys, 4000 do -- as many values as one call may have, with room to spare
   for _, row in ipairs(call('MGET', unpack(keys, first, math.min(first + 3999, #keys)))) do rows[#rows + 1] = row end
 end
 for k, day in ipairs(days) do loads[k] = call('GET', day_key(day)) end
 for k, id in ipairs(ids) do decided[k] = call('HMGET', order_key(id), 'c', 'd') end
+local lapsed = {}
+for _, field in ipairs(due_of(fields, now)) do
+  if #lapsed >= 2 * LAPSED_MAX then break end
+  for _, member in ipairs(call('ZRANGEBYSCORE', soft_key(field), '-inf', now, 'LIMIT', 0, LAPSED_MAX - #lapsed / 2)) do
+    lapsed[#lapsed + 1], lapsed[#lapsed + 2] = place[field], member
+  end
+end
+local standing = one ~= '' and call('HMGET', order_key(one), 'c', 'o', 'd', 'm', 'n', 'k:' .. command_id) or NONE
 return {
-  time[1] * 1000 + math.floor(time[2] / 1000),
-  version_of('network', 0), version_of('policy', 1), version_of('catalog', 0),
-  rows, loads, decided,
+  now, version_of('network', 0), version_of('policy', 1), version_of('catalog', 0),
+  rows, loads, decided, lapsed, #lapsed >= 2 * LAPSED_MAX and 1 or 0, standing,
 }

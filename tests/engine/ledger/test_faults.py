@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -11,9 +12,10 @@ import pytest
 import redis
 
 from engine.ledger import scripts
-from engine.ledger.port import LedgerRefusedError, LedgerUnavailableError, StockKind, StockWrite, Verdict
+from engine.ledger.port import Again, LedgerRefusedError, LedgerUnavailableError, StockKind, StockWrite, Verdict
 from engine.ledger.reconcile import reconcile
 from engine.ledger.redis import RedisLedger
+from tests.chaos.trust import count
 from tests.engine.ledger.conftest import Server
 from tests.engine.ledger.shop import DAY, Shop, content, load
 
@@ -41,8 +43,9 @@ def broken_scripts(client: redis.Redis, text: str, times: int) -> list[tuple[int
 class Trial:
     """One partition, one call with a broken script, and what became of it."""
 
-    def __init__(self, store: RedisLedger, client: redis.Redis) -> None:
+    def __init__(self, store: RedisLedger, client: redis.Redis, lapsed: bool = False) -> None:
         self.store = store
+        self.lapsed = lapsed
         self.client = client
         self.shop = Shop(store, f"fault-{uuid4().hex[:10]}")
         self._tag = f"{{{self.shop.partition}}}:"
@@ -55,12 +58,26 @@ class Trial:
         """Stock and one order that holds some of it."""
         await self.shop.open(stock={("A", 0): 9, ("B", 1): 9})
         await self.shop.order("O", {("A", 0): 2, ("B", 1): 1}, loads=(load(0), load(1)), idempotency_key="K")
+        soft = {("A", 0): 1, ("B", 1): 1}
+        await self.shop.order("H", soft, loads=(load(0), load(1)), hold_ms=3_600_000)
+        if self.lapsed:
+            await self.shop.order("G", soft, loads=(load(0), load(1)), hold_ms=-5_000)
 
     async def call(self, name: str) -> Any:
         """The call that a script of this name serves."""
         store, partition = self.store, self.shop.partition
         if name == "cancel":
             return await store.cancel(partition, "O")
+        if name == "confirm":
+            return await store.command(partition, "H", "confirm", "C")
+        if name == "release":
+            return await store.command(partition, "H", "release")
+        if name == "settle":
+            return await store.command(partition, "G", "cancel", "C")
+        if name == "sweep":
+            return await store.sweep(partition)
+        if name in ("replace", "reroute"):
+            return await self.again(name)
         if name == "stock":
             writes = [
                 StockWrite("A", 0, StockKind.RECEIVE, 3, movement_id="M"),
@@ -85,8 +102,28 @@ class Trial:
         ]
         return await self.shop.commit(seen, *orders)
 
+    async def again(self, name: str) -> Any:
+        """The held order takes less of one SKU and more of another."""
+        seen = await self.store.snapshot(self.shop.partition, ["A", "B"], [DAY], [], ("H", "C"))
+        assert seen.standing is not None
+        self.shop.skus = ["A", "B"]
+        order = self.shop.proposal(seen, "H", {("B", 1): 3}, loads=(load(1),), content=content("other"))
+        again = Again(name, seen.standing.record.revision, "C", "digest", "", ("N0",))
+        return await self.shop.commit(seen, replace(order, again=again, hold_ms=3_600_000))
 
-NAMES = ("commit", "cancel", "stock", "network", "policy", "skus")
+
+NAMES = ("commit", "cancel", "stock", "network", "policy", "skus", "confirm", "release", "replace", "reroute")
+LAPSING = ("settle", "sweep")
+"""Calls on holds that have lapsed; they make several entries, of which each stands for itself."""
+SCRIPTS = {
+    "cancel": "command",
+    "confirm": "command",
+    "release": "command",
+    "settle": "command",
+    "replace": "commit",
+    "reroute": "commit",
+}
+"""Scripts by call, where the names differ."""
 
 
 @pytest.fixture
@@ -102,13 +139,14 @@ def hasty(server: Server) -> Iterator[None]:
 async def test_an_error_at_any_statement(server: Server, store: RedisLedger, name: str, times: int):
     """Protects R11: an error while deciding changes nothing, one while writing is finished by the next script."""
     client = server.client()
-    sound = scripts.load()[name]
+    sound = scripts.load()[script_name := SCRIPTS.get(name, name)]
     halves = untouched = 0
-    for line, broken in broken_scripts(client, sound.text, times)[:: 1 if times == 1 else 2]:
+    every = count(4, 1) if name in SCRIPTS else 1 if times == 1 else 2
+    for line, broken in broken_scripts(client, sound.text, times)[::every]:
         trial = Trial(store, client)
         await trial.prepare()
         before, entries = trial.dump(), len(await trial.shop.log())
-        store._scripts[name] = scripts.script(broken)
+        store._scripts[script_name] = scripts.script(broken)
         try:
             answer = await trial.call(name)
         except LedgerUnavailableError as error:
@@ -117,7 +155,7 @@ async def test_an_error_at_any_statement(server: Server, store: RedisLedger, nam
             assert answer, line  # not reached so often by this call
             continue
         finally:
-            store._scripts[name] = sound
+            store._scripts[script_name] = sound
         assert "forced" in text, (line, text)
         logged = client.xlen(f"{{{trial.shop.partition}}}:log")
         if logged == entries:
@@ -129,7 +167,8 @@ async def test_an_error_at_any_statement(server: Server, store: RedisLedger, nam
         await store.versions(trial.shop.partition)
         finished = trial.dump()
         await _again(trial, name, logged > entries)
-        assert logged == entries or name in ("network", "policy", "skus") or trial.dump() == finished, line
+        changing = ("network", "policy", "skus")
+        assert logged == entries or name in changing or trial.dump() == finished, line
     assert halves > 0, "the writing phase was reached"
     assert untouched > 0 or times > 1, "the deciding phase was reached"
 
@@ -139,12 +178,46 @@ async def _again(trial: Trial, name: str, written: bool) -> None:
     report = await reconcile(trial.store, trial.shop.partition)
     assert report.clean, report.differences
     answer = await trial.call(name)
+    if name in ("replace", "reroute"):
+        assert answer == [Verdict.REPEAT if written else Verdict.COMMITTED]
     if name == "commit":
         first = Verdict.REPEAT if written else Verdict.COMMITTED
         assert answer == [first, Verdict.LOST, first, Verdict.LOST, Verdict.CONFLICT, Verdict.KEY_CONFLICT]
 
 
-@pytest.mark.parametrize("key", ["stock:A", f"load:{DAY}", "order:P", "idem:L", "meta", "log", "days"])
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("name", LAPSING)
+async def test_an_error_while_holds_lapse(server: Server, store: RedisLedger, name: str):
+    """Protects R11: whatever breaks while a hold lapses, units are freed once and the order lapses once."""
+    client = server.client()
+    script_name = SCRIPTS.get(name, name)
+    sound = scripts.load()[script_name]
+    forced = 0
+    for line, broken in broken_scripts(client, sound.text, 1)[:: count(4, 1)]:
+        trial = Trial(store, client, lapsed=True)
+        await trial.prepare()
+        store._scripts[script_name] = scripts.script(broken)
+        try:
+            while await trial.call(name) and name == "sweep":
+                pass
+        except LedgerUnavailableError as error:
+            forced += "forced" in str(error)
+        finally:
+            store._scripts[script_name] = sound
+        await store.versions(trial.shop.partition)
+        report = await reconcile(store, trial.shop.partition)
+        assert report.clean, (line, report.differences)
+        while await trial.call(name) and name == "sweep":
+            pass
+        kept = await store.order(trial.shop.partition, "G")
+        assert kept is not None
+        assert kept.stored_state == ("cancelled" if name == "settle" else "lapsed"), line
+        assert [change.event for change in kept.history].count("order.lapsed") == 1, line
+        assert (await trial.shop.cell("A", 0))[1] == 3, line
+    assert forced > count(10, 50)
+
+
+@pytest.mark.parametrize("key", ["stock:A", f"load:{DAY}", "order:P", "idem:L", "meta", "log", "days", "due", "holds"])
 async def test_keys_of_the_wrong_type_are_found_while_deciding(server: Server, store: RedisLedger, key: str):
     """Protects R11: whatever lies where a key of ours should be, a commit notices before it writes anything."""
     client = server.client()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from engine.clock import SystemClock
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.port import (
+    Again,
     Batch,
     Entry,
     Ledger,
@@ -61,7 +63,9 @@ proposals = st.tuples(
     st.lists(st.integers(0, 2), max_size=2),
     st.lists(st.integers(0, 1), max_size=1),
     st.none() | st.sampled_from(["K1", "K2"]),
+    st.sampled_from([None, None, 3_600_000, -5_000]),
 )
+"""Soft holds last an hour, or have lapsed before they are committed: both ledgers have clocks of their own."""
 
 
 class Lockstep(RuleBasedStateMachine):
@@ -132,6 +136,7 @@ class Lockstep(RuleBasedStateMachine):
         rows: list[int],
         days: list[int],
         key: str | None,
+        hold_ms: int | None,
     ) -> Proposal:
         made = []
         for sku, slot, units, safety in cells:
@@ -143,8 +148,61 @@ class Lockstep(RuleBasedStateMachine):
         )
         short_days = tuple(DAY + day for day in days)
         return Proposal(
-            order_id, content(text), b"{}", decision, "allocated", tuple(made), taken, tuple(rows), short_days, key
+            order_id,
+            content(text),
+            b"{}",
+            decision,
+            "allocated" if made else "refused",
+            tuple(made),
+            taken if made else (),
+            tuple(rows),
+            short_days,
+            key,
+            hold_ms,
         )
+
+    @rule(
+        drawn=proposals,
+        command=st.sampled_from(["replace", "reroute"]),
+        token=st.sampled_from(["T1", "T2", "T3"]),
+        fresh=st.booleans(),
+    )
+    def again(self, drawn: Any, command: str, token: str, fresh: bool) -> None:
+        """An order is decided again, perhaps on an old record."""
+        order_id = drawn[0]
+        ask = (order_id, token)
+        self._both(lambda ledger: ledger.snapshot(self._partition, SKUS, (DAY, DAY + 1), (), ask), _snapshot)
+        self._seen = self._run(self._ledgers[1].snapshot(self._partition, SKUS, (DAY, DAY + 1), (), ask))
+        standing = self._seen.standing
+        revision = standing.record.revision if standing is not None and fresh else 1
+        made = replace(
+            self._proposal(*drawn),
+            again=Again(command, revision, token, drawn[1], "reason", ("N1",)),
+            idempotency_key=None,
+        )
+        self._windows += 1
+        gains = tuple(row.gain for row in self._seen.rows)
+        day_gains = {day: load.gain for day, load in self._seen.days.items()}
+        batch = Batch(f"w{self._windows}", self._seen.versions, SKUS, gains, day_gains, (made,), b"{}")
+        self._both(lambda ledger: ledger.commit(self._partition, batch))
+
+    @rule(
+        order_id=st.sampled_from(ORDERS),
+        command=st.sampled_from(["confirm", "release", "cancel", "ready"]),
+        command_id=st.sampled_from(["", "", "T1", "C1"]),
+    )
+    def command(self, order_id: str, command: str, command_id: str) -> None:
+        """An order gets a command."""
+        self._both(lambda ledger: ledger.command(self._partition, order_id, command, command_id))
+
+    @rule()
+    def sweep(self) -> None:
+        """The sweeper makes a step: as much as there is, since deadlines a moment apart are one step or two."""
+        self._both(self._swept)
+
+    async def _swept(self, ledger: Ledger) -> None:
+        while await ledger.sweep(self._partition):
+            pass
 
     @rule(order_id=st.sampled_from(ORDERS))
     def cancel(self, order_id: str) -> None:
@@ -188,13 +246,18 @@ def _snapshot(seen: Snapshot) -> object:
 def _order(record: OrderRecord | None) -> object:
     if record is None:
         return None
-    return record.state, record.content, record.decision, record.takes, record.loads, [c.event for c in record.history]
+    events = [change.event for change in record.history]
+    kept = record.state, record.stored_state, record.content, record.decision, record.current, record.deadline_ms > 0
+    return kept, record.takes, record.loads, events, record.revision, record.excluded, record.token
 
 
 def _entry(entry: Entry) -> object:
     events = [(event.type, event.subject, event.data) for event in entry.events]
+    orders = list(zip(entry.orders, entry.commands, strict=True))
+    if entry.kind == "lapse":  # in order of deadline, and the clocks differ
+        events, orders = sorted(events), sorted(orders)
     cells = sorted(entry.cells, key=str)
-    return entry.kind, events, cells, sorted(entry.loads), entry.orders, entry.record
+    return entry.kind, events, cells, sorted(entry.loads), orders, entry.excluded, entry.record
 
 
 def test_lockstep(server: Server):

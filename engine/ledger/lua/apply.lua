@@ -1,0 +1,123 @@
+-- Units: goods in units, instants in ms since the epoch. Makes the change that an entry of the log describes.
+
+-- Orders decided, and decided again: `replaced` is {command, revision, token, digest, reason, excluded nodes}.
+local function apply_orders(body, raw, at_ms)
+  for k, order in ipairs(body.orders or NONE) do
+    local id, takes, named, replaced = raw[4 * k - 3], order[3], {}, order[7]
+    local key, done = order_key(raw[4 * k - 3]), false
+    for at = 1, #takes, 4 do
+      named[at], named[at + 1] = body.rows[2 * takes[at] + 1], takes[at + 1]
+      named[at + 2], named[at + 3] = takes[at + 2], takes[at + 3]
+    end
+    local kept = {
+      state = order[1], history = {}, takes = named, loads = order[4], deadline = order[5] or 0,
+      firm = order[6] or order[1], revision = 1, excluded = NONE, token = '',
+    }
+    if replaced then
+      local before = kept_of(call('HGET', key, 'm'))
+      done = before.revision >= replaced[2]
+      kept.history, kept.revision, kept.token, kept.excluded = before.history, replaced[2], replaced[3], replaced[6]
+      happened(kept, at_ms, PAST[replaced[1]])
+    end
+    happened(kept, at_ms, order[1])
+    if not done then
+      if replaced and replaced[1] == 'reroute' then
+        call('HSET', key, 'n', raw[4 * k], 'k:' .. replaced[3], replaced[4] .. '\n' .. raw[4 * k])
+      else
+        call('HSET', key, 'c', raw[4 * k - 2], 'o', raw[4 * k - 1], 'd', raw[4 * k])
+        if replaced then call('HDEL', key, 'n') end
+      end
+      put_kept(id, kept, not replaced)
+    end
+    if order[2] ~= '' then call('SET', P .. 'idem:' .. order[2], id) end
+  end
+end
+
+-- A command on an order that stands: raw is {order id, command id or ''}.
+local function command(name)
+  return function(body, raw, at_ms)
+    local k = kept_of(call('HGET', order_key(raw[1]), 'm'))
+    if k.revision >= body.revision then return end
+    if name == 'release' or name == 'cancel' then k.takes, k.loads = {}, {} end
+    k.state, k.deadline, k.revision = body.state, 0, body.revision
+    happened(k, at_ms, PAST[name])
+    if raw[2] ~= '' then call('HSET', order_key(raw[1]), 'k:' .. raw[2], name .. '\n' .. body.state) end
+    put_kept(raw[1], k)
+  end
+end
+
+-- By kind of entry: what is not rows, days or node use.
+local apply_kind = {
+  commit = apply_orders,
+  confirm = command('confirm'),
+  release = command('release'),
+  cancel = command('cancel'),
+  ready = command('ready'),
+  free = function() end,
+  lapse = function(body, raw, at_ms)
+    local ids = {}
+    for at = 1, #raw, 2 do
+      local id = raw[at]
+      local k = at_hand[id] or kept_of(call('HGET', order_key(id), 'm'))
+      ids[#ids + 1] = id
+      if k.state == 'held' then
+        k.state, k.takes, k.loads, k.revision = 'lapsed', {}, {}, k.revision + 1
+        happened(k, at_ms, 'lapsed')
+        put_kept(id, k, true)
+      end
+    end
+    call('ZREM', HOLDS, unpack(ids))
+  end,
+  stock = function(body)
+    for at = 1, #body.moves, 3 do
+      if body.moves[at + 1] ~= '' then call('SET', P .. 'move:' .. body.moves[at + 1], body.moves[at + 2]) end
+    end
+  end,
+  skus = function(body, raw)
+    for at = 1, #raw, 2 do
+      call('HSET', P .. 'skus', raw[at], raw[at + 1])
+      call('ZADD', P .. 'changed', body.version, raw[at])
+    end
+    call('HSET', META, 'catalog', body.version)
+  end,
+  policy = function(body, raw)
+    call('SET', P .. 'policy', raw[2])
+    call('HSET', META, 'policy', body.version)
+  end,
+  network = function(body, raw)
+    call('SET', P .. 'network', raw[2])
+    for at = 1, #body.nodes, 2 do call('HSET', P .. 'nodes', body.nodes[at], body.nodes[at + 1]) end
+    call('HSET', META, 'network', body.version)
+  end,
+}
+
+-- Make an entry's change: absolute values only, so that making it twice is making it once. The last write says: done.
+local function apply(id, kind, body, raw)
+  apply_rows(body)
+  apply_days(body)
+  apply_soft(body.soft or NONE)
+  local use = body.use or NONE
+  for at = 1, #use, 3 do
+    call('SETRANGE', P .. 'use', 5 * use[at], struct.pack(USE, use[at + 1], use[at + 2]))
+  end
+  apply_kind[kind](body, raw, tonumber(string.match(id, '^(%d+)')))
+  call('HSET', META, 'applied', id)
+end
+
+-- Finish what a script that broke off between its entry and its last write left behind.
+local function recover()
+  for _, entry in ipairs(call('XRANGE', LOG, '(' .. (call('HGET', META, 'applied') or '0-0'), '+')) do
+    local fields, raw = entry[2], {}
+    for at = 7, #fields do raw[at - 6] = fields[at] end
+    apply(entry[1], fields[2], cmsgpack.unpack(fields[4]), raw)
+  end
+end
+
+-- After this line nothing may fail: every key was read, and so type-checked, while deciding.
+local function append(kind, body, raw, record)
+  local id = call('XADD', LOG, '*', 'k', kind, 'b', cmsgpack.pack(body), 'r', record or '', unpack(raw))
+  apply(id, kind, body, raw)
+  return id
+end
+
+recover()

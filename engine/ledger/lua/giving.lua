@@ -1,0 +1,147 @@
+-- Units: goods in units. Giving back what orders held: the overlay's other direction.
+local softs, softened = {}, {}
+
+-- Change the units of soft holds that lapse at a deadline: of a slot ('s' fields) or a node ('d' fields).
+local function soften(field, deadline, place, units, parcels)
+  local s = softs[deadline .. field]
+  if not s then
+    s = { field, deadline, {}, {} }
+    local found = call('ZRANGEBYSCORE', soft_key(field), deadline, deadline)[1]
+    local member = found and cmsgpack.unpack(found) or NONE
+    for at = 2, #member, 3 do
+      s[3][#s[3] + 1], s[4][member[at]] = member[at], { member[at + 1], member[at + 2] }
+    end
+    softs[deadline .. field], softened[#softened + 1] = s, s
+  end
+  if not s[4][place] then s[3][#s[3] + 1], s[4][place] = place, { 0, 0 } end
+  local amount = s[4][place]
+  amount[1], amount[2] = amount[1] + units, amount[2] + parcels
+end
+
+-- Change the soft units of an order's takes (sku, slot, node, units) and loads by sign.
+local function soften_order(takes, wanted, deadline, sign)
+  for at = 1, #takes, 4 do soften('s' .. takes[at], deadline, takes[at + 1], sign * takes[at + 3], 0) end
+  for at = 1, #wanted, 4 do
+    soften('d' .. wanted[at], deadline, wanted[at + 1], sign * wanted[at + 3], sign * wanted[at + 2])
+  end
+end
+
+local function put_soft(body)
+  for _, s in ipairs(softened) do
+    local places = {}
+    for _, place in ipairs(s[3]) do
+      local amount = s[4][place]
+      if amount[1] ~= 0 or amount[2] ~= 0 then
+        places[#places + 1], places[#places + 2], places[#places + 3] = place, amount[1], amount[2]
+      end
+    end
+    body.soft[#body.soft + 1], body.soft[#body.soft + 2], body.soft[#body.soft + 3] = s[1], s[2], places
+  end
+end
+
+-- Change what an order holds by sign; SKUs that are new here join `skus` and `rows` (by SKU).
+local function move_kept(k, skus, rows, sign)
+  for at = 1, #k.takes, 4 do
+    local sku = k.takes[at]
+    if not rows[sku] then rows[sku], skus[#skus + 1] = #skus, sku end
+    local c = cell(sku, rows[sku], k.takes[at + 1])
+    c[3] = c[3] + sign * k.takes[at + 3]
+  end
+  for at = 1, #k.loads, 4 do
+    local l = load(k.loads[at], k.loads[at + 1])
+    l[5], l[6] = l[5] + sign * k.loads[at + 2], l[6] + sign * k.loads[at + 3]
+  end
+end
+
+-- New gains of rows and days of which anything became free (by 1, or by `amounts` of row and day), and node use.
+local function put_gains(body, index, row_amounts, day_amounts)
+  local rows, days, nodes, counted = {}, {}, {}, {}
+  for _, c in ipairs(touched) do
+    if c[3] < 0 and not rows[c[1]] then
+      rows[c[1]] = true
+      local gain = 2 * index[c[1]] + 2
+      local sku = body.rows[gain - 1]
+      body.rows[gain] = (gain_of(row_key(sku)) + (row_amounts and row_amounts[c[1]] or 1)) % 4294967296
+    end
+    if c[3] < 0 and c[5] == 0 and c[8] == 0 and c[6] + c[3] == 0 then -- not in use any more
+      if not counted[c[4]] then nodes[#nodes + 1] = c[4] end
+      counted[c[4]] = (counted[c[4]] or 0) + 1
+    end
+  end
+  for _, l in ipairs(loaded) do
+    if (l[5] < 0 or l[6] < 0) and not days[l[1]] then
+      days[l[1]] = true
+      local gain = gain_of(day_key(l[1])) + (day_amounts and day_amounts[l[1]] or 1)
+      body.days[#body.days + 1], body.days[#body.days + 2] = l[1], gain % 4294967296
+    end
+  end
+  body.use = {}
+  for _, node in ipairs(nodes) do
+    local present, count = struct.unpack(USE, call('GETRANGE', P .. 'use', 5 * node, 5 * node + 4))
+    body.use[#body.use + 1], body.use[#body.use + 2], body.use[#body.use + 3] = node, present, count - counted[node]
+  end
+end
+
+-- Those of these fields of which something has lapsed by now.
+local function due_of(fields, now)
+  local due = {}
+  if #call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, 1) == 0 then return due end
+  for first = 1, #fields, 4000 do
+    local last = math.min(first + 3999, #fields)
+    for k, score in ipairs(call('ZMSCORE', DUE, unpack(fields, first, last))) do
+      if score and tonumber(score) <= now then due[#due + 1] = fields[first + k - 1] end
+    end
+  end
+  return due
+end
+
+-- Take the units of lapsed holds out of rows and days: at most `limit` members. Returns how many there were.
+local function free(fields, now, limit)
+  local skus, rows, body, row_amounts, day_amounts = {}, {}, { soft = {}, days = {} }, {}, {}
+  for _, field in ipairs(fields) do
+    local left = limit - #body.soft / 3
+    if left <= 0 then break end
+    local name = string.sub(field, 2)
+    for _, packed in ipairs(call('ZRANGEBYSCORE', soft_key(field), '-inf', now, 'LIMIT', 0, left)) do
+      local member = cmsgpack.unpack(packed)
+      for at = 2, #member, 3 do
+        if string.byte(field) == 115 then
+          if not rows[name] then rows[name], skus[#skus + 1] = #skus, name end
+          local c = cell(name, rows[name], member[at])
+          c[3] = c[3] - member[at + 1]
+          row_amounts[rows[name]] = (row_amounts[rows[name]] or 0) + member[at + 1]
+        else
+          local l = load(tonumber(name), member[at])
+          l[5], l[6] = l[5] - member[at + 2], l[6] - member[at + 1]
+          day_amounts[l[1]] = (day_amounts[l[1]] or 0) + member[at + 1] + member[at + 2]
+        end
+      end
+      body.soft[#body.soft + 1], body.soft[#body.soft + 2], body.soft[#body.soft + 3] = field, member[1], {}
+    end
+  end
+  local count = #body.soft / 3
+  if count > 0 then
+    put_gains(body, put_overlay(body, skus), row_amounts, day_amounts)
+    append('free', body, {})
+  end
+  cells, touched, loads, loaded = {}, {}, {}, {}
+  return count
+end
+
+-- The fields of what an order holds.
+local function fields_of(k)
+  local fields, seen = {}, {}
+  local function add(field)
+    if not seen[field] then fields[#fields + 1], seen[field] = field, true end
+  end
+  for at = 1, #k.takes, 4 do add('s' .. k.takes[at]) end
+  for at = 1, #k.loads, 4 do add('d' .. k.loads[at]) end
+  return fields
+end
+
+-- Write down that an order's hold has lapsed. False: there is too much of it for one call.
+local function settle(id, k, now)
+  if free(due_of(fields_of(k), now), now, 1000) >= 1000 then return false end
+  append('lapse', { soft = {} }, { id, '' })
+  return true
+end

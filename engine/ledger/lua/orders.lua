@@ -1,0 +1,55 @@
+-- Units: goods in units, instants in ms since the epoch. What is kept of an order, and the units of soft holds by
+-- deadline. A field is 's' and a SKU, or 'd' and a day; its members are {deadline, place, units, parcels, ...} with a
+-- slot or a node for place. All of a member lapses at once, however many orders it stands for.
+local DUE, HOLDS = P .. 'due', P .. 'holds' -- fields by their first deadline; order ids by deadline
+
+local function soft_key(field) return P .. 'soft:' .. field end
+
+local function now_ms()
+  local time = call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- An order as kept: takes flat (sku, slot, node, units), loads flat (day, node, parcels, units), deadline 0 for none.
+local function kept_of(packed)
+  local state, history, takes, loads, deadline, firm, revision, excluded, token = unpack(cmsgpack.unpack(packed))
+  return {
+    state = state, history = history, takes = takes, loads = loads, deadline = deadline or 0, firm = firm or state,
+    revision = revision or 1, excluded = excluded or NONE, token = token or '',
+  }
+end
+
+local function put_kept(id, k, fresh)
+  local packed = cmsgpack.pack({
+    k.state, k.history, k.takes, k.loads, k.deadline, k.firm, k.revision, k.excluded, k.token,
+  })
+  call('HSET', order_key(id), 'm', packed)
+  if k.state == 'held' then
+    call('ZADD', HOLDS, k.deadline, id)
+  elseif not fresh then
+    call('ZREM', HOLDS, id)
+  end
+end
+
+local at_hand = {} -- orders read while deciding, by id: applying need not read them again
+
+local function happened(k, at_ms, event)
+  k.history[#k.history + 1], k.history[#k.history + 2] = at_ms, 'order.' .. event
+end
+
+-- The state by the clock.
+local function judged(k, now)
+  return k.state == 'held' and now >= k.deadline and 'lapsed' or k.state
+end
+
+-- Members as an entry has them: field, deadline, flat (place, units, parcels); empty means that it is gone.
+local function apply_soft(soft)
+  for at = 1, #soft, 3 do
+    local field, deadline, places = soft[at], soft[at + 1], soft[at + 2]
+    local key = soft_key(field)
+    call('ZREMRANGEBYSCORE', key, deadline, deadline)
+    if #places > 0 then call('ZADD', key, deadline, cmsgpack.pack({ deadline, unpack(places) })) end
+    local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    if first[2] then call('ZADD', DUE, first[2], field) else call('ZREM', DUE, field) end
+  end
+end

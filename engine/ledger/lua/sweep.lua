@@ -1,0 +1,13 @@
+-- Units: instants in ms since the epoch. ARGV: most members to free, most orders to mark. Frees the units of lapsed
+-- holds first, and marks orders only once all units that lapsed before are free. Returns how much was done.
+local now = now_ms()
+local due = call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, ARGV[1])
+if #due > 0 then return free(due, now, tonumber(ARGV[1])) end
+local ids = call('ZRANGEBYSCORE', HOLDS, '-inf', now, 'LIMIT', 0, ARGV[2])
+local raw = {} -- parts of an entry come in pairs
+for k, id in ipairs(ids) do
+  at_hand[id] = kept_of(call('HGET', order_key(id), 'm'))
+  raw[2 * k - 1], raw[2 * k] = id, ''
+end
+if #ids > 0 then append('lapse', { soft = {} }, raw) end
+return #ids

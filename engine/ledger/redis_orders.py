@@ -1,0 +1,97 @@
+"""What the store's scripts answer about orders and soft holds, as the port has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from engine.ledger import layout, states
+from engine.ledger.port import Answer, Change, Decided, OrderRecord, Snapshot, Standing, Versions
+
+_unpack = msgspec.msgpack.decode
+
+AGAIN = 5
+"""The answer to a command that must be given once more."""
+ANSWERS = (Answer.UNKNOWN, Answer.ALREADY, Answer.DONE, Answer.REFUSED, Answer.OTHER)
+
+Own = tuple[dict[str, list[tuple[int, int]]], dict[int, list[tuple[int, int, int]]]]
+"""(slot, units) by SKU and (node, units, parcels) by day."""
+
+
+def record(order_id: str, parts: Sequence[Any], at_ms: int) -> OrderRecord | None:
+    """An order from its stored parts: content, order, decision, what is kept of it, current decision."""
+    content, order, decision, kept, current = parts[:5]
+    if content is None:
+        return None
+    state, history, takes, loads, deadline, _, revision, excluded, token = _unpack(kept)
+    return OrderRecord(
+        order_id=order_id,
+        content=content,
+        order=order,
+        decision=decision,
+        state=states.judged(state, deadline, at_ms),
+        history=tuple(Change(*history[at : at + 2]) for at in range(0, len(history), 2)),
+        takes=tuple((takes[at], takes[at + 2], takes[at + 3]) for at in range(0, len(takes), 4)),
+        loads=tuple((*loads[at : at + 4],) for at in range(0, len(loads), 4)),
+        current=current or decision,
+        stored_state=state,
+        deadline_ms=deadline,
+        revision=revision,
+        excluded=tuple(excluded),
+        token=token,
+        at_ms=at_ms,
+    )
+
+
+def snapshot(
+    skus: Sequence[str],
+    days: Sequence[int],
+    order_ids: Sequence[str],
+    again: tuple[str, str] | None,
+    reply: Sequence[Any],
+) -> Snapshot:
+    """A snapshot from the script's reply: what has lapsed, and what the standing order holds, taken out."""
+    at_ms, network, policy, catalog, rows, loads, decided, told, _, parts = reply
+    assert len(rows) == len(skus), "every SKU has its row"
+    standing, own = _standing(again, parts, at_ms)
+    lapsed: dict[int, list[Any]] = {}
+    for at in range(0, len(told), 2):
+        lapsed.setdefault(told[at], []).append(_unpack(told[at + 1]))
+    return Snapshot(
+        at_ms,
+        Versions(network, policy, catalog),
+        tuple(
+            layout.seen_row(row, lapsed.get(k, ()), own[0].get(sku, ()))
+            for k, (sku, row) in enumerate(zip(skus, rows, strict=True))
+        )
+        if lapsed or again
+        else tuple(map(layout.row, rows)),
+        {
+            day: layout.seen_day(load, lapsed.get(len(skus) + k, ()), own[1].get(day, ()))
+            for k, (day, load) in enumerate(zip(days, loads, strict=True))
+        },
+        {order_id: Decided(*pair) for order_id, pair in zip(order_ids, decided, strict=True) if pair[0] is not None},
+        standing,
+    )
+
+
+def _standing(again: tuple[str, str] | None, parts: Sequence[Any], at_ms: int) -> tuple[Standing | None, Own]:
+    """The order to be decided again, and what it holds now."""
+    found = None if again is None else record(again[0], parts, at_ms)
+    own: Own = {}, {}
+    if found is None:
+        return None, own
+    applied = None
+    if parts[5] is not None:
+        digest, _, decision = parts[5].partition(b"\n")
+        applied = digest.decode(), decision
+    if found.state == found.stored_state:
+        _, _, takes, loads, *_ = _unpack(parts[3])
+        for at in range(0, len(takes), 4):
+            own[0].setdefault(takes[at], []).append((takes[at + 1], takes[at + 3]))
+        for at in range(0, len(loads), 4):
+            day, node, parcels, units = loads[at : at + 4]
+            own[1].setdefault(day, []).append((node, units, parcels))
+    return Standing(found, applied), own

@@ -1,0 +1,102 @@
+"""The states of an order and the commands that lead from one to another: one table, shared with the store's scripts.
+
+`TABLE[state, command]` is the state that a command leads to, or one of three words: DECIDED (what the new decision
+says), FIRM (what the standing decision says, without a deadline), SAME (nothing changes: the command was given
+before). A pair that is not in the table is refused, with `why`.
+"""
+
+from __future__ import annotations
+
+NEW, HELD, READY, REFUSED = "new", "held", "ready", "refused"
+ALLOCATED, PARTIAL = "allocated", "partially_allocated"
+LAPSED, RELEASED, CANCELLED = "lapsed", "released", "cancelled"
+STATES = (NEW, HELD, ALLOCATED, PARTIAL, READY, REFUSED, LAPSED, RELEASED, CANCELLED)
+"""NEW: there is no such order. HELD: softly, until a deadline. ALLOCATED and PARTIAL: firmly. READY: with its nodes."""
+
+DECIDE, CONFIRM, RELEASE, CANCEL, TO_NODE = "decide", "confirm", "release", "cancel", "ready"
+REPLACE, REROUTE, LAPSE = "replace", "reroute", "lapse"
+COMMANDS = (DECIDE, CONFIRM, RELEASE, CANCEL, TO_NODE, REPLACE, REROUTE, LAPSE)
+"""LAPSE is given by the store's clock alone."""
+
+DECIDED, FIRM, SAME = "decided", "firm", "same"
+DECISIONS = (HELD, ALLOCATED, PARTIAL, REFUSED)
+"""The states that a decision may lead to."""
+
+TABLE: dict[tuple[str, str], str] = {
+    (NEW, DECIDE): DECIDED,
+    (HELD, CONFIRM): FIRM,
+    (ALLOCATED, CONFIRM): SAME,
+    (PARTIAL, CONFIRM): SAME,
+    (READY, CONFIRM): SAME,
+    (HELD, RELEASE): RELEASED,
+    (ALLOCATED, RELEASE): RELEASED,
+    (PARTIAL, RELEASE): RELEASED,
+    (RELEASED, RELEASE): SAME,
+    (ALLOCATED, TO_NODE): READY,
+    (PARTIAL, TO_NODE): READY,
+    (READY, TO_NODE): SAME,
+    (HELD, CANCEL): CANCELLED,
+    (ALLOCATED, CANCEL): CANCELLED,
+    (PARTIAL, CANCEL): CANCELLED,
+    (READY, CANCEL): CANCELLED,
+    (REFUSED, CANCEL): CANCELLED,
+    (LAPSED, CANCEL): CANCELLED,
+    (RELEASED, CANCEL): CANCELLED,
+    (CANCELLED, CANCEL): SAME,
+    (HELD, REPLACE): DECIDED,
+    (REFUSED, REPLACE): DECIDED,
+    (LAPSED, REPLACE): DECIDED,
+    (HELD, REROUTE): DECIDED,
+    (ALLOCATED, REROUTE): DECIDED,
+    (PARTIAL, REROUTE): DECIDED,
+    (HELD, LAPSE): LAPSED,
+}
+
+PAST = {
+    CONFIRM: "confirmed", RELEASE: "released", CANCEL: "cancelled", TO_NODE: "ready", REPLACE: "replaced",
+    REROUTE: "rerouted", LAPSE: "lapsed",
+}  # fmt: skip
+"""What an order's history and its events say of a command."""
+
+_WHY = {
+    NEW: "there is no such order",
+    HELD: "its hold is soft: confirm it first",
+    ALLOCATED: "its hold is firm",
+    PARTIAL: "its hold is firm",
+    READY: "it has gone to its nodes",
+    REFUSED: "nothing is held for it",
+    LAPSED: "its hold lapsed",
+    RELEASED: "its hold was released",
+    CANCELLED: "it was cancelled",
+}
+
+
+def why(state: str, command: str) -> str:
+    """Why a command is not possible in a state, for people."""
+    return f"{command} is not possible in state {state!r}: {_WHY[state]}"
+
+
+def admits(before: str, command: str, after: str) -> bool:
+    """Whether the table leads from one state to another by a command."""
+    target = TABLE.get((before, command))
+    if target == DECIDED:
+        return after in DECISIONS
+    if target == FIRM:
+        return after in (ALLOCATED, PARTIAL)
+    return target is not None and after == (before if target == SAME else target)
+
+
+def judged(state: str, deadline_ms: int, now_ms: int) -> str:
+    """The state by the clock: a soft hold has lapsed at its deadline, whether or not anybody wrote it down."""
+    return LAPSED if state == HELD and now_ms >= deadline_ms else state
+
+
+def rendered() -> str:
+    """The table as Lua: NEXT[state][command]."""
+    rows = (
+        f"  {state} = {{ " + ", ".join(f"{c} = '{t}'" for (s, c), t in TABLE.items() if s == state) + " },"
+        for state in STATES
+    )
+    past = ", ".join(f"{command} = '{word}'" for command, word in PAST.items())
+    head = "-- Units: none. The table of states and commands."
+    return head + "\nlocal NEXT = {\n" + "\n".join(rows) + "\n}\nlocal PAST = { " + past + " }\n"

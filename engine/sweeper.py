@@ -1,0 +1,62 @@
+"""The sweeper: writes down in the log what has lapsed by the store's clock.
+
+Lapsed holds are invisible to everyone without it; it brings the events and the states, and keeps the store's lists
+short. Several processes may sweep one partition: each step is one script, and what is done is not done twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError
+
+log = structlog.get_logger("apportion.sweeper")
+
+PAUSE_SECONDS = 0.2
+"""Between two looks at all partitions."""
+
+
+class Sweeper:
+    """Sweeps the partitions that held something when it started, and those that this process has served since."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._partitions: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def serve(self, partition: str) -> None:
+        """Holds may be taken in this partition from now on."""
+        self._partitions.add(partition)
+
+    def start(self) -> None:
+        """Begin, until `stop`."""
+        self._task = asyncio.create_task(self._run(), name="sweeper")
+
+    async def stop(self) -> None:
+        """End; what has lapsed stays invisible."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        known = False
+        while True:
+            try:
+                if not known:
+                    self._partitions.update(await self._ledger.partitions_with_holds())
+                    known = True
+                await self.sweep()
+            except (LedgerUnavailableError, LedgerRefusedError) as error:
+                log.warning("sweep_failed", error=str(error))
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def sweep(self) -> None:
+        """All that has lapsed by now, in short steps, of all partitions in turn."""
+        busy = set(self._partitions)
+        while busy:
+            for partition in sorted(busy):
+                if not await self._ledger.sweep(partition):
+                    busy.discard(partition)
+                await asyncio.sleep(0)
