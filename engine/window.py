@@ -98,7 +98,8 @@ class Window:
         elif record.token == anew.token:
             self._resolve(order_id, Answer(repeat=False, decision=record.decision))
         elif anew.command == states.REROUTE and record.content != self.contents()[0]:
-            self._refuse_leader(order_id, StateConflictError(f"order {order_id!r} was replaced meanwhile; please retry"))
+            text = f"order {order_id!r} was replaced meanwhile; please retry"
+            self._refuse_leader(order_id, StateConflictError(text))
         elif states.TABLE.get((record.state, anew.command)) != states.DECIDED:
             self._refuse_leader(order_id, StateConflictError(states.why(record.state, anew.command)))
         else:
