@@ -18,6 +18,7 @@ from engine.assembly import Engine
 from engine.decisions import Decision
 from engine.domain import Identifier, Order, Record
 from engine.errors import (
+    ConflictError,
     DeadlineError,
     InvalidInputError,
     KeyConflictError,
@@ -107,14 +108,18 @@ class OrderDesk:
         if body:
             decode(self._cancel, body)
         if await self._engine.ledger.cancel(partition, order_id) is Cancelled.UNKNOWN:
-            raise _no_order(partition, order_id)
+            left = await self._engine.past.order(partition, order_id)
+            if left is None:
+                raise _no_order(partition, order_id)
+            if left.state != "cancelled":
+                raise ConflictError(f"order {order_id!r} ended long ago, is {left.state} and holds nothing")
         return Response(msgspec.json.encode(OrderState(order_id=order_id, state="cancelled")), media_type=JSON)
 
     async def show(self, request: Request) -> Response:
         """An order as it stands."""
         partition = partition_of(request)
         order_id = path_id(request, "order_id")
-        record = await self._engine.ledger.order(partition, order_id)
+        record = await self._engine.past.order(partition, order_id)
         if record is None:
             raise _no_order(partition, order_id)
         view = OrderView(
@@ -154,7 +159,7 @@ class OrderDesk:
                 (Reply(200, "Cancelled, now or before", OrderState),),
                 "Gives back all stock and capacity that the order holds. Idempotent by state.",
                 "orders", Body({JSON: CancelCommand}, "May be left out", required=False), (order_id,),
-                (InvalidInputError, MalformedBodyError, NotFoundError, TooLargeError),
+                (InvalidInputError, MalformedBodyError, NotFoundError, ConflictError, TooLargeError),
             ),
             Endpoint(
                 "GET", "/v1/orders/{order_id}", self.show, "get_order", "An order as it stands",

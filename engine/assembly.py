@@ -10,6 +10,10 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from engine.allocator import Allocator
+from engine.archive.database import Archive, sqlite_url
+from engine.archive.history import History
+from engine.archive.projector import Projector
+from engine.archive.recall import Recall
 from engine.clock import Clock, SystemClock
 from engine.crew import Crew, InlineCrew, ProcessCrew
 from engine.gate import Gate
@@ -31,15 +35,28 @@ PULSE_SECONDS = 0.25
 class Engine:
     """One process's engine: the parts, their start and their end."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, crew: Crew, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        crew: Crew,
+        clock: Clock,
+        metrics: Metrics,
+        archive: Archive | None = None,
+    ) -> None:
+        process_id = secrets.token_hex(4)
         self.settings = settings
         self.clock = clock
         self.ledger = ledger
         self.registry = Registry(ledger)
-        self.stock = StockRoom(ledger, self.registry)
+        self.past = Recall(ledger, archive)
+        self.history = History(ledger, archive)
+        self.stock = StockRoom(self.past, self.registry)
+        self._archive = archive
+        self.projector = Projector(ledger, archive, clock, settings, metrics, process_id) if archive else None
         self._metrics = metrics
         self._crew = crew
-        allocator = Allocator(ledger, self.registry, crew, clock, metrics, process_id=secrets.token_hex(4))
+        allocator = Allocator(self.past, self.registry, crew, clock, metrics, process_id)
         self.gate = Gate(allocator.allocate, self._window_terms, settings, clock, metrics)
         self._pulse: asyncio.Task[None] | None = None
         self._reasons = ["starting"]
@@ -57,6 +74,8 @@ class Engine:
         await self._crew.start()
         await self.ledger.ping()
         self._reasons = []
+        if self.projector is not None:
+            self.projector.start()
         self._pulse = asyncio.create_task(self._watch(), name="pulse")
 
     async def _watch(self) -> None:
@@ -81,17 +100,36 @@ class Engine:
         self._reasons = ["stopping"]
         await self.gate.drain()
         await self._crew.stop()
+        if self.projector is not None:
+            await self.projector.stop()
+        if self._archive is not None:
+            await self._archive.close()
         await self.ledger.close()
 
 
 def build(settings: Settings, redis_url: str) -> Engine:
     """The engine as it runs in production, on a store that is there already."""
     metrics = Metrics()
-    return Engine(settings, RedisLedger(redis_url), ProcessCrew(metrics), SystemClock(), metrics)
+    return Engine(settings, RedisLedger(redis_url), ProcessCrew(metrics), SystemClock(), metrics, archive_of(settings))
 
 
-def build_memory(settings: Settings | None = None, clock: Clock | None = None) -> Engine:
-    """The same engine on the memory twin, deciding in place: for tests, baselines and simulation."""
+def archive_of(settings: Settings) -> Archive:
+    """The archive that the settings name; nothing is opened yet."""
+    return Archive(settings.archive_url or sqlite_url(settings.data_dir))
+
+
+def build_memory(settings: Settings | None = None, clock: Clock | None = None, *, archive_url: str = "") -> Engine:
+    """The same engine on the memory twin, deciding in place: for tests, baselines and simulation.
+
+    `archive_url`: "" keeps no archive, `sqlite://` one in memory.
+    """
     clock = clock or SystemClock()
     crew = InlineCrew(time.monotonic)
-    return Engine(settings or Settings(), MemoryLedger(clock), crew, clock, Metrics())
+    return Engine(
+        settings or Settings(),
+        MemoryLedger(clock),
+        crew,
+        clock,
+        Metrics(),
+        Archive(archive_url) if archive_url else None,
+    )

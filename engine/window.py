@@ -33,8 +33,9 @@ class Window:
         """The open orders; all methods below are parallel to it."""
         return tuple(ticket.order for ticket in self._leaders())
 
-    def order_ids(self) -> tuple[str, ...]:
-        return tuple(self.open)
+    def keys(self) -> dict[str, str | None]:
+        """The idempotency key, if any, by order id."""
+        return {order_id: tickets[0].idempotency_key for order_id, tickets in self.open.items()}
 
     def contents(self) -> tuple[bytes, ...]:
         return tuple(ticket.content for ticket in self._leaders())
@@ -67,9 +68,11 @@ class Window:
         )
 
     def answer_repeats(self, snapshot: Snapshot) -> int:
-        """Answer the orders that had been decided before; returns how many."""
+        """Answer the orders that had been decided before; returns how many. A used key is its order's own fault."""
         for order_id, decided in snapshot.decided.items():
             self._answer(order_id, decided.content, decided.decision)
+        for order_id in snapshot.key_conflicts:
+            self.refuse(order_id, _key_used(order_id))
         return len(snapshot.decided)
 
     def settle(self, proposal: Proposal, outcome: Outcome) -> None:
@@ -86,7 +89,7 @@ class Window:
             case Verdict.CONFLICT:
                 self.refuse(order_id, _other_content(order_id))
             case Verdict.KEY_CONFLICT:
-                self.refuse(order_id, KeyConflictError(f"the Idempotency-Key of order {order_id!r} was used before"))
+                self.refuse(order_id, _key_used(order_id))
             case Verdict.LOST | Verdict.STALE:
                 pass
 
@@ -115,3 +118,7 @@ class Window:
 
 def _other_content(order_id: str) -> OrderConflictError:
     return OrderConflictError(f"order {order_id!r} was decided with other content; use a new order id")
+
+
+def _key_used(order_id: str) -> KeyConflictError:
+    return KeyConflictError(f"the Idempotency-Key of order {order_id!r} was used before")

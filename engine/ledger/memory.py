@@ -13,6 +13,7 @@ from engine.clock import Clock
 from engine.ledger import journal, layout
 from engine.ledger.journal import Body
 from engine.ledger.memory_commit import commit
+from engine.ledger.memory_retention import MemoryRetention
 from engine.ledger.memory_state import Day, Partition
 from engine.ledger.memory_stock import write_stock
 from engine.ledger.port import (
@@ -36,18 +37,20 @@ from engine.ledger.port import (
 )
 
 
-class MemoryLedger:
+class MemoryLedger(MemoryRetention):
     """Implements `Ledger`. Partitions come to be when first named."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._partitions: dict[str, Partition] = {}
 
-    def _partition(self, name: str) -> Partition:
-        return self._partitions.setdefault(name, Partition())
-
     async def snapshot(
-        self, partition: str, skus: Sequence[str], days: Sequence[int], order_ids: Sequence[str]
+        self,
+        partition: str,
+        skus: Sequence[str],
+        days: Sequence[int],
+        order_ids: Sequence[str],
+        idempotency_keys: Sequence[str] = (),
     ) -> Snapshot:
         """As `Ledger.snapshot`; O(SKUs), rows are shared until they change."""
         kept = self._partition(partition)
@@ -62,6 +65,9 @@ class MemoryLedger:
                 for order_id in order_ids
                 if (order := kept.orders.get(order_id)) is not None
             },
+            kept.evicted,
+            tuple(each for each in order_ids if "o:" + each in kept.gone and each not in kept.orders),
+            tuple(each for each in idempotency_keys if "k:" + each in kept.gone and each not in kept.keys),
         )
 
     async def commit(self, partition: str, batch: Batch) -> list[Outcome]:
@@ -96,7 +102,9 @@ class MemoryLedger:
         outcomes: list[StockOutcome] = []
         for start in range(0, len(writes), layout.STOCK_CHUNK):
             outcomes += write_stock(kept, writes[start : start + layout.STOCK_CHUNK], at_ms)
-        return outcomes
+            if outcomes[-1] is StockOutcome.ASK:
+                break
+        return outcomes + [StockOutcome.ASK] * (len(writes) - len(outcomes))
 
     async def stock(self, partition: str, sku: str) -> Row:
         """As `Ledger.stock`."""

@@ -16,14 +16,17 @@ from engine.ledger.port import LedgerRefusedError, LedgerUnavailableError
 Argument = str | bytes | int
 
 _PARTS = {
-    "commit": ("prelude", "overlay", "commit"),
+    "commit": ("prelude", "overlay", "bloom", "commit"),
     "cancel": ("prelude", "overlay", "cancel"),
-    "stock": ("prelude", "overlay", "stock"),
+    "stock": ("prelude", "overlay", "bloom", "stock"),
     "network": ("prelude", "network"),
     "policy": ("prelude", "policy"),
     "skus": ("prelude", "skus"),
-    "snapshot": ("prelude", "snapshot"),
+    "snapshot": ("prelude", "bloom", "snapshot"),
     "read": ("prelude", "read"),
+    "archived": ("prelude", "archived"),
+    "evict": ("prelude", "bloom", "evict"),
+    "lease": ("lease",),
 }
 """Which files make which script."""
 

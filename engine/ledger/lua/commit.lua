@@ -3,6 +3,7 @@ local COMMITTED, REPEAT, CONFLICT, KEY_CONFLICT, LOST, STALE = 1, 2, 3, 4, 5, 6
 local LOAD_MAX = 4294967295
 local batch = cmsgpack.unpack(ARGV[1])
 local window, network, policy, skus, gains, days, day_gains, gave_up_rows, gave_up_days, proposals, sizes = unpack(batch)
+local evicted = batch[12]
 local documents, place = {}, 1 -- order id, content, order and decision of proposal k from 4 * k - 3 on
 for k, size in ipairs(sizes) do
   documents[k], place = string.sub(ARGV[3], place, place + size - 1), place + size
@@ -90,10 +91,16 @@ local function take(proposal)
   return true
 end
 
+-- Whether an order or its key may have been decided, and have left the store, since the snapshot.
+local function left_since(k, key)
+  if evicted_now == evicted then return false end
+  return perhaps_gone('o:' .. id_of(k)) or (key ~= '' and perhaps_gone('k:' .. key))
+end
+
 local function decide(k, proposal)
   local verdict, decision = known(k, proposal[2])
   if verdict then return verdict, decision end
-  if stale then return STALE end
+  if stale or left_since(k, proposal[2]) then return STALE end
   if came_back(proposal) or not take(proposal) then return LOST end
   mine[id_of(k)] = k
   if proposal[2] ~= '' then keys[proposal[2]] = k end
