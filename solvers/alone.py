@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solvers.cover import cheapest_cover
+from solvers.cover_bound import cover_bound
 from solvers.menu import Menu, Supply
 from solvers.plan import Priced
 from solvers.problem import Bools, Ints, Problem
@@ -16,6 +17,10 @@ from solvers.single import MAX_SKUS, priced_plans
 
 COVER = 1_000_000
 """Work that one large order's cover costs beside what it counts itself: measured."""
+
+
+BOUNDED = 4
+"""Large orders of one window that get a bound: it costs as much as their plan."""
 
 
 class Alone(NamedTuple):
@@ -59,6 +64,23 @@ def large_plan(problem: Problem, order: int, supply: Supply, purse: Purse, *, wo
     slow = cheapest_cover(problem, order, supply.stock, supply.parcels, supply.units, work=most)
     purse.pay(COVER + slow.work)
     return better(problem, fast, slow)
+
+
+def bound_of(problem: Problem, plans: list[Priced], supply: Supply, purse: Purse) -> int | None:
+    """What orders that do not compete cost together at least, in mills; None if unproven.
+
+    Large orders come without a bound; a few of them in one window get theirs here (`cover_bound`), as long as `purse`
+    can pay for it.
+    """
+    open_orders = np.array([order for order, one in enumerate(plans) if one.bound is None], np.int64)
+    payable = purse.spent + COVER * len(open_orders) <= purse.work
+    if len(open_orders) > BOUNDED or not payable or not is_large(problem, open_orders).all():
+        return None
+    total = sum(one.bound for one in plans if one.bound is not None)
+    for order in open_orders.tolist():
+        total += cover_bound(problem, order, supply.stock, supply.parcels, supply.units, plans[order])
+        purse.pay(COVER)
+    return total
 
 
 def better(problem: Problem, one: Priced, two: Priced) -> Priced:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from solvers import flow, joint, rules
-from solvers.alone import plans_alone
+from solvers.alone import bound_of, plans_alone
 from solvers.greedy import one_by_one, sequence
 from solvers.menu import Supply
 from solvers.plan import Priced
@@ -66,8 +66,8 @@ def solve(problem: Problem, budget: Budget | None = None) -> Solution:
     orders, everything = np.arange(problem.orders, dtype=np.int64), Supply.of(problem)
     purse = Purse(limits.work * ALONE // 100, expired)
     alone = plans_alone(problem, orders, everything, purse, work=limits.order_work)
-    bound = _sum_bounds(alone.plans)
     if not joint.contested(problem, [one.plan for one in alone.plans]):
+        bound = bound_of(problem, alone.plans, everything, purse)
         return _settled(problem, alone.plans, "alone", purse, bound)
     if not limits.floor:
         flown = flow.solve(problem)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from solvers.choose import Budget, solve
 from solvers.cover import cheapest_cover
 from solvers.cover_bound import cover_bound
 from solvers.plan import fits, plan_cost, use_of
 from solvers.problem import UNLIMITED, Objective, Problem
+from solvers.solution import check
 from tests.solvers.test_cover_gap import answer, parcel_curve, realistic
 from tests.solvers.worlds import Want, Way, World, random_world
 
@@ -189,3 +191,16 @@ def test_any_window_of_odd_orders_is_served_feasibly(seed: int) -> None:
     problem = random_world(seed, orders=2, items=14, nodes=5, lines=18, quantity=5, stock=6)
     for order in range(problem.orders):
         checked(problem, order)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_window_of_a_large_order_says_how_far_from_the_optimum_it_may_be(seed: int) -> None:
+    """The gap of a decision is proven for large orders too, where a window holds few of them."""
+    problem = realistic(seed, lines=20 + 5 * seed, nodes=8, cover=0.6)
+    solution = solve(problem, Budget(work=20_000_000))
+    assert check(problem, solution) == []
+    assert solution.solver == "alone"
+    assert solution.gap is not None
+    assert 0 <= solution.gap < 0.5
+    assert solution.bound is not None
+    assert solution.bound <= solution.total
