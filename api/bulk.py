@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.bodies import order_of
 from api.door import REQUEST_ID
-from api.endpoint import JSON, NDJSON, Body, Endpoint, Parameter, Reply
+from api.endpoint import JSON, NDJSON, Body, Endpoint, Parameter, Reply, client_left
 from api.orders import check
 from api.partition import partition_of, prefers_stream
 from api.problems import MalformedBodyError, Problem, TooLargeError, problem_of, translate
@@ -134,7 +134,7 @@ class _BulkAnswer(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         work = asyncio.create_task(self._answer(send))
         # With full duplex the body is still being read: a client that leaves is noticed there.
-        watch = None if self._duplex else asyncio.create_task(_gone(receive))
+        watch = None if self._duplex else asyncio.create_task(client_left(receive))
         try:
             await asyncio.wait([task for task in (work, watch) if task is not None], return_when="FIRST_COMPLETED")
             if work.done():
@@ -200,12 +200,6 @@ class _BulkAnswer(Response):
                     index += 1
         finally:
             flying.put_nowait(None)
-
-
-async def _gone(receive: Receive) -> None:
-    """Return when the client has left."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _fill(spool: IO[bytes], incoming: AsyncIterator[Record]) -> None:

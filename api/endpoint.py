@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive
 
 from engine.errors import EngineError
 
@@ -65,3 +66,9 @@ class Endpoint:
     partitioned: bool = True
     streams: bool = field(default=False)
     """Answers without end: HEAD is not served."""
+
+
+async def client_left(receive: Receive) -> None:
+    """Return when the client has left; what it still sends is dropped."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.endpoint import Endpoint, Parameter, Reply
+from api.endpoint import Endpoint, Parameter, Reply, client_left
 from api.partition import header, invalid, partition_of
 from engine.assembly import Engine
 from engine.errors import InvalidInputError, OverloadedError, StoppingError
@@ -105,7 +105,7 @@ class _EventStream(Response):
         await send({"type": "http.response.body", "body": b"retry: %d\n\n" % RETRY_MS, "more_body": True})
         self._desk.subscribers += 1
         feeding = asyncio.create_task(self._desk.feed(*self._place, send))
-        tasks = [feeding, asyncio.create_task(self._desk.ended()), asyncio.create_task(_gone(receive))]
+        tasks = [feeding, asyncio.create_task(self._desk.ended()), asyncio.create_task(client_left(receive))]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -114,11 +114,6 @@ class _EventStream(Response):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _send(send: Send, body: bytes) -> None:

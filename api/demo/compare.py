@@ -28,7 +28,6 @@ class Shadow:
         self._process = process
         self._reading = asyncio.create_task(self._read())
         self.figures: Figures | None = None
-        self.sent = 0
 
     @classmethod
     async def spawn(cls) -> Shadow:
@@ -58,7 +57,6 @@ class Shadow:
 
     def order(self, order: Order) -> None:
         """The order that was sent to the service."""
-        self.sent += 1
         self._send(Ask(order=order))
 
     def deliver(self, movements: Sequence[Movement]) -> None:
@@ -69,11 +67,6 @@ class Shadow:
         assert self._process.stdin is not None
         if not self._process.stdin.is_closing():
             self._process.stdin.write(_ENCODER.encode(message) + b"\n")
-
-    @property
-    def caught_up(self) -> bool:
-        """Whether it has decided every order that it was told of."""
-        return self.figures is not None and self.figures.orders + self.figures.failed >= self.sent
 
     async def finish(self, wait_s: float) -> None:
         """Let it catch up for so long, then end it."""
