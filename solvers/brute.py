@@ -102,10 +102,10 @@ def solve(problem: Problem) -> Solution:
                 raise TooLargeError(f"the window has more than {MAX_PLANS} combinations")
             use = use_of(problem, order, priced.plan)
             if fits(use, stock, parcels, units):
-                take(use, stock, parcels, units)
+                take(problem, use, stock, parcels, units)
                 after = {**filled, one: filled[one] + priced.filled}
                 descend(order + 1, after, cost + priced.cost, [*chosen, priced.plan])
-                take(use, stock, parcels, units, sign=-1)
+                take(problem, use, stock, parcels, units, sign=-1)
 
     stock, parcels, units = problem.stock.copy(), problem.bucket_parcels.copy(), problem.bucket_units.copy()
     descend(0, dict.fromkeys(classes, 0), 0, [])

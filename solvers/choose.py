@@ -61,7 +61,7 @@ def solve(problem: Problem, budget: Budget | None = None) -> Solution:
     def expired() -> bool:
         return limits.now() - started >= limits.seconds
 
-    if problem.mode is not Mode.OPTIMISE:
+    if any(mode is not Mode.OPTIMISE for mode in problem.modes):
         return rules.solve(problem)
     orders, everything = np.arange(problem.orders, dtype=np.int64), Supply.of(problem)
     purse = Purse(limits.work * ALONE // 100, expired)

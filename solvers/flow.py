@@ -69,7 +69,7 @@ def _arcs(problem: Problem) -> _Arcs | None:
     supply = Supply.of(problem)
     rows, order = spans(options.start, np.arange(problem.orders, dtype=np.int64))
     node, one = options.node[rows], np.ones(1, np.int64)
-    price = box_prices(problem, rows, Contents(lines.weight_g[order], lines.volume_mm3[order], one, one))
+    price = box_prices(problem, rows, Contents(lines.weight_g[order], lines.volume_mm3[order], one, one, one))
     possible = (
         (price < BEYOND)
         & (lines.weight_g[order] <= options.max_weight_g[rows])

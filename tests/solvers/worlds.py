@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from solvers.problem import UNLIMITED, Curves, Lines, Mode, Objective, Options, Problem
+from solvers.problem import UNLIMITED, Curves, Derived, Limits, Lines, Mode, Objective, Options, Problem
 
 
 @dataclass
@@ -27,6 +27,7 @@ class Way:
     dim_divisor: int = 0
     late_days: int = 0
     bucket: int = -1
+    day: int = 0
 
 
 @dataclass
@@ -85,6 +86,7 @@ class World:
                 weight_g=column(wants, "weight_g"),
                 volume_mm3=column(wants, "volume_mm3"),
                 eligible=eligible,
+                **neutral(len(wants)),
             ),
             options=Options(
                 start=np.cumsum([0] + [len(order[1]) for order in self.orders], dtype=np.int64),
@@ -99,11 +101,29 @@ class World:
             distance_m=np.array(self.distance_m, np.int64)
             if self.distance_m is not None
             else np.full((len(self.orders), nodes), UNLIMITED, np.int64),
+            derived=Derived.none(),
+            limits=Limits.none(len(self.orders)),
+            source_bucket=np.zeros((0, nodes), np.int64),
+            modes=(self.mode,) * len(self.orders),
             objective=self.objective,
-            mode=self.mode,
         )
         problem.validate()
         return problem
+
+
+def neutral(rows: int) -> dict[str, np.ndarray]:
+    """The columns of `Lines` where every line has one row and none asks for anything."""
+    every, nothing = np.arange(rows, dtype=np.int64), np.zeros(rows, np.int64)
+    return {
+        "line": every,
+        "draw": every,
+        "more_line": nothing,
+        "more_unit": nothing,
+        "group": nothing - 1,
+        "value": nothing,
+        "alone": np.zeros(rows, np.bool_),
+        "dated": nothing,
+    }
 
 
 def random_world(
