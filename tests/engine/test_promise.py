@@ -179,7 +179,7 @@ def test_only_real_time_zones_are_known():
 
 
 def test_open_days_are_the_workdays_within_the_horizon():
-    """A full day rolls to the next workday: weekends, holidays and each node's own day count, nothing beyond the end."""
+    """A full day rolls to the next workday of the node: past weekends and holidays, never beyond the end."""
     weekdays = NodeCalendar("UTC", 1440, 0, WORKDAYS, ("2026-11-26",))
     calendars = Calendars([weekdays, NodeCalendar("UTC", 1440, 0, (), ())], 10)
     wednesday, friday = to_day(date(2026, 11, 25)), to_day(date(2026, 11, 27))
