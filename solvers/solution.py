@@ -63,7 +63,8 @@ class Costs:
 class Solution:
     """One window decided.
 
-    `bound`: no solution that fills as many units by priority costs less than this (mills, whole window); None if
+    `guided_total`: what the choice went by, mills of the whole window: `total` with the weights and money of the guide
+    (rounded up), or just `total`. `bound`: no solution that fills as many units by priority has less of it; None if
     unproven.
     `work` counts the solver's own steps (never seconds); `cut` says that the budget ended the search.
     """
@@ -73,6 +74,7 @@ class Solution:
     costs: Costs
     solver: str
     work: int
+    guided_total: int
     bound: int | None
     cut: bool
 
@@ -83,10 +85,10 @@ class Solution:
 
     @property
     def gap(self) -> float | None:
-        """Proven distance from the optimum as a fraction of the total; None if no bound is known."""
+        """Proven distance from the optimum as a fraction of `guided_total`; None if no bound is known."""
         if self.bound is None:
             return None
-        return max(0.0, (self.total - self.bound) / max(1, self.total))
+        return max(0.0, (self.guided_total - self.bound) / max(1, self.guided_total))
 
 
 class Violation(NamedTuple):
@@ -97,13 +99,24 @@ class Violation(NamedTuple):
 
 
 def settle(
-    problem: Problem, plans: Sequence[Plan], *, solver: str, work: int, bound: int | None, cut: bool
+    problem: Problem,
+    plans: Sequence[Plan],
+    *,
+    solver: str,
+    work: int,
+    bound: int | None,
+    cut: bool,
+    guided_total: int | None = None,
 ) -> Solution:
-    """Pack and price the plans of all orders. Raises ValueError if a shipment cannot go by its option."""
+    """Pack and price the plans of all orders. Raises ValueError if a shipment cannot go by its option.
+
+    `guided_total`: None for the total itself.
+    """
     ordered = tuple(tuple(sorted(plan, key=lambda shipment: shipment.option)) for plan in plans)
     boxes = _boxes(problem, ordered)
     costs = _costs(problem, ordered, boxes)
-    return Solution(ordered, boxes, costs, solver, work, bound, cut)
+    goal = int(costs.total.sum()) if guided_total is None else guided_total
+    return Solution(ordered, boxes, costs, solver, work, goal, bound, cut)
 
 
 def _boxes(problem: Problem, plans: Sequence[Plan]) -> Boxes:
