@@ -74,13 +74,13 @@ class Allocator:
     async def _round(self, window: Window) -> None:
         """One pass over the open orders. Those that lose a race stay open for the next."""
         books = await self._registry.books(window.partition)
-        skus = window.skus()
-        days = sorted(days_of(window.orders(), books.network, self._clock.epoch_ms()))
+        skus, horizon = window.skus(books), books.policy.capacity_horizon_days
+        days = sorted(days_of(window.orders(), books.network, self._clock.epoch_ms(), horizon=horizon))
         with self._metrics.snapshot.time():
             ids, standing = window.order_ids(), window.standing_of()
             snapshot = await self._ledger.snapshot(window.partition, skus, days, ids, standing)
         books = await self._registry.books(window.partition, snapshot.versions)
-        if books.versions[:2] != snapshot.versions[:2]:
+        if books.versions[:2] != snapshot.versions[:2] or not set(window.skus(books)) <= set(skus):
             return
         self._metrics.repeated(window.answer_repeats(snapshot))
         if not window.open:

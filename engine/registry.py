@@ -35,6 +35,8 @@ class Books:
     versions: Versions
     network: Network
     policy: Policy
+    strict_skus: bool = False
+    """A SKU that `items` does not have does not ship."""
     items: dict[str, Sku] = field(default_factory=dict)
 
     def covers(self, versions: Versions | None) -> bool:
@@ -45,8 +47,9 @@ class Books:
 class Registry:
     """Reads documents through a cache, writes them through the store."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, *, strict_skus: bool = False) -> None:
         self._ledger = ledger
+        self._strict_skus = strict_skus
         self.catalogue = Catalogue(ledger)
         self._books: dict[str, Books] = {}
         self._loading: dict[str, asyncio.Lock] = {}
@@ -86,6 +89,7 @@ class Registry:
             versions=Versions(document.version, policy.version if policy else 1, catalog),
             network=network,
             policy=self._policy_decoder.decode(policy.body) if policy else DEFAULT_POLICY,
+            strict_skus=self._strict_skus,
             items=items,
         )
 

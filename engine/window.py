@@ -16,7 +16,7 @@ from engine.errors import (
 from engine.gate import Anew, Answer, Ticket
 from engine.ledger import states
 from engine.ledger.port import Again, Outcome, Proposal, Snapshot, Standing, Verdict
-from engine.lowering import WindowInput
+from engine.lowering import WindowInput, touched
 from engine.registry import Books
 
 
@@ -58,9 +58,9 @@ class Window:
         """From submission to the closing of the window."""
         return tuple((self._closed_at - ticket.submitted) * 1000 for ticket in self._leaders())
 
-    def skus(self) -> tuple[str, ...]:
-        """The distinct SKUs of the open orders, in order of first appearance."""
-        return tuple(dict.fromkeys(line.sku for ticket in self._leaders() for line in ticket.order.lines))
+    def skus(self, books: Books) -> tuple[str, ...]:
+        """The distinct SKUs that may ship for the open orders, those of their lines first."""
+        return touched(self.orders(), books.items)
 
     def question(self, books: Books, snapshot: Snapshot, skus: tuple[str, ...]) -> WindowInput:
         """All that deciding the open orders needs. `skus`: those of the snapshot, some perhaps only in repeats."""
@@ -76,6 +76,7 @@ class Window:
             snapshot=snapshot,
             network=books.network,
             policy=books.policy,
+            strict_skus=books.strict_skus,
             again=self._again,
         )
 
