@@ -61,8 +61,6 @@ def _limits(order: Order) -> Fault | None:
 
 
 def _not_offered(order: Order) -> Fault | None:
-    if order.policy_id != "default":
-        return Fault("$.policy_id", f"{NOT_OFFERED}: only the policy 'default'")
     if order.backorder:
         return Fault("$.backorder", NOT_OFFERED)
     return None

@@ -32,6 +32,7 @@ class WindowInput:
     snapshot: Snapshot
     network: Network
     policy: Policy
+    policy_version: int = 1
     as_placed: bool = False
     strict_skus: bool = False
     again: Again | None = None

@@ -20,7 +20,6 @@ def test_a_plain_order_is_taken():
     ("fields", "path"),
     [
         ({"backorder": True}, "$.backorder"),
-        ({"policy_id": "other"}, "$.policy_id"),
     ],
 )
 def test_what_is_not_honoured_is_refused_by_name(fields, path):
