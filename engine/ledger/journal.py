@@ -52,6 +52,8 @@ class Body(msgspec.Struct, omit_defaults=True):
     nodes: list[Any] = []
     """Flat: node id, its number."""
     version: int = 0
+    matrices: int = 0
+    """Version of the zone matrix in `raw`."""
 
 
 class Logged(NamedTuple):
@@ -59,7 +61,8 @@ class Logged(NamedTuple):
 
     commit: order id, content, order, decision of each order; then the record if this entry has it.
     confirm, release, cancel, ready: order id, command id or "". lapse: order id and "" of each. free: none; lapsed
-    units left rows and days. skus: sku, entry. network, policy: name, document.
+    units left rows and days. skus: sku, entry. network, policy: name, document. matrix: its id, the matrix; they
+    end the entry of a network that uses it.
     """
 
     entry_id: str
@@ -149,9 +152,17 @@ def _events(logged: Logged) -> Iterator[tuple[str, str, bytes]]:
         yield from _stock_events(body)
     elif logged.kind == "skus":
         yield "skus.changed", "", msgspec.json.encode({"version": body.version, "skus": len(raw) // 2})
+    elif logged.kind == "matrix":
+        yield _matrix_changed(raw[0], body)
     else:
         assert logged.kind in ("network", "policy"), f"unknown entry {logged.kind}"
+        if body.matrices:
+            yield _matrix_changed(raw[2], body)
         yield f"{logged.kind}.changed", "", msgspec.json.encode({"version": body.version})
+
+
+def _matrix_changed(matrix_id: bytes, body: Body) -> tuple[str, str, bytes]:
+    return "matrix.changed", matrix_id.decode(), msgspec.json.encode({"version": body.matrices})
 
 
 def _again(order_id: str, again: Sequence[Any]) -> tuple[str, str, bytes]:

@@ -143,6 +143,7 @@ class Partition:
     """Cells per node that are not all zero."""
     network: Document | None = None
     policy: Document | None = None
+    matrices: dict[str, Document] = field(default_factory=dict)
     catalog: int = 0
     skus: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     changed: list[tuple[int, str]] = field(default_factory=list)
@@ -156,6 +157,10 @@ class Partition:
         return Versions(
             self.network.version if self.network else 0, self.policy.version if self.policy else 1, self.catalog
         )
+
+    def matrices_version(self) -> int:
+        """The version of all zone matrices together."""
+        return max((matrix.version for matrix in self.matrices.values()), default=0)
 
     def next_id(self, at_ms: int) -> tuple[int, int]:
         """The id that an entry made now gets: it never falls, even if the clock does."""

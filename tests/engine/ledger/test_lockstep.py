@@ -216,7 +216,9 @@ class Lockstep(RuleBasedStateMachine):
 
     @rule(skus=st.sets(st.sampled_from(SKUS)))
     def documents(self, skus: set[str]) -> None:
-        """Policy and catalogue change."""
+        """Policy, catalogue and a zone matrix change."""
+        for used in (False, True):
+            self._both(lambda ledger, used=used: _put_matrix(ledger, self._partition, used))
         self._both(lambda ledger: ledger.put_policy(self._partition, b"{}"))
         self._both(lambda ledger: ledger.put_skus(self._partition, dict.fromkeys(sorted(skus), b"{}")))
 
@@ -272,3 +274,8 @@ def test_lockstep(server: Server):
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+async def _put_matrix(ledger: Ledger, partition: str, used: bool) -> tuple[int, int]:
+    network = (await ledger.versions(partition)).network
+    return await ledger.put_matrix(partition, "chart", b"1", network, used=used)
