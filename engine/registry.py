@@ -51,6 +51,8 @@ class Books:
     versions: Versions
     network: Network
     policies: Mapping[str, Edition]
+    strict_skus: bool = False
+    """A SKU that `items` does not have does not ship."""
     items: dict[str, Sku] = field(default_factory=dict)
 
     def covers(self, versions: Versions | None) -> bool:
@@ -61,8 +63,9 @@ class Books:
 class Registry:
     """Reads documents through a cache, writes them through the store."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, *, strict_skus: bool = False) -> None:
         self._ledger = ledger
+        self._strict_skus = strict_skus
         self.catalogue = Catalogue(ledger)
         self._books: dict[str, Books] = {}
         self._loading: dict[str, asyncio.Lock] = {}
@@ -102,6 +105,7 @@ class Registry:
             versions=Versions(document.version, set_version, catalog),
             network=network,
             policies=self._editions(stored_policies, known.policies if known is not None else {}),
+            strict_skus=self._strict_skus,
             items=items,
         )
 
