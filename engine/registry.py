@@ -168,15 +168,16 @@ class Registry:
         """A policy at a version, the current one unless told. Raises NotFoundError."""
         if version is None:
             _, stored = await self._ledger.policies(partition)
-            current = stored.get(policy_id)
-            version, body = current if current is not None else (BUILT_IN.version, None)
+            found = stored.get(policy_id)
         else:
             body = await self._ledger.policy(partition, policy_id, version)
-        if body is not None:
-            return Edition(version, self._policy_decoder.decode(body))
-        if policy_id == DEFAULT and version == BUILT_IN.version:
+            found = port.Document(version, body) if body is not None else None
+        if found is not None:
+            return Edition(found.version, self._policy_decoder.decode(found.body))
+        if policy_id == DEFAULT and version in (None, BUILT_IN.version):
             return BUILT_IN
-        raise NotFoundError(f"partition {partition!r} has no policy {policy_id!r} of version {version}")
+        of_version = "" if version is None else f", version {version}"
+        raise NotFoundError(f"partition {partition!r} has no policy {policy_id!r}{of_version}")
 
     async def policy_of(self, partition: str, order: Order) -> Policy:
         """The policy that an order names. Raises NoNetworkError, InvalidInputError."""
