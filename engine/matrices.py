@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Iterable
 
 from engine.documents import refuse
-from engine.errors import InvalidInputError, NotFoundError
+from engine.errors import NotFoundError
 from engine.ledger.port import Document, Ledger, SupersededError
 from engine.network_document import NetworkDocument, parse_network
 from engine.zones import ZoneMatrix, chart_faults, limit_of, parse_matrix

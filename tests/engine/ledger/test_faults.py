@@ -91,7 +91,7 @@ class Trial:
             network = (await store.versions(partition)).network
             return await store.put_matrix(partition, "chart", b"1", network, used=True)
         if name == "policy":
-            return await store.put_policy(partition, b"{}")
+            return await store.put_policy(partition, "default", b"{}")
         if name == "skus":
             return await store.put_skus(partition, {"A": b"1", "B": b"2"})
         seen = await self.shop.look("A", "B", days=(DAY, DAY + 1))

@@ -214,12 +214,12 @@ class Lockstep(RuleBasedStateMachine):
         """The network is replaced."""
         self._both(lambda ledger: ledger.put_network(self._partition, b"{}", [f"N{k}" for k in sorted(nodes)]))
 
-    @rule(skus=st.sets(st.sampled_from(SKUS)))
-    def documents(self, skus: set[str]) -> None:
-        """Policy, catalogue and a zone matrix change."""
+    @rule(skus=st.sets(st.sampled_from(SKUS)), policy_id=st.sampled_from(("default", "other")))
+    def documents(self, skus: set[str], policy_id: str) -> None:
+        """A policy, the catalogue and a zone matrix change."""
         for used in (False, True):
             self._both(lambda ledger, used=used: _put_matrix(ledger, self._partition, used))
-        self._both(lambda ledger: ledger.put_policy(self._partition, b"{}"))
+        self._both(lambda ledger: ledger.put_policy(self._partition, policy_id, b"{}"))
         self._both(lambda ledger: ledger.put_skus(self._partition, dict.fromkeys(sorted(skus), b"{}")))
 
     @invariant()
@@ -227,6 +227,7 @@ class Lockstep(RuleBasedStateMachine):
         """Both hold the same, and both reconcile."""
         self._both(lambda ledger: ledger.snapshot(self._partition, SKUS, (DAY, DAY + 1), ORDERS), _snapshot)
         self._both(lambda ledger: ledger.network(self._partition))
+        self._both(lambda ledger: ledger.policies(self._partition))
         self._both(lambda ledger: ledger.skus_since(self._partition, 0))
         for order_id in ORDERS:
             self._both(lambda ledger, of=order_id: ledger.order(self._partition, of), _order)
