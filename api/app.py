@@ -21,6 +21,7 @@ from api.door import ROUTE, Door, HttpMetrics
 from api.endpoint import Endpoint, Handler
 from api.events import EventDesk
 from api.logs import configure
+from api.matrices import MatrixDesk
 from api.network import NetworkDesk
 from api.openapi import document
 from api.operations import OperationsDesk
@@ -50,7 +51,7 @@ class Application(FastAPI):
         # The hot path first: routes are tried in order.
         desks = (
             OrderDesk(engine), CommandDesk(engine), BulkDesk(engine), StockDesk(engine), SkuDesk(engine),
-            NetworkDesk(engine), PolicyDesk(engine), EventDesk(engine, self.closing), operations,
+            NetworkDesk(engine), MatrixDesk(engine), PolicyDesk(engine), EventDesk(engine, self.closing), operations,
         )  # fmt: skip
         self.endpoints = [endpoint for desk in desks for endpoint in desk.endpoints()]
         self._document = document(self.endpoints, _version())
