@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solvers.menu import Supply
-from solvers.plan import fits, parts_of, use_of
+from solvers.plan import fits, parts_of, unit_bucket, use_of
 from solvers.problem import UNLIMITED, Ints, Problem
 from solvers.solution import Shipment
 from solvers.tariff import shipment_cost
@@ -84,18 +84,16 @@ def most_at(
     Groups are whole or not there at all. `roomy`: also within the room for units; `within` int64[rows]: and these.
     """
     lines, at = problem.lines, problem.lines_of(order)
-    options, open_lines = problem.options, missing.copy()
+    open_lines = missing.copy()
     stock, room = _Rest(left.stock), _Rest(left.units)
     units = np.zeros(len(rows.line), np.int64)
     for lot, tied in zip(rows.lots, rows.tied, strict=True):
         for row in lot.tolist():
-            node, line = int(options.node[option]), int(rows.line[row])
+            node, line = int(problem.options.node[option]), int(rows.line[row])
             if not lines.eligible[at.start + row, node]:
                 continue
             source, parts = parts_of(problem, int(lines.item[at.start + row]))
-            bucket = int(options.bucket[option])
-            if source >= 0:
-                node, bucket = source, int(problem.source_bucket[options.day[option], source])
+            bucket, node = unit_bucket(problem, option, source), node if source < 0 else source
             most = min(int(open_lines[line]), *(stock.of((part, node)) // count for part, count in parts))
             if roomy and bucket >= 0:
                 most = min(most, room.of(bucket))

@@ -13,18 +13,22 @@ from solvers.solution import Shipment
 from solvers.tariff import shipment_cost
 
 
-def mended(problem: Problem, order: int, plan: tuple[Shipment, ...], supply: Supply) -> tuple[Shipment, ...]:
+def mended(
+    problem: Problem, order: int, plan: tuple[Shipment, ...], supply: Supply, *, unfinished: bool = False
+) -> tuple[Shipment, ...]:
     """The plan without what keeps it from being lawful and possible on the supply; the very same where nothing does.
 
-    Every step leaves something behind, so it ends; an order that ships whole or not at all may be left with nothing.
+    Every step leaves something behind, so it ends; an order that ships whole or not at all may be left with nothing,
+    but not while it is `unfinished`.
     """
-    if broken(problem, order, plan) is None and _possible(problem, order, plan, supply):
+    lawful = (None, Broken.COMPLETE) if unfinished else (None,)
+    if broken(problem, order, plan) in lawful and _possible(problem, order, plan, supply):
         return plan
     shipments = _in_stock(problem, order, plan, supply)
     while shipments:
         kept = tuple(sorted(shipments, key=lambda shipment: shipment.option))
         fault = broken(problem, order, kept)
-        if fault is None and _possible(problem, order, kept, supply):
+        if fault in lawful and _possible(problem, order, kept, supply):
             return kept
         shipments = _without(problem, order, list(kept), fault, supply)
     return ()

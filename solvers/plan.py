@@ -103,17 +103,23 @@ def use_of(problem: Problem, order: int, plan: tuple[Shipment, ...]) -> Use:
 def draw(problem: Problem, order: int, shipment: Shipment, use: Use) -> None:
     """Add to `use` the cells and the room for units that a shipment takes, its boxes left aside."""
     option, units = shipment
-    node, bucket = int(problem.options.node[option]), int(problem.options.bucket[option])
-    first = int(problem.lines.start[order])
+    node, first = int(problem.options.node[option]), int(problem.lines.start[order])
     for row in np.flatnonzero(units).tolist():
         taken = int(units[row])
         source, parts = parts_of(problem, int(problem.lines.item[first + row]))
         for part, count in parts:
             cell = (part, node if source < 0 else source)
             use.cells[cell] = use.cells.get(cell, 0) + count * taken
-        room = bucket if source < 0 else int(problem.source_bucket[problem.options.day[option], source])
+        room = unit_bucket(problem, option, source)
         if room >= 0:
             use.units[room] = use.units.get(room, 0) + taken
+
+
+def unit_bucket(problem: Problem, option: int, source: int) -> int:
+    """The bucket in which units count that leave by an option and are drawn from a source; -1 for no limit."""
+    if source < 0:
+        return int(problem.options.bucket[option])
+    return int(problem.source_bucket[problem.options.day[option], source])
 
 
 def parts_of(problem: Problem, item: int) -> tuple[int, list[tuple[int, int]]]:

@@ -79,11 +79,11 @@ class _Route:
         limits, order = self.problem.limits, self.order
         nodes = list(_ranked(self.problem, order, self.left))
         least, whole = int(limits.min_split_value[order]), bool(limits.whole_lines[order])
-        for node in nodes:
-            self.visit(node, whole, least)
-        if whole:
+        for only_whole in (True, False) if whole else (False,):
             for node in nodes:
-                self.visit(node, False, least)
+                # What has to go in a box of its own, as groups do, may leave more behind.
+                while self.visit(node, only_whole, least) and any(self.rows.tied):
+                    pass
         if least and not self.shipments:
             # Alone a shipment may hold as little as it likes.
             next((node for node in nodes if self.visit(node, whole, 0)), None)
@@ -93,30 +93,30 @@ class _Route:
             self.shipments = []
 
     def visit(self, node: int, whole: bool, least: int) -> bool:
-        """Ship what the node has of what is missing, in one shipment, or more where groups must go in boxes of their
-        own; False if nothing went. `whole`: only lines it has all of; `least`: mills that a shipment must hold."""
+        """Ship what the node has of what is missing, in one shipment; False if nothing went.
+
+        `whole`: only lines it has all of; `least`: mills that the shipment must hold.
+        """
         problem, order = self.problem, self.order
+        if not self.missing.any() or self.boxes <= 0:
+            return False
+        self.visits += 1
         options = [o for o in range(*problem.options_of(order).indices(2**62)) if problem.options.node[o] == node]
-        more = bool(self.missing.any()) and self.boxes > 0
-        begun = len(self.shipments)
-        while more:
-            self.visits += 1
-            wanted = most_at(problem, order, self.rows, options[0], self.missing, self.left)
-            if whole:
-                enough = np.bincount(self.rows.line, weights=wanted, minlength=len(self.missing)) == self.missing
-                wanted = np.where(enough[self.rows.line], wanted, 0)
-            found = loaded(problem, order, self.rows, options, wanted, self.left, boxes=self.boxes, whole=whole)
-            if found is None or self._value(found.shipment.units) < least:
-                break
-            self.shipments.append(found.shipment)
-            self.boxes -= found.boxes
-            self._take(found.shipment, 1)
-            shipped = self._by_line(found.shipment.units)
-            self.missing -= shipped
-            if problem.limits.whole_lines[order]:
-                self.missing[shipped > 0] = 0
-            more = any(self.rows.tied) and bool(self.missing.any()) and self.boxes > 0
-        return len(self.shipments) > begun
+        wanted = most_at(problem, order, self.rows, options[0], self.missing, self.left)
+        if whole:
+            enough = self._by_line(wanted) == self.missing
+            wanted = np.where(enough[self.rows.line], wanted, 0)
+        found = loaded(problem, order, self.rows, options, wanted, self.left, boxes=self.boxes, whole=whole)
+        if found is None or self._value(found.shipment.units) < least:
+            return False
+        shipped = self._by_line(found.shipment.units)
+        self.shipments.append(found.shipment)
+        self.boxes -= found.boxes
+        self._take(found.shipment, 1)
+        self.missing -= shipped
+        if problem.limits.whole_lines[order]:
+            self.missing[shipped > 0] = 0
+        return True
 
     def _take(self, shipment: Shipment, sign: int) -> None:
         use, left = use_of(self.problem, self.order, (shipment,)), self.left
