@@ -54,8 +54,6 @@ def _lines(order: Order) -> Fault | None:
 
 
 def _not_offered(order: Order) -> Fault | None:
-    if order.policy_id != "default":
-        return Fault("$.policy_id", f"{NOT_OFFERED}: only the policy 'default'")
     if order.limits != _NO_LIMITS:
         for name in Limits.__struct_fields__:
             if getattr(order.limits, name) != getattr(_NO_LIMITS, name):

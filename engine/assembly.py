@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from engine.allocator import Allocator
 from engine.clock import Clock, SystemClock
 from engine.crew import Crew, InlineCrew, ProcessCrew
+from engine.domain import Order
 from engine.gate import Gate, Ticket
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.port import Ledger, LedgerUnavailableError
@@ -67,8 +68,8 @@ class Engine:
         self.sweeper.serve(partition)
         await self._allocator.allocate(partition, tickets)
 
-    async def _window_terms(self, partition: str) -> WindowTerms:
-        return (await self.registry.books(partition)).policy.window
+    async def _window_terms(self, partition: str, order: Order) -> WindowTerms:
+        return (await self.registry.policy_of(partition, order)).window
 
     async def start(self) -> None:
         """Be ready for orders. Raises LedgerUnavailableError, CrewError."""

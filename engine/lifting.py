@@ -96,7 +96,7 @@ class _Writer:
             solver=solution.solver,
             gap=None if gap is None else round(gap, 6),
             cut=solution.cut,
-            policy_version=window.snapshot.versions.policy,
+            policy_version=window.policy_version,
             network_version=window.snapshot.versions.network,
             price_version=0,
         )

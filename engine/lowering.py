@@ -43,6 +43,7 @@ class WindowInput:
     snapshot: Snapshot
     network: Network
     policy: Policy
+    policy_version: int = 1
     as_placed: bool = False
     again: Again | None = None
     """Of a window that decides one standing order again: the snapshot counts its hold as free."""

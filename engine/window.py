@@ -31,6 +31,8 @@ class Window:
         self.partition = partition
         self._closed_at = closed_at
         self.open: dict[str, list[Ticket]] = {}
+        self.policy_id = tickets[0].order.policy_id
+        """Of all its orders."""
         self.anew = tickets[0].anew
         """Set in the window of the one order that is decided again."""
         assert self.anew is None or len(tickets) == 1, "an order that is decided again is alone"
@@ -64,6 +66,7 @@ class Window:
 
     def question(self, books: Books, snapshot: Snapshot, skus: tuple[str, ...]) -> WindowInput:
         """All that deciding the open orders needs. `skus`: those of the snapshot, some perhaps only in repeats."""
+        edition = books.policies[self.policy_id]
         return WindowInput(
             window_id=self.window_id,
             partition=self.partition,
@@ -75,7 +78,8 @@ class Window:
             items={sku: books.items[sku] for sku in skus if sku in books.items},
             snapshot=snapshot,
             network=books.network,
-            policy=books.policy,
+            policy=edition.policy,
+            policy_version=edition.version,
             again=self._again,
         )
 

@@ -167,16 +167,26 @@ class MemoryLedger:
         kept = self._partition(partition)
         return None if kept.network is None else (kept.network, dict(kept.numbers))
 
-    async def put_policy(self, partition: str, body: bytes) -> int:
+    async def put_policy(self, partition: str, policy_id: str, body: bytes) -> int:
         """As `Ledger.put_policy`."""
         kept = self._partition(partition)
-        kept.policy = Document(kept.versions().policy + 1, body)
-        kept.append(self._clock.epoch_ms(), "policy", Body(version=kept.policy.version), (b"policy", body))
-        return kept.policy.version
+        editions = kept.policies.setdefault(policy_id, {})
+        version = max(editions, default=1 if policy_id == "default" else 0) + 1
+        editions[version] = body
+        editions.pop(version - layout.EDITIONS_KEPT, None)
+        kept.policy_set += 1
+        told = Body(version=kept.policy_set, edition=version)
+        kept.append(self._clock.epoch_ms(), "policy", told, (policy_id.encode(), body))
+        return version
 
-    async def policy(self, partition: str) -> Document | None:
+    async def policies(self, partition: str) -> tuple[int, Mapping[str, Document]]:
+        """As `Ledger.policies`."""
+        kept = self._partition(partition)
+        return kept.policy_set, {each: Document(n := max(of), of[n]) for each, of in kept.policies.items()}
+
+    async def policy(self, partition: str, policy_id: str, version: int) -> bytes | None:
         """As `Ledger.policy`."""
-        return self._partition(partition).policy
+        return self._partition(partition).policies.get(policy_id, {}).get(version)
 
     async def put_skus(self, partition: str, entries: Mapping[str, bytes], replaces: int | None = None) -> int:
         """As `Ledger.put_skus`; each chunk is one version."""

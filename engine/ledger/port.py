@@ -41,7 +41,10 @@ class LedgerRefusedError(Exception):
 
 
 class Versions(NamedTuple):
-    """The documents that a decision rests on. Network 0: there is none yet. Policy 1: the built-in default."""
+    """The documents that a decision rests on. Network 0: there is none yet.
+
+    `policy` counts the changes of the whole set of policies; 1: only the built-in default.
+    """
 
     network: int
     policy: int
@@ -340,11 +343,14 @@ class Ledger(Protocol):
     async def network(self, partition: str) -> tuple[Document, dict[str, int]] | None:
         """The network document and the numbers of all nodes it ever had; None if there is none."""
 
-    async def put_policy(self, partition: str, body: bytes) -> int:
-        """Replace the policy `default`; returns the new version."""
+    async def put_policy(self, partition: str, policy_id: str, body: bytes) -> int:
+        """Add or replace a policy; returns its own new version. The built-in `default` is its version 1."""
 
-    async def policy(self, partition: str) -> Document | None:
-        """The stored policy, or None while the built-in default applies."""
+    async def policies(self, partition: str) -> tuple[int, Mapping[str, Document]]:
+        """Version of the set, and every stored policy by id; the built-in default is not among them."""
+
+    async def policy(self, partition: str, policy_id: str, version: int) -> bytes | None:
+        """One stored version of a policy; the last 100 are kept."""
 
     async def put_skus(self, partition: str, entries: Mapping[str, bytes], replaces: int | None = None) -> int:
         """Upsert catalogue entries (JSON by SKU); returns the new catalogue version.

@@ -10,7 +10,8 @@ goes through scripts, each of which first finishes what an earlier one may have 
     {p}:soft:<field> units of soft holds by deadline;  {p}:due  fields, {p}:holds  orders, by deadline (see orders.lua)
     {p}:move:<id>    digest of a movement that was applied
     {p}:nodes     number by node id;  {p}:use  per node number: in the network or not, cells in use
-    {p}:network  {p}:policy  {p}:skus   documents;  {p}:changed  SKUs by catalogue version
+    {p}:network  {p}:skus  documents;  {p}:changed  SKUs by catalogue version
+    {p}:policies  current version by policy id;  {p}:policy:<id>  its last versions
 """
 
 from __future__ import annotations
@@ -257,15 +258,25 @@ class RedisLedger:
         numbers = {node.decode(): int(number) for node, number in _strides(nodes, 2)}
         return Document(int(version), body), dict(sorted(numbers.items(), key=lambda item: item[1]))
 
-    async def put_policy(self, partition: str, body: bytes) -> int:
+    async def put_policy(self, partition: str, policy_id: str, body: bytes) -> int:
         """As `Ledger.put_policy`."""
-        version: int = await self._run("policy", partition, body)
+        version: int = await self._run("policy", partition, policy_id, body)
         return version
 
-    async def policy(self, partition: str) -> Document | None:
+    async def policies(self, partition: str) -> tuple[int, Mapping[str, Document]]:
+        """As `Ledger.policies`; what a version says never changes, so a second look may read it."""
+        while True:
+            version, flat = await self._read(partition, ("HGET", "meta", "policy"), ("HGETALL", "policies"))
+            current = {policy_id.decode(): int(edition) for policy_id, edition in _strides(flat, 2)}
+            bodies = await self._read(partition, *(("HGET", f"policy:{each}", n) for each, n in current.items()))
+            if None not in bodies:
+                stored = {each: Document(n, body) for (each, n), body in zip(current.items(), bodies, strict=True)}
+                return int(version or 1), stored
+
+    async def policy(self, partition: str, policy_id: str, version: int) -> bytes | None:
         """As `Ledger.policy`."""
-        version, body = await self._read(partition, ("HGET", "meta", "policy"), ("GET", "policy"))
-        return None if version is None else Document(int(version), body)
+        [body] = await self._read(partition, ("HGET", f"policy:{policy_id}", version))
+        return body  # type: ignore[no-any-return]
 
     async def put_skus(self, partition: str, entries: Mapping[str, bytes], replaces: int | None = None) -> int:
         """As `Ledger.put_skus`; each chunk is one version."""

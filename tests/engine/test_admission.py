@@ -29,7 +29,6 @@ def test_a_plain_order_is_taken():
         ({"limits": {"allow_substitutes": True}}, "$.limits.allow_substitutes"),
         ({"pickup_node": "A"}, "$.pickup_node"),
         ({"backorder": True}, "$.backorder"),
-        ({"policy_id": "other"}, "$.policy_id"),
     ],
 )
 def test_what_is_not_honoured_is_refused_by_name(fields, path):

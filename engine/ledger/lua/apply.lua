@@ -1,5 +1,7 @@
 -- Units: goods in units, instants in ms since the epoch. Makes the change that an entry of the log describes.
 
+local EDITIONS_KEPT = 100 -- versions kept of each policy
+
 -- Orders decided, and decided again: `replaced` is {command, revision, token, digest, reason, excluded nodes}.
 local function apply_orders(body, raw, at_ms)
   for k, order in ipairs(body.orders or NONE) do
@@ -81,7 +83,10 @@ local apply_kind = {
     call('HSET', META, 'catalog', body.version)
   end,
   policy = function(body, raw)
-    call('SET', P .. 'policy', raw[2])
+    local editions = P .. 'policy:' .. raw[1]
+    call('HSET', editions, body.edition, raw[2])
+    call('HDEL', editions, body.edition - EDITIONS_KEPT)
+    call('HSET', P .. 'policies', raw[1], body.edition)
     call('HSET', META, 'policy', body.version)
   end,
   network = function(body, raw)

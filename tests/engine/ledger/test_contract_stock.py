@@ -150,10 +150,30 @@ async def test_node_numbers_run_out(shop: Shop):
     assert (await shop.ledger.versions(shop.partition)).network == 1
 
 
-async def test_policy_and_catalogue(shop: Shop):
+async def test_policies(shop: Shop):
+    """Protects the set of policies: each has versions of its own, which stay, and every change is one of the set."""
+    ledger, partition = shop.ledger, shop.partition
+    assert await ledger.policies(partition) == (1, {})
+    assert [await ledger.put_policy(partition, *each) for each in (("default", b"1"), ("x y/z", b"2"))] == [2, 1]
+    assert await ledger.put_policy(partition, "x y/z", b"3") == 2
+    assert await ledger.policies(partition) == (4, {"default": Document(2, b"1"), "x y/z": Document(2, b"3")})
+    assert (await ledger.versions(partition)).policy == 4
+    assert [await ledger.policy(partition, "x y/z", version) for version in (0, 1, 2, 3)] == [None, b"2", b"3", None]
+    assert await ledger.policy(partition, "unknown", 1) is None
+
+
+async def test_old_policies_go_after_a_hundred(shop: Shop):
+    """Protects memory: of each policy the last hundred versions are kept, of the others all of theirs."""
+    await shop.ledger.put_policy(shop.partition, "calm", b"calm")
+    for k in range(1, 103):
+        assert await shop.ledger.put_policy(shop.partition, "busy", b"%d" % k) == k
+    kept = [await shop.ledger.policy(shop.partition, "busy", version) for version in (2, 3, 102)]
+    assert kept == [None, b"3", b"102"]
+    assert await shop.ledger.policy(shop.partition, "calm", 1) == b"calm"
+
+
+async def test_the_catalogue(shop: Shop):
     """Protects documents: versions rise by one, changes are handed out by version, in whole versions."""
-    assert await shop.ledger.put_policy(shop.partition, b"1") == 2
-    assert await shop.ledger.policy(shop.partition) == Document(2, b"1")
     many = {f"S{k:04}": b'{"k":%d}' % k for k in range(2_500)}
     first = await shop.ledger.put_skus(shop.partition, many)
     second = await shop.ledger.put_skus(shop.partition, {"S0001": b"new", "T": b"t"})

@@ -88,7 +88,7 @@ class Trial:
         if name == "network":
             return await store.put_network(partition, b"{}", ["N1", "N0", "X"])
         if name == "policy":
-            return await store.put_policy(partition, b"{}")
+            return await store.put_policy(partition, "default", b"{}")
         if name == "skus":
             return await store.put_skus(partition, {"A": b"1", "B": b"2"})
         seen = await self.shop.look("A", "B", days=(DAY, DAY + 1))

@@ -214,10 +214,10 @@ class Lockstep(RuleBasedStateMachine):
         """The network is replaced."""
         self._both(lambda ledger: ledger.put_network(self._partition, b"{}", [f"N{k}" for k in sorted(nodes)]))
 
-    @rule(skus=st.sets(st.sampled_from(SKUS)))
-    def documents(self, skus: set[str]) -> None:
-        """Policy and catalogue change."""
-        self._both(lambda ledger: ledger.put_policy(self._partition, b"{}"))
+    @rule(skus=st.sets(st.sampled_from(SKUS)), policy_id=st.sampled_from(("default", "other")))
+    def documents(self, skus: set[str], policy_id: str) -> None:
+        """A policy and the catalogue change."""
+        self._both(lambda ledger: ledger.put_policy(self._partition, policy_id, b"{}"))
         self._both(lambda ledger: ledger.put_skus(self._partition, dict.fromkeys(sorted(skus), b"{}")))
 
     @invariant()
@@ -225,6 +225,7 @@ class Lockstep(RuleBasedStateMachine):
         """Both hold the same, and both reconcile."""
         self._both(lambda ledger: ledger.snapshot(self._partition, SKUS, (DAY, DAY + 1), ORDERS), _snapshot)
         self._both(lambda ledger: ledger.network(self._partition))
+        self._both(lambda ledger: ledger.policies(self._partition))
         self._both(lambda ledger: ledger.skus_since(self._partition, 0))
         for order_id in ORDERS:
             self._both(lambda ledger, of=order_id: ledger.order(self._partition, of), _order)
