@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from solvers import brute, rules
+from solvers import brute, choose, rules
 from solvers.atoms import cheapest_by_atoms
 from solvers.limits import Broken, broken
 from solvers.load import is_careful
@@ -70,7 +70,7 @@ def test_rules_keep_every_limit(mode: Mode) -> None:
     for seed in range(250):
         problem = random_limited_world(seed)
         problem = replace(problem, modes=(mode,) * problem.orders)
-        answer = rules.solve(problem)
+        answer = choose.solve(problem)
         assert check(problem, answer) == [], seed
         assert all(broken(problem, order, plan) is None for order, plan in enumerate(answer.plans))
 
