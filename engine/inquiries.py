@@ -1,10 +1,10 @@
-"""Questions that change nothing: what an order would get now. Asked of a worker of their own, so that no order waits."""
+"""Questions that change nothing, asked of a worker process of their own, so that no order waits for an answer."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from itertools import count
 
 from engine.clock import Clock

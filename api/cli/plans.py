@@ -50,7 +50,9 @@ def node_table(nodes: Sequence[NodeView]) -> Table:
     for node in sorted(nodes, key=_worth)[:NODES_SHOWN]:
         plan = node.plan
         told = ("", "", "") if plan is None else (str(plan.units), plan.cost.total, _signed(plan.difference))
-        table.add_row(node.node_id, *told, "chosen" if node.chosen else node.change, style="bold" if node.chosen else "")
+        table.add_row(
+            node.node_id, *told, "chosen" if node.chosen else node.change, style="bold" if node.chosen else ""
+        )
     return table
 
 

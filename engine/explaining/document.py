@@ -31,7 +31,7 @@ class Obstacle(Struct, frozen=True, kw_only=True):
 
 
 class PlanView(Struct, frozen=True, kw_only=True):
-    """A plan of the order, chosen or not: its parcels, what it leaves, its cost, and that cost less the chosen one's."""
+    """A plan of the order, chosen or not: parcels, what stays, the cost, and that cost less the chosen one's."""
 
     units: int
     parcels: tuple[Parcel, ...]

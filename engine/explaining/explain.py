@@ -76,12 +76,13 @@ def _untimed(plan: Decision) -> Decision:
     return msgspec.structs.replace(plan, window=window)
 
 
-def node_views(window: WindowInput, chosen: Decision, steering: Steering, now: Callable[[], float]) -> Iterator[NodeView]:
+def node_views(
+    window: WindowInput, chosen: Decision, steering: Steering, now: Callable[[], float]
+) -> Iterator[NodeView]:
     """Every node of the network, in its order. `window` holds just the one order, on what the others left."""
     order, network = window.orders[0], window.network
     scene = Scene(window, now)
     shelf = Shelf(scene.lowered, lower(replace(window, snapshot=_unheld(window.snapshot))))
-    ruled = steering.excluded(0)
     rerouted = window.again.excluded if window.again is not None else ()
     documents = {node.node_id: node for node in network.document.nodes}
     leads = scene.lowered.places.leads()[0]
@@ -89,7 +90,9 @@ def node_views(window: WindowInput, chosen: Decision, steering: Steering, now: C
     priced = 0
     for index, node_id in enumerate(network.node_ids):
         node = documents[node_id]
-        barred = list(barriers(order, node, rerouted=node_id in rerouted, rule=ruled.get(index)))
+        barred = list(
+            barriers(order, node, rerouted=node_id in rerouted, bars=[b for b in steering.bars[0] if b.nodes[index]])
+        )
         missing = [] if barred else list(lacking(order, node, window.items))
         eligible = not barred and len(missing) < len(order.lines)
         obstacles = [*barred, *missing]
@@ -121,9 +124,7 @@ def _unheld(snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, rows=tuple(rows))
 
 
-def _change(
-    order: Order, obstacles: list[Obstacle], plan: PlanView | None, chosen: Decision, *, lead: bool
-) -> str:
+def _change(order: Order, obstacles: list[Obstacle], plan: PlanView | None, chosen: Decision, *, lead: bool) -> str:
     """What would have to change for a node to be the choice."""
     if obstacles:
         return "; ".join(dict.fromkeys(obstacle.change for obstacle in obstacles))

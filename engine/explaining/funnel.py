@@ -6,18 +6,19 @@ holds the two against each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from engine.domain import Order, Sku
 from engine.explaining.document import Obstacle
 from engine.network_document import Node
+from engine.policy.steering import ORDER_LIMITS, POLICY_LIMITS, Bar
 from engine.rates import plain_postal
 
 
-def barriers(order: Order, node: Node, *, rerouted: bool, rule: str | None) -> Iterator[Obstacle]:
+def barriers(order: Order, node: Node, *, rerouted: bool, bars: Iterable[Bar]) -> Iterator[Obstacle]:
     """What stops the whole order at a node, whatever is in it.
 
-    `rerouted`: an earlier re-route excluded the node; `rule`: the name of the rule that does.
+    `rerouted`: an earlier re-route excluded the node; `bars`: the limits and rules that keep it out.
     """
     if not node.active:
         yield Obstacle(stage="active", by="node.active", text="it is inactive", change="set it active")
@@ -26,14 +27,21 @@ def barriers(order: Order, node: Node, *, rerouted: bool, rule: str | None) -> I
             stage="reroute", by="reroute", text="a re-route of this order excluded it", change="nothing: it is for good"
         )
     yield from _channel(order, node)
-    yield from _destination(order, node)
-    yield from _wishes(order, node)
-    if rule is not None:
+    if order.pickup_node is None:
+        yield from _destination(order, node)
+    elif node.node_id != order.pickup_node:
         yield Obstacle(
-            stage="rule",
-            by=f"policy: {rule}",
-            text=f"{rule!r} of the policy leaves it out",
-            change=f"change {rule!r} or the policy of the order",
+            stage="pickup",
+            by="order.pickup_node",
+            text=f"the order is picked up at {order.pickup_node}",
+            change="choose it as pickup_node",
+        )
+    for bar in bars:
+        yield Obstacle(
+            stage="limits" if bar.by in (ORDER_LIMITS, POLICY_LIMITS) else "rule",
+            by=f"{bar.by}: {bar.field}",
+            text=f"{bar.by} ({bar.field}) leave it out" if bar.by == ORDER_LIMITS else f"{bar.by!r} leaves it out",
+            change=f"change {bar.field} of {bar.by}",
         )
 
 
@@ -61,7 +69,7 @@ def _destination(order: Order, node: Node) -> Iterator[Obstacle]:
         yield Obstacle(
             stage="serves",
             by="node.serves.postal_prefixes",
-            text=f"it serves postal codes that begin with {_listed(serves.postal_prefixes)}, not {_shown(to.postal_code)}",
+            text=f"it serves only postal codes that begin with {_listed(serves.postal_prefixes)}",
             change="add the order's postal prefix to those it serves",
         )
     if postal is not None and postal.startswith(_plain(serves.except_postal_prefixes)):
@@ -70,32 +78,6 @@ def _destination(order: Order, node: Node) -> Iterator[Obstacle]:
             by="node.serves.except_postal_prefixes",
             text=f"it does not serve postal codes that begin with {_listed(serves.except_postal_prefixes)}",
             change="take the order's postal prefix from those it does not serve",
-        )
-
-
-def _wishes(order: Order, node: Node) -> Iterator[Obstacle]:
-    """What the order itself asks for."""
-    limits = order.limits
-    if limits.nodes and node.node_id not in limits.nodes:
-        yield Obstacle(
-            stage="limits",
-            by="order.limits.nodes",
-            text=f"the order may ship from {_listed(limits.nodes)} only",
-            change="add it to the order's nodes",
-        )
-    if node.node_id in limits.except_nodes:
-        yield Obstacle(
-            stage="limits",
-            by="order.limits.except_nodes",
-            text="the order leaves it out",
-            change="take it from the order's except_nodes",
-        )
-    if order.pickup_node is not None and node.node_id != order.pickup_node:
-        yield Obstacle(
-            stage="pickup",
-            by="order.pickup_node",
-            text=f"the order is picked up at {order.pickup_node}",
-            change="choose it as pickup_node",
         )
 
 
@@ -128,7 +110,3 @@ def _plain(prefixes: list[str]) -> tuple[str, ...]:
 
 def _listed(names: list[str]) -> str:
     return ", ".join(names)
-
-
-def _shown(postal_code: str | None) -> str:
-    return "an order without one" if postal_code is None else postal_code
