@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from engine.destinations import plain_postal
 from engine.domain import Order, Sku
 from engine.explaining.document import Obstacle
 from engine.network_document import Node
 from engine.policy.steering import ORDER_LIMITS, POLICY_LIMITS, Bar
-from engine.rates import plain_postal
 
 
 def barriers(order: Order, node: Node, *, rerouted: bool, bars: Iterable[Bar]) -> Iterator[Obstacle]:
