@@ -24,10 +24,7 @@ Price = Annotated[str, Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,3})?$(?!\n)")]
 Weight = Annotated[float, Meta(ge=0, le=100)] | Annotated[str, Meta(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3})?$(?!\n)")]
 """A factor from 0 to 100, a number or a decimal string, at most three places."""
 
-Name = Annotated[str, Meta(min_length=1, max_length=128)]
-# Not `Identifier`: msgspec 0.22 crashes now and then as the process ends, where several fields of one struct allow both
-# a string with a pattern and a list. What is no identifier matches no order.
-Names = Name | Annotated[list[Identifier], Meta(max_length=NAMED_MAX)]
+Names = Identifier | Annotated[list[Identifier], Meta(max_length=NAMED_MAX)]
 """One name, or a list of which any may match."""
 
 Nodes = Annotated[list[Identifier], Meta(max_length=NAMED_MAX)]
@@ -97,7 +94,7 @@ class When(Record, frozen=True, kw_only=True):
     channel: Names = field(default_factory=list)
     level: Names = field(default_factory=list)
     priority: PriorityRange = PriorityRange()
-    country: Name | list[Country] = field(default_factory=list)
+    country: Country | list[Country] = field(default_factory=list)
     region: Names = field(default_factory=list)
     value: ValueRange = ValueRange()
     capability: Names = field(default_factory=list)

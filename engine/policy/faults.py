@@ -6,7 +6,6 @@ passed over.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
@@ -54,9 +53,6 @@ def _weight_faults(objective: ObjectiveTerms) -> Iterator[Fault]:
 
 
 def _when_faults(rule: Rule, path: str) -> Iterator[Fault]:
-    country = rule.when.country
-    if isinstance(country, str) and not re.fullmatch("[A-Z]{2}", country):
-        yield Fault(f"{path}.when.country", f"{country!r} is not a country of two capital letters")
     for name in ("priority", "value"):
         low, high = span(getattr(rule.when, name))
         if low > high:
