@@ -48,7 +48,7 @@ class Engine:
         self.settings = settings
         self.clock = clock
         self.ledger = ledger
-        self.registry = Registry(ledger)
+        self.registry = Registry(ledger, strict_skus=settings.strict_skus)
         self.stock = StockRoom(ledger, self.registry)
         self._metrics = metrics
         self._refusal = refusal

@@ -51,6 +51,8 @@ class Books:
     versions: Versions
     network: Network
     policies: Mapping[str, Edition]
+    strict_skus: bool = False
+    """A SKU that `items` does not have does not ship."""
     items: dict[str, Sku] = field(default_factory=dict)
 
     def covers(self, versions: Versions | None) -> bool:
@@ -61,8 +63,9 @@ class Books:
 class Registry:
     """Reads documents through a cache, writes them through the store."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, *, strict_skus: bool = False) -> None:
         self._ledger = ledger
+        self._strict_skus = strict_skus
         self.catalogue = Catalogue(ledger)
         self._books: dict[str, Books] = {}
         self._loading: dict[str, asyncio.Lock] = {}
@@ -102,6 +105,7 @@ class Registry:
             versions=Versions(document.version, set_version, catalog),
             network=network,
             policies=self._editions(stored_policies, known.policies if known is not None else {}),
+            strict_skus=self._strict_skus,
             items=items,
         )
 
@@ -164,15 +168,16 @@ class Registry:
         """A policy at a version, the current one unless told. Raises NotFoundError."""
         if version is None:
             _, stored = await self._ledger.policies(partition)
-            current = stored.get(policy_id)
-            version, body = current if current is not None else (BUILT_IN.version, None)
+            found = stored.get(policy_id)
         else:
             body = await self._ledger.policy(partition, policy_id, version)
-        if body is not None:
-            return Edition(version, self._policy_decoder.decode(body))
-        if policy_id == DEFAULT and version == BUILT_IN.version:
+            found = port.Document(version, body) if body is not None else None
+        if found is not None:
+            return Edition(found.version, self._policy_decoder.decode(found.body))
+        if policy_id == DEFAULT and version in (None, BUILT_IN.version):
             return BUILT_IN
-        raise NotFoundError(f"partition {partition!r} has no policy {policy_id!r} of version {version}")
+        of_version = "" if version is None else f", version {version}"
+        raise NotFoundError(f"partition {partition!r} has no policy {policy_id!r}{of_version}")
 
     async def policy_of(self, partition: str, order: Order) -> Policy:
         """The policy that an order names. Raises NoNetworkError, InvalidInputError."""

@@ -13,7 +13,8 @@ from solvers.plan import Priced, fits, plan_cost, take, use_of
 from solvers.problem import Ints, Problem
 from solvers.shift import improve, top_up
 from solvers.solution import Shipment
-from solvers.subset import answer, as_plan
+from solvers.states import plain
+from solvers.subset import as_plan, best_alone
 
 MAX_ATOMS = 7
 """Atoms of one order: 3**7 pairs. Lines beyond that are placed by `shift.top_up`."""
@@ -32,14 +33,11 @@ def cheapest_by_atoms(problem: Problem, order: int, supply: Supply, known: Price
     cells = 0
     if len(ships):
         grid = np.indices([2] * len(ships), dtype=np.int64).reshape(len(ships), -1).T
-        menu = build_menu(problem, np.array([order], np.int64), lines[None, :], (1,) * len(ships), supply, grid @ ships)
+        shape, which = plain((1,) * len(ships)), np.array([order], np.int64)
+        menu = build_menu(problem, which, lines[None, :], shape, supply, grid @ ships)
         cells = 2 * menu.price.size
         if len(menu.orders):
-            objective = problem.objective
-            stay = None
-            if not objective.fill_always:
-                stay = menu.staying(objective.unfilled_per_unit)[:, None]
-            plan = as_plan(menu, 0, answer(menu, menu.price, stay, objective.late_per_day)[0].pieces)
+            plan = as_plan(menu, 0, best_alone(menu)[0].pieces)
     while not fits(use_of(problem, order, plan), supply.stock, supply.parcels, supply.units):
         plan = plan[:-1]
     left = supply.copy()

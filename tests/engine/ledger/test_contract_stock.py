@@ -160,6 +160,9 @@ async def test_policies(shop: Shop):
     assert (await ledger.versions(partition)).policy == 4
     assert [await ledger.policy(partition, "x y/z", version) for version in (0, 1, 2, 3)] == [None, b"2", b"3", None]
     assert await ledger.policy(partition, "unknown", 1) is None
+    [event] = (await ledger.tail(partition, "0", 0))[-1].events
+    assert (event.type, event.subject) == ("policy.changed", "x y/z")
+    assert msgspec.json.decode(event.data) == {"version": 4, "policy_id": "x y/z", "policy_version": 2}
 
 
 async def test_old_policies_go_after_a_hundred(shop: Shop):
