@@ -108,14 +108,14 @@ def solve(problem: Problem, alone: Alone, greedy: Sequence[Priced], purse: Purse
         best = (greedy_key, [one.plan for one in greedy], None)
     bound = best[2]
     # The LP's bound speaks of windows filled to the targets: any answer that is so full may claim it.
-    if bound is None and window.best_bound is not None and (fill is None or -sum(best[0][:-1]) == _most(problem, fill)):
+    if bound is None and window.best_bound is not None and (fill is None or best[0][:-1] == _fullest(problem, fill)):
         bound = window.best_bound
     return Joined(best[1], bound, window.cut)
 
 
-def _most(problem: Problem, fill: Targets) -> int:
-    """Units of the window that stock alone would let ship."""
-    return int(problem.lines.quantity[fill.row < 0].sum()) + int(fill.units.sum())
+def _fullest(problem: Problem, fill: Targets) -> tuple[int, ...]:
+    """The fill of a key that meets the targets in every class; one class may not stand in for another."""
+    return tuple((-by_class(problem, fill).units).tolist())
 
 
 Answer = tuple[tuple[int, ...], list[Plan], int | None]
@@ -154,6 +154,8 @@ class _Window:
         penalty = 20 * max([1, *(column.cost for column in self.master.columns)])
         integral: list[int] | None = None
         for _ in range(ROUNDS):
+            if self.impossible:
+                return None
             if self._spent(self.master.steps + self.pricer.steps([])):
                 break
             relaxed = self.master.relax(penalty)
