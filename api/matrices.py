@@ -16,7 +16,7 @@ from engine.errors import InvalidInputError, NotFoundError
 from engine.zones import ROWS_MAX, ZONES_MAX
 
 CSV = "text/csv"
-MATRIX_BYTES_MAX = 16 * 2**20
+MATRIX_BYTES_MAX = 8 * 2**20
 
 TEXT = f"""Rows `origin,destination,zone`; a first line with these names may stand above them.
 

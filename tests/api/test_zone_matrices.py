@@ -103,6 +103,28 @@ async def test_a_bad_matrix_is_refused(client, rows):
     problem(await client.get(PATH), 404, "not-found")
 
 
+async def test_a_large_matrix_does_not_hold_up_the_loop(client):
+    """100,000 rows are read and compiled elsewhere: the loop turns meanwhile, and an order gets its zone."""
+    nodes = [{**node, "postal_code": f"{code}"} for node, code in zip(NETWORK["nodes"], (10001, 90001), strict=True)]
+    rows = "\n".join(f"US:{o:03},US:{d:03},{(o + d) % 3 + 1}" for o in range(100, 200) for d in range(1000))
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0.002)
+            turns += 1
+
+    turning = asyncio.create_task(turn())
+    assert (await put(client, rows)).json()["rows"] == 100_000
+    await client.put("/v1/network", json={**with_card(), "nodes": nodes})
+    ship_to = {"country": "US", "postal_code": "94107"}
+    answer = (await client.post("/v1/orders", json={**order("O-1"), "ship_to": ship_to})).json()
+    turning.cancel()
+    assert turns >= 10
+    assert answer["parcels"][0]["cost"]["shipping"] == "3.00"  # (100 + 941) % 3 + 1: zone 1
+
+
 async def test_patching_a_node_keeps_the_matrix(client):
     """A new version of the network is compiled with the matrices it names."""
     await put(client, ROWS)
