@@ -125,6 +125,14 @@ async def test_a_large_matrix_does_not_hold_up_the_loop(client):
     assert answer["parcels"][0]["cost"]["shipping"] == "3.00"  # (100 + 941) % 3 + 1: zone 1
 
 
+async def test_there_is_an_end_to_matrices(empty, monkeypatch):
+    """A partition cannot be filled with charts; those that are there can still be replaced."""
+    monkeypatch.setattr("engine.matrices.MATRICES_MAX", 1)
+    await put(empty, ROWS)
+    problem(await empty.put("/v1/zone-matrices/other", content=ROWS.encode()), 422, "invalid-input")
+    assert (await put(empty, ROWS)).json()["matrix_version"] == 2
+
+
 async def test_patching_a_node_keeps_the_matrix(client):
     """A new version of the network is compiled with the matrices it names."""
     await put(client, ROWS)
