@@ -22,6 +22,7 @@ from api.endpoint import Endpoint, Handler
 from api.events import EventDesk
 from api.inquiries import InquiryDesk
 from api.logs import configure
+from api.matrices import MatrixDesk
 from api.network import NetworkDesk
 from api.openapi import document
 from api.operations import OperationsDesk
@@ -51,7 +52,8 @@ class Application(FastAPI):
         # The hot path first: routes are tried in order.
         desks = (
             OrderDesk(engine), CommandDesk(engine), BulkDesk(engine), InquiryDesk(engine), StockDesk(engine),
-            SkuDesk(engine), NetworkDesk(engine), PolicyDesk(engine), EventDesk(engine, self.closing), operations,
+            SkuDesk(engine), NetworkDesk(engine), MatrixDesk(engine), PolicyDesk(engine),
+            EventDesk(engine, self.closing), operations,
         )  # fmt: skip
         self.endpoints = [endpoint for desk in desks for endpoint in desk.endpoints()]
         self._document = document(self.endpoints, _version())
