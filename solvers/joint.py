@@ -276,6 +276,9 @@ class _Window:
             choice = self.master.decide(floors)
         if choice is None and self.staged and not self._spent() and len(self.master.columns) <= EXACT_COLUMNS:
             return self._by_stages()
+        if choice is None and self.problem.orders <= TINY_ORDERS and not self._spent(NEAR_WORK * len(self.alone)):
+            self._near_all(None)
+            choice = self.master.decide(floors)
         if choice is None:
             return self._repaired()
         answer = self._answer(choice.columns)
