@@ -16,7 +16,7 @@ from engine.errors import (
 from engine.gate import Anew, Answer, Ticket
 from engine.ledger import states
 from engine.ledger.port import Again, Outcome, Proposal, Snapshot, Standing, Verdict
-from engine.lowering import WindowInput
+from engine.lowering import WindowInput, days_of, touched
 from engine.registry import Books
 
 
@@ -60,9 +60,14 @@ class Window:
         """From submission to the closing of the window."""
         return tuple((self._closed_at - ticket.submitted) * 1000 for ticket in self._leaders())
 
-    def skus(self) -> tuple[str, ...]:
-        """The distinct SKUs of the open orders, in order of first appearance."""
-        return tuple(dict.fromkeys(line.sku for ticket in self._leaders() for line in ticket.order.lines))
+    def skus(self, books: Books) -> tuple[str, ...]:
+        """The distinct SKUs that may ship for the open orders, those of their lines first."""
+        return touched(self.orders(), books.items)
+
+    def days(self, books: Books, now_ms: int) -> list[int]:
+        """The days whose load bears on the open orders, ascending."""
+        horizon = books.policies[self.policy_id].policy.capacity_horizon_days
+        return sorted(days_of(self.orders(), books.network, now_ms, horizon=horizon))
 
     def question(self, books: Books, snapshot: Snapshot, skus: tuple[str, ...]) -> WindowInput:
         """All that deciding the open orders needs. `skus`: those of the snapshot, some perhaps only in repeats."""
@@ -80,6 +85,7 @@ class Window:
             network=books.network,
             policy=edition.policy,
             policy_version=edition.version,
+            strict_skus=books.strict_skus,
             again=self._again,
         )
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from solvers.alone import COVER, Alone, plans_alone
-from solvers.fill import Targets
+from solvers.fill import Targets, class_units
 from solvers.greedy import on_what_is_left
 from solvers.master import FINE, Choice, Column, Master, Prices, Resource, column_of, free_of, takes
 from solvers.menu import Supply
@@ -32,9 +32,6 @@ NEAR_TOTAL = 4_000
 
 NEAR_WORK, COLUMN_WORK = 150_000, 10_000
 """Work of looking for the plans of one order near its best, and of taking one in: measured."""
-
-CLOSE = 2_000
-"""A proven gap of one part in so many is not worth closing."""
 
 ORDER_WORK = 600_000
 """Search bound for one order: the subset DP of 12 single units is exact within it."""
@@ -85,12 +82,12 @@ class Window:
     `bound`: the best Lagrangian value so far, in FINE parts of a mill, at `prices`; None if there is none yet.
     """
 
-    def __init__(self, problem: Problem, alone: Alone, greedy: Sequence[Priced], purse: Purse) -> None:
+    def __init__(self, problem: Problem, alone: Alone, greedy: Sequence[Priced], purse: Purse, gap: float) -> None:
         self.problem, self.priced, self.alone, self.greedy = problem, alone, alone.plans, greedy
         self.supply = Supply.of(problem)
         self.uses = [use_of(problem, order, one.plan) for order, one in enumerate(alone.plans)]
         self.takes = [takes(use) for use in self.uses]
-        self.purse, self.cut = purse, False
+        self.purse, self.gap, self.cut = purse, gap, False
 
     def run(self, fill: Targets | None) -> Answer | None:
         """The best answer with the fill rows met, or None if they cannot be (or nothing was found)."""
@@ -106,9 +103,13 @@ class Window:
 
     def claim(self, key: tuple[int, ...]) -> int | None:
         """The bound in mills that an answer with this key may claim: the rows' bound, if it is as full as they are."""
-        if self.bound is None or (self.fill is not None and -sum(key[:-1]) != _most(self.problem, self.fill)):
+        if self.bound is None or not self.is_full(key):
             return None
         return max(0, -(-self.bound // FINE))
+
+    def is_full(self, key: tuple[int, ...]) -> bool:
+        """Whether an answer with this key meets the fill rows in every class."""
+        return self.fill is None or tuple(-units for units in key[:-1]) == class_units(self.problem, self.fill)
 
     def _begin(self, fill: Targets | None) -> None:
         self.fill = fill
@@ -127,6 +128,8 @@ class Window:
         penalty = 20 * max([1, *(column.cost for column in self.master.columns)])
         integral: list[int] | None = None
         for _ in range(ROUNDS):
+            if self.impossible:
+                return False, None
             if self._spent(self.master.steps + self.pricer.steps([])):
                 break
             relaxed = self.master.relax(penalty)
@@ -270,7 +273,7 @@ class Window:
 
     def _close(self, cost: int, bound: int) -> bool:
         """Whether what is left of the gap is not worth closing."""
-        return cost - bound <= (abs(bound) // CLOSE if self.problem.orders > TINY_ORDERS else 0)
+        return cost - bound <= abs(bound) * self.gap
 
     def _near_all(self, slack: int) -> None:
         """Add every plan of every order within the slack (FINE parts of a mill) of its best. Sets `complete`."""
@@ -333,8 +336,3 @@ class Window:
             plans[column.order] = column.plan
         passive = [(order, one) for order, one in enumerate(self.alone) if order not in self.active]
         return key_of(self.problem, [*chosen, *passive]), plans
-
-
-def _most(problem: Problem, fill: Targets) -> int:
-    """Units of the window that stock alone would let ship."""
-    return int(problem.lines.quantity[fill.row < 0].sum()) + int(fill.units.sum())

@@ -62,6 +62,17 @@ def targets(problem: Problem, supply: Supply) -> Targets:
     return Targets(row, np.array(units, np.int64), owner)
 
 
+def class_units(problem: Problem, fill: Targets) -> tuple[int, ...]:
+    """What `targets` add up to by descending priority class: one class may not stand in for another."""
+    classes, number = np.unique(-problem.priority[fill.owner], return_inverse=True)
+    units = np.zeros(len(classes), np.int64)
+    whole = fill.row < 0
+    np.add.at(units, number[whole], problem.lines.quantity[whole])
+    for row, most in enumerate(fill.units.tolist()):
+        units[number[np.flatnonzero(fill.row == row)[0]]] += most
+    return tuple(units.tolist())
+
+
 def known(problem: Problem) -> bool:
     """Whether stock alone decides what can be filled, capacity aside: no limits, no alternatives, no shared parts."""
     return not len(problem.derived.item) and not limited(problem).any()

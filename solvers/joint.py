@@ -34,22 +34,27 @@ class Joined(NamedTuple):
     cut: bool
 
 
-def solve(problem: Problem, alone: Alone, greedy: Sequence[Priced], purse: Purse) -> Joined:
+def solve(problem: Problem, alone: Alone, greedy: Sequence[Priced], purse: Purse, gap: float = 0.0) -> Joined:
     """Decide a contested window. `alone`: each order's own best plan; `greedy`: a feasible plan of every order.
 
-    `purse` bounds the search, which is deterministic but for the caller's clock in it.
+    `purse` bounds the search, which is deterministic but for the caller's clock in it. What is proven within `gap` of
+    the best, as a share of its cost, is not improved further.
     """
-    window = Window(problem, alone, greedy, purse)
+    window = Window(problem, alone, greedy, purse, gap)
     best: Answer | None = None
     if not problem.objective.fill_always:
         best = window.run(None)
     elif known(problem):
         best = window.run(targets(problem, window.supply))
-    if best is None and problem.objective.fill_always and not window.cut:
-        window = Fullest(problem, alone, greedy, purse)
-        best = window.run(by_class(problem, alone.plans))
-    greedy_key = key_of(problem, list(enumerate(greedy)))
-    if best is None or greedy_key < best[0]:
-        best = (greedy_key, [one.plan for one in greedy], None)
-    bound = best[2] if best[2] is not None else window.claim(best[0])
-    return Joined(best[1], bound, window.cut)
+    if problem.objective.fill_always and not window.cut and (best is None or not window.is_full(best[0])):
+        # The targets may be out of reach.
+        window = Fullest(problem, alone, greedy, purse, gap)
+        best = _better(best, window.run(by_class(problem, alone.plans)))
+    best = _better(best, (key_of(problem, list(enumerate(greedy))), [one.plan for one in greedy], None))
+    assert best is not None, "one by one is an answer"
+    return Joined(best[1], best[2] if best[2] is not None else window.claim(best[0]), window.cut)
+
+
+def _better(one: Answer | None, two: Answer | None) -> Answer | None:
+    """The answer with the smaller key; `one` where they are equal."""
+    return min((answer for answer in (one, two) if answer is not None), key=lambda answer: answer[0], default=None)

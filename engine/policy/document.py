@@ -66,7 +66,7 @@ class SolverTerms(Record, frozen=True, kw_only=True):
 
     work: Annotated[int, Meta(ge=1)] = 20_000_000
     budget_ms: Annotated[int, Meta(ge=1, le=600_000)] = 2_000
-    gap: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    gap: Annotated[float, Meta(ge=0, le=1)] = 0.0005
 
 
 class PriorityRange(Record, frozen=True, kw_only=True):
