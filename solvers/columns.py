@@ -256,6 +256,9 @@ class Window:
             # One-by-one plans of all orders are feasible together, but perhaps not beside the passive orders' best.
             self._activate(set(range(self.problem.orders)))
             choice = self.master.decide(floors)
+        if choice is None and self.problem.orders <= TINY_ORDERS and not self._spent(NEAR_WORK * len(self.alone)):
+            self._near_all(FAR)
+            choice = self.master.decide(floors)
         if choice is None:
             return self._repaired()
         answer = self._answer(choice.columns)

@@ -171,6 +171,19 @@ async def test_a_dock_is_stored_and_lies_in_one_country(client):
     problem(await client.patch("/v1/nodes/LAX", json={"dock": ""}), 422, "invalid-input")
 
 
+async def test_a_parcel_takes_stock_from_all_along_the_dock(client):
+    """Ten units of which the first node has six: one parcel where it leaves, the units where the stock lay."""
+    nodes = [{**node, "dock": "WEST"} for node in NETWORK["nodes"]]
+    await client.put("/v1/network", json={**NETWORK, "nodes": nodes})
+    await client.put("/v1/stock", json={"node_id": "NYC", "sku": "A", "on_hand": 6})
+    [parcel] = (await client.post("/v1/orders", json=order("O-1", quantity=10))).json()["parcels"]
+    assert parcel["node_id"] == "NYC"
+    loads = [(await client.get(f"/v1/nodes/{n}/load?date={parcel['ship_by'][:10]}")).json() for n in ("NYC", "LAX")]
+    lent = sum(line["quantity"] for line in parcel["lines"] if line.get("node_id", "NYC") == "LAX")
+    assert lent >= 4
+    assert [(load["parcels"], load["units"]) for load in loads] == [(1, 10 - lent), (0, lent)]
+
+
 async def test_the_load_of_a_node_is_shown_by_day(client):
     """Parcels and units of the ship date beside what the node can do; null where it has no limit."""
     await client.patch("/v1/nodes/NYC", json={"capacity": {"parcels_per_day": 2}, "timezone": "America/New_York"})
