@@ -20,6 +20,7 @@ from api.commands import CommandDesk
 from api.door import ROUTE, Door, HttpMetrics
 from api.endpoint import Endpoint, Handler
 from api.events import EventDesk
+from api.history import HistoryDesk
 from api.logs import configure
 from api.network import NetworkDesk
 from api.openapi import document
@@ -49,7 +50,7 @@ class Application(FastAPI):
         # The hot path first: routes are tried in order.
         desks = (
             OrderDesk(engine), CommandDesk(engine), BulkDesk(engine), StockDesk(engine), SkuDesk(engine),
-            NetworkDesk(engine), EventDesk(engine, self.closing), operations,
+            NetworkDesk(engine), HistoryDesk(engine), EventDesk(engine, self.closing), operations,
         )  # fmt: skip
         self.endpoints = [endpoint for desk in desks for endpoint in desk.endpoints()]
         self._document = document(self.endpoints, _version())

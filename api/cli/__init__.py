@@ -17,6 +17,7 @@ COMMANDS = {
     "import": ("api.cli.importing", "import_", "Load orders, SKUs or stock from a CSV or NDJSON file."),
     "replay": ("api.cli.replay", "replay", "Send an order file to a running service and report the figures."),
     "reconcile": ("api.cli.reconcile", "reconcile", "Check a store against its own log of changes."),
+    "export": ("api.cli.export", "export", "Write orders, decisions or stock changes from the archive."),
     "doctor": ("api.cli.doctor", "doctor", "Check that a service can run on this machine."),
 }
 """Name -> (module, function, one line). A module is imported when its command is used, so that help is quick."""
