@@ -105,7 +105,7 @@ class Projector:
         busy = False
         for partition in await self._ledger.partitions():
             try:
-                busy |= await self._follow(partition)
+                busy |= await self.follow(partition)
             except (ForeignArchiveError, LogTrimmedError) as error:
                 self._complain(partition, error)
         if self._clock.monotonic() - self._swept >= self._settings.sweep_seconds:
@@ -123,7 +123,7 @@ class Projector:
             log.error("archive_is_foreign", partition=partition, reason=str(error))
         self._metrics.archive_errors.inc()
 
-    async def _follow(self, partition: str) -> bool:
+    async def follow(self, partition: str) -> bool:
         """At most one page; whether it was one. Raises ForeignArchiveError, LogTrimmedError."""
         retention = await self._ledger.retention(partition)
         archive_id = await self._archive.archive_id()
