@@ -39,10 +39,14 @@ COMPLAIN_S = 60.0
 
 @dataclass(slots=True)
 class Follower:
-    """How far one partition is. `behind_since_ms`: instant of the oldest entry seen that is not in, 0 for none."""
+    """How far one partition is. `behind_since_ms`: instant of the oldest entry seen that is not in, 0 for none.
+
+    `sure`: false after an error, until the archive has said again how far it is.
+    """
 
     at: str
     entries: int = 0
+    sure: bool = False
     lag: int = 0
     behind_since_ms: int = 0
 
@@ -90,7 +94,8 @@ class Projector:
                 log.exception("archive_failed")
             if back_off:
                 self._metrics.archive_errors.inc()
-                self._followers.clear()
+                for follower in self._followers.values():
+                    follower.sure = False
             self._tell()
             await asyncio.sleep(0 if busy else back_off or POLL_S)
 
@@ -126,10 +131,13 @@ class Projector:
     async def follow(self, partition: str) -> bool:
         """At most one page; whether it was one. Raises ForeignArchiveError, LogTrimmedError."""
         retention = await self._ledger.retention(partition)
+        follower = self._followers.setdefault(partition, Follower(retention.archived))
+        follower.lag = max(0, retention.entries - follower.entries)
+        if place(retention.newest) > place(follower.at) and not follower.behind_since_ms:
+            follower.behind_since_ms = self._clock.epoch_ms()
         archive_id = await self._archive.archive_id()
-        follower = self._followers.get(partition)
-        if follower is None or retention.archive != archive_id:
-            follower = await self._begin(partition, archive_id, retention)
+        if not follower.sure or retention.archive != archive_id:
+            await self._begin(partition, follower, archive_id, retention)
         if place(retention.newest) <= place(follower.at):
             follower.lag = follower.behind_since_ms = 0
             return False
@@ -137,19 +145,18 @@ class Projector:
         if not page:
             return False
         follower.behind_since_ms = place(page[0].entry_id)[0]
-        follower.lag = max(1, retention.entries - follower.entries)
         self._tell()
         try:
             trim_to = await self._archive.write(_write, partition, follower.at, page, self._settings.log_tail_entries)
         except writing.MovedOnError:
-            del self._followers[partition]
+            follower.sure = False
             return True
         follower.at, follower.entries = page[-1].entry_id, follower.entries + len(page)
         self._metrics.archived_entries.inc(len(page))
         await self._let_go(partition, archive_id, follower.at, trim_to)
         return True
 
-    async def _begin(self, partition: str, archive_id: str, retention: Retention) -> Follower:
+    async def _begin(self, partition: str, follower: Follower, archive_id: str, retention: Retention) -> None:
         """Take up a partition: claim its log for this archive before anything of it is written."""
         at, entries = await self._archive.write(writing.begin, partition)
         if retention.archive != archive_id:
@@ -160,8 +167,7 @@ class Projector:
             raise ForeignArchiveError("the archive lacks entries that it once had: it was restored from an old copy")
         if place(retention.newest) < place(at):
             raise ForeignArchiveError("the archive is ahead of the store: the store was restored from an old copy")
-        self._followers[partition] = follower = Follower(at, entries)
-        return follower
+        follower.at, follower.entries, follower.sure = at, entries, True
 
     async def _page(self, partition: str, after: str) -> list[Logged]:
         """The next entries, bounded in number and bytes."""

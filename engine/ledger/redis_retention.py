@@ -49,6 +49,7 @@ class RedisRetention:
     async def partitions(self) -> list[str]:
         """As `Retaining.partitions`; the first call finds those that were written before there was a list."""
         if "" not in self._enrolled:
+            self._enrolled.update(name.decode() for name in await scripts.send(self._client, "SMEMBERS", _PARTITIONS))
             cursor = b"0"
             while True:
                 cursor, keys = await scripts.send(

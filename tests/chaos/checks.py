@@ -11,6 +11,8 @@ from collections.abc import Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from engine.archive.database import Archive, sqlite_url
+from engine.archive.history import Witness
 from engine.ledger.reconcile import Report, reconcile
 from engine.ledger.redis import RedisLedger
 from engine.ledger.server_files import running_url
@@ -111,10 +113,11 @@ def check_books(service: Service) -> None:
     async def audit() -> Report:
         url = running_url(service.data_dir)
         assert url is not None
-        ledger = RedisLedger(url)
+        ledger, archive = RedisLedger(url), Archive(sqlite_url(service.data_dir))
         try:
-            return await reconcile(ledger, "default")
+            return await reconcile(ledger, "default", past=Witness(archive))
         finally:
+            await archive.close()
             await ledger.close()
 
     report = asyncio.run(audit())

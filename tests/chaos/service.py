@@ -87,7 +87,7 @@ class Service:
 
     def launch(self) -> None:
         """Start it."""
-        where = ["--redis-url", self._redis_url] if self._redis_url else ["--data-dir", str(self.data_dir)]
+        where = ["--data-dir", str(self.data_dir), *(["--redis-url", self._redis_url] if self._redis_url else [])]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "api.cli", "serve", "--json", "--port", str(self.port), *where],

@@ -17,6 +17,8 @@ end
 local applied = call('HGET', META, 'applied') or '0-0'
 if before(applied, known) then known = applied end
 if before(known, ARGV[3]) then return -2 end
+-- At its memory limit a store still lets a script finish that has begun with freeing: this one must get through.
+call('DEL', P .. 'freeing')
 call('HSET', META, 'archive', ARGV[1], 'archived', known)
 if ARGV[3] == '0-0' then return 0 end
 if not trimmed or before(trimmed, ARGV[3]) then call('HSET', META, 'trimmed', ARGV[3]) end

@@ -27,6 +27,7 @@ end
 if #gone == 0 then return answers end
 
 -- Remembered first, then gone: broken off in between, an id is remembered that is still there, which harms nobody.
+call('DEL', P .. 'freeing') -- gets through a store at its memory limit, as in archived.lua
 call('HINCRBY', META, 'evicted', #gone)
 local held = tonumber(call('HGET', META, 'layer_ids') or 0)
 layers = math.max(1, tonumber(call('HGET', META, 'layers') or 0))

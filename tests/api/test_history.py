@@ -1,0 +1,126 @@
+"""The past over HTTP: lists, ledgers and loads from the archive, and old orders answered from it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+
+from api.app import Application
+from engine.settings import Settings
+from tests.api.conftest import order, problem
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Ended orders leave at once."""
+    return Settings(order_retention_days=0, sweep_seconds=0.01, log_tail_entries=1)
+
+
+async def _level(client: httpx.AsyncClient) -> None:
+    """Wait until the archive has everything."""
+    async with asyncio.timeout(10):
+        while (await client.get("/v1/orders")).json()["archive"]["entries"]:  # noqa: ASYNC110 -- over HTTP
+            await asyncio.sleep(0.02)
+
+
+async def _gone(app: Application, order_id: str) -> None:
+    """Wait until an order has left the store."""
+    async with asyncio.timeout(10):
+        while await app.engine.ledger.order("default", order_id) is not None:  # noqa: ASYNC110 -- another's deed
+            await asyncio.sleep(0.02)
+
+
+async def test_orders_are_listed_by_state_and_page(client: httpx.AsyncClient):
+    """Protects the contract: every order once, in order of decision, page by page; the lag is said."""
+    for k in range(5):
+        await client.post("/v1/orders", json=order(f"O-{k}", placed_at=f"2026-11-23T10:0{k}:00Z"))
+    await client.post("/v1/orders/O-3/cancel")
+    await _level(client)
+    found, cursor = [], None
+    while True:
+        page = (await client.get("/v1/orders", params={"limit": 2, **({"cursor": cursor} if cursor else {})})).json()
+        found += page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert [item["order_id"] for item in found] == [f"O-{k}" for k in range(5)]
+    assert found[4]["placed_at"] == "2026-11-23T10:04:00Z"
+    assert page["archive"]["entries"] == 0
+    [cancelled] = (await client.get("/v1/orders?state=cancelled")).json()["items"]
+    assert (cancelled["order_id"], cancelled["state"]) == ("O-3", "cancelled")
+    problem(await client.get("/v1/orders?cursor=xyz"), 422, "invalid-input")
+    problem(await client.get("/v1/orders?state=No"), 422, "invalid-input")
+    problem(await client.get("/v1/orders?limit=501"), 422, "invalid-input")
+
+
+async def test_a_skus_ledger_adds_up(client: httpx.AsyncClient):
+    """Protects the identity: the deltas of a SKU's ledger add up to its stock."""
+    await client.post("/v1/orders", json=order("O-1", quantity=12))
+    await client.post("/v1/orders/O-1/cancel")
+    await client.post(
+        "/v1/stock/movements",
+        json={"movement_id": "m1", "node_id": "NYC", "sku": "A", "kind": "damage", "quantity": 2},
+    )
+    await _level(client)
+    items, cursor = [], None
+    while not items or cursor:
+        query = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+        page = (await client.get("/v1/stock/A/ledger", params=query)).json()
+        items += page["items"]
+        cursor = page["next_cursor"]
+    cells = {cell["node_id"]: cell for cell in (await client.get("/v1/stock/A")).json()["nodes"]}
+    for node_id, cell in cells.items():
+        for name in ("on_hand", "held", "blocked"):
+            assert sum(item[f"{name}_delta"] for item in items if item["node_id"] == node_id) == cell[name]
+    assert [item["movement_id"] for item in items if item["kind"] == "damage"] == ["m1"]
+    assert (await client.get("/v1/stock/nothing/ledger")).json()["items"] == []
+
+
+async def test_a_nodes_load_by_date(client: httpx.AsyncClient):
+    """Protects capacity planning: what a node ships on a day is there, and other days are empty."""
+    decided = (await client.post("/v1/orders", json=order("O-1", quantity=3))).json()
+    [parcel] = decided["parcels"]
+    await _level(client)
+    day = parcel["ship_by"][:10]
+    load = (await client.get(f"/v1/nodes/{parcel['node_id']}/load?date={day}")).json()
+    assert (load["parcels"], load["units"], load["date"]) == (1, 3, day)
+    assert (await client.get(f"/v1/nodes/{parcel['node_id']}/load?date=2001-01-01")).json()["units"] == 0
+    problem(await client.get(f"/v1/nodes/none/load?date={day}"), 404, "not-found")
+    problem(await client.get("/v1/nodes/NYC/load"), 422, "invalid-input")
+    problem(await client.get("/v1/nodes/NYC/load?date=today"), 422, "invalid-input")
+
+
+async def test_an_order_that_left_the_store_is_still_the_same(app: Application, client: httpx.AsyncClient):
+    """Protects R5 for ever: the repeat is byte-equal, other content and a used key are conflicts, GET has it all."""
+    key = {"Idempotency-Key": "k-1"}
+    first = await client.post("/v1/orders", json=order("O-1", quantity=2), headers=key)
+    await client.post("/v1/orders/O-1/cancel")
+    refused = await client.post("/v1/orders", json=order("O-2", sku="nothing"))
+    before = (await client.get("/v1/orders/O-1")).json()
+    await _gone(app, "O-1")
+    await _gone(app, "O-2")
+    again = await client.post("/v1/orders", json=order("O-1", quantity=2), headers=key)
+    assert (again.status_code, again.content) == (200, first.content)
+    assert (await client.post("/v1/orders", json=order("O-2", sku="nothing"))).content == refused.content
+    problem(await client.post("/v1/orders", json=order("O-1", quantity=3)), 409, "order-conflict")
+    problem(await client.post("/v1/orders", json=order("O-9"), headers=key), 409, "idempotency-key-conflict")
+    assert (await client.get("/v1/orders/O-1")).json() == before
+    assert (await client.post("/v1/orders/O-1/cancel")).json() == {"order_id": "O-1", "state": "cancelled"}
+    problem(await client.post("/v1/orders/O-2/cancel"), 409, "conflict")
+    assert (await client.post("/v1/orders", json=order("O-10"))).status_code == 201
+    assert (await client.get("/v1/stock/A")).json()["nodes"][1]["held"] == 1
+
+
+async def test_while_the_archive_is_away_new_orders_go_on(
+    app: Application, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+):
+    """Protects intake: without its archive a service decides new orders, and answers 503 only for the long past."""
+    await client.post("/v1/orders", json=order("O-1", sku="nothing"))
+    await _gone(app, "O-1")
+    monkeypatch.setattr(app.engine.past, "_archive", None)
+    assert (await client.post("/v1/orders", json=order("O-2"))).status_code == 201
+    problem(await client.post("/v1/orders", json=order("O-1", sku="nothing")), 503, "store-unavailable")
+    problem(await client.get("/v1/orders/O-1"), 503, "store-unavailable")
+    problem(await client.get("/v1/orders/never"), 404, "not-found")
