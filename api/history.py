@@ -15,10 +15,11 @@ from api.partition import IDENTIFIER_PATTERN, invalid, partition_of, path_id, qu
 from engine.archive.reading import StockChange
 from engine.assembly import Engine
 from engine.errors import InvalidInputError, NotFoundError, UnavailableError
+from engine.ledger import states
 
 LIMIT_DEFAULT, LIMIT_MAX = 100, 500
 IDENTIFIER = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": IDENTIFIER_PATTERN}
-STATE_PATTERN = r"^[a-z_]{1,32}$"
+STATES = sorted({*states.STATES} - {states.NEW})
 EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
@@ -50,7 +51,8 @@ class OrderList(Struct, frozen=True, kw_only=True):
 class StockEntry(Struct, frozen=True, kw_only=True):
     """One change of one SKU at one node, in units: deltas, and what was there after it.
 
-    `kind` is that of the movement, or what else changed it (commit, cancel). `safety` null: the node's default.
+    `kind` is that of the movement, or what else changed it (commit, release, cancel; free: soft holds that lapsed).
+    `safety` null: the node's default.
     """
 
     at: datetime
@@ -100,8 +102,8 @@ class HistoryDesk:
         partition = partition_of(request)
         query = query_of(request, ("state", "cursor", "limit"))
         state = query.get("state")
-        if state is not None and not (state.isascii() and state.replace("_", "a").islower() and len(state) <= 32):
-            raise invalid("query state", f"must match {STATE_PATTERN}")
+        if state is not None and state not in STATES:
+            raise invalid("query state", "must be one of " + ", ".join(STATES))
         limit = limit_of(query.get("limit"), LIMIT_DEFAULT, LIMIT_MAX)
         ms, number, order_id = _place(query.get("cursor"))
         lag = await self._lag(partition)
@@ -160,7 +162,7 @@ class HistoryDesk:
             Parameter("cursor", "query", {"type": "string", "maxLength": 512}, "`next_cursor` of the page before"),
             Parameter("limit", "query", limits, "How many a page has at most"),
         )
-        state = Parameter("state", "query", {"type": "string", "pattern": STATE_PATTERN}, "Only orders in this state")
+        state = Parameter("state", "query", {"type": "string", "enum": STATES}, "Only orders in this state")
         text = "Read from the archive, which follows the store by a fraction of a second; `archive` says how far it is."
         refused = (InvalidInputError, UnavailableError)
         return [

@@ -103,6 +103,8 @@ class Window:
             self._refuse_leader(order_id, StateConflictError(text))
         elif states.TABLE.get((record.state, anew.command)) != states.DECIDED:
             self._refuse_leader(order_id, StateConflictError(states.why(record.state, anew.command)))
+        elif standing.left:
+            self._refuse_leader(order_id, StateConflictError(states.left(record.state, anew.command)))
         else:
             excluded = tuple(dict.fromkeys((*record.excluded, *anew.except_nodes)))
             self._again = Again(anew.command, record.revision, anew.token, anew.digest, anew.reason, excluded)

@@ -148,7 +148,8 @@ def _decision(order: Any) -> dict[str, Any]:
     return {
         "order_id": order.order_id,
         "decided_at": _instant(order.decided_ms),
-        "decision": msgspec.Raw(order.first_decision),
+        "decision": msgspec.Raw(order.decision),
+        "first_decision": msgspec.Raw(order.first_decision),
     }
 
 

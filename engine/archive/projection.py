@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from engine.ledger import journal
-from engine.ledger.journal import CELL_STRIDE, MOVE_STRIDE, Body, Logged
+from engine.ledger import journal, states
+from engine.ledger.journal import CELL_STRIDE, COMMAND_KINDS, MOVE_STRIDE, Body, Logged
 from engine.ledger.retention import place
-
-ENDED = frozenset({"refused", "cancelled"})
-"""States in which an order holds nothing and nothing more is expected: such an order may leave the store in time."""
 
 _ORDERS_PER_YIELD = 8
 """A thread gives way to the event loop after about a quarter of a millisecond of this."""
@@ -47,10 +44,11 @@ class Rows:
     entries: list[dict[str, Any]] = field(default_factory=list)
     kinds: dict[str, int] = field(default_factory=dict)
     oversold: int = 0
-    orders: list[dict[str, Any]] = field(default_factory=list)
-    """Decisions, first or later."""
-    states: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """The last state of each order that changed, and since when."""
+    orders: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Orders that were first decided in this page, as they stand at its end."""
+    changed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Columns that changed of orders that were decided before; `revision` is how often they did."""
+    commands: list[dict[str, Any]] = field(default_factory=list)
     order_changes: list[dict[str, Any]] = field(default_factory=list)
     stock_changes: list[dict[str, Any]] = field(default_factory=list)
     cells: dict[Cell, list[Any]] = field(default_factory=dict)
@@ -87,30 +85,69 @@ def project(page: Iterable[Logged], *, store: bool = True) -> Rows:
 
 
 def _decisions(rows: Rows, logged: Logged) -> None:
+    """Orders decided, and decided again."""
     if logged.kind != "commit":
         return
-    ms, number = rows.last
     for k, order in enumerate(logged.body.orders):
         if k % _ORDERS_PER_YIELD == 0:
             time.sleep(0)
-        order_id, content, document, decision = logged.raw[4 * k : 4 * k + 4]
-        rows.orders.append(
-            {
-                "order_id": order_id.decode(),
-                "content": bytes(content),
-                "document": bytes(document),
-                "first_decision": bytes(decision),
-                "decision": bytes(decision),
-                "idempotency_key": order[1] or None,
-                "state": order[0],
-                "placed_ms": _placed_ms(document, ms),
-                "decided_ms": ms,
-                "number": number,
-                "changed_ms": ms,
-                "ended_ms": ms if order[0] in ENDED else None,
-                "gone": 0,
-            }
-        )
+        parts = [bytes(part) for part in logged.raw[4 * k : 4 * k + 4]]
+        if len(order) > 6:
+            _decided_again(rows, order, *parts)
+        else:
+            _decided(rows, order, *parts)
+
+
+def _decided(
+    rows: Rows, order: Sequence[Any], order_id: bytes, content: bytes, document: bytes, decision: bytes
+) -> None:
+    ms, number = rows.last
+    rows.orders[order_id.decode()] = {
+        "order_id": order_id.decode(),
+        "content": content,
+        "document": document,
+        "first_decision": decision,
+        "decision": decision,
+        "idempotency_key": order[1] or None,
+        "state": order[0],
+        "placed_ms": _placed_ms(document, ms),
+        "decided_ms": ms,
+        "number": number,
+        "changed_ms": ms,
+        "deadline_ms": order[4] if len(order) > 4 else 0,
+        "revision": 1,
+        "excluded": b"[]",
+        "token": "",
+        "ended_ms": ms if order[0] in states.ENDED else None,
+        "gone": 0,
+    }
+
+
+def _decided_again(
+    rows: Rows, order: Sequence[Any], order_id: bytes, content: bytes, document: bytes, decision: bytes
+) -> None:
+    """A replacement is new content with a first decision of its own; a re-route leaves the first one as it is."""
+    command, _, token, digest, _, excluded = order[6]
+    columns: dict[str, Any] = {"decision": decision, "deadline_ms": order[4], "token": token}
+    columns["excluded"] = msgspec.json.encode(excluded)
+    if command == states.REROUTE:
+        _commanded(rows, order_id, token, digest, decision)
+    else:
+        placed_ms = _placed_ms(document, rows.last[0])
+        columns |= {"content": content, "document": document, "first_decision": decision, "placed_ms": placed_ms}
+    _change(rows, order_id, order[0], **columns)
+
+
+def _commanded(rows: Rows, order_id: bytes, command_id: str, asked: str, led_to: bytes) -> None:
+    rows.commands.append({"order_id": order_id.decode(), "command_id": command_id, "asked": asked, "led_to": led_to})
+
+
+def _change(rows: Rows, order_id: bytes, state: str, **columns: Any) -> None:
+    """An order that was decided before has a new state, and these columns."""
+    name, ms = order_id.decode(), rows.last[0]
+    row = rows.orders.get(name) or rows.changed.setdefault(name, {"revision": 0})
+    ended_ms = ms if state in states.ENDED else None
+    row.update(columns, state=state, changed_ms=ms, ended_ms=ended_ms, revision=row["revision"] + 1)
 
 
 def _placed_ms(document: bytes, decided_ms: int) -> int:
@@ -130,8 +167,14 @@ def _order_changes(rows: Rows, logged: Logged) -> None:
             rows.order_changes.append(
                 {"order_id": event.subject, "ms": ms, "number": number, "k": k, "event": event.type}
             )
-    for order_id, state in entry.orders:
-        rows.states[order_id] = state, ms
+    if logged.kind in COMMAND_KINDS:
+        order_id, command_id = logged.raw
+        _change(rows, order_id, logged.body.state, deadline_ms=0)
+        if command_id:
+            _commanded(rows, order_id, command_id.decode(), logged.kind, logged.body.state.encode())
+    elif logged.kind == states.LAPSE:
+        for order_id in logged.raw[::2]:
+            _change(rows, order_id, states.LAPSED)
 
 
 def _stock(rows: Rows, logged: Logged) -> None:

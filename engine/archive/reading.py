@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, select, tuple_
 
 from engine.archive import tables
 from engine.archive.projection import restored
 from engine.ledger.journal import Logged
-from engine.ledger.port import Change, Decided, OrderRecord
+from engine.ledger.port import Change, Decided, OrderRecord, Standing
 from engine.ledger.retention import Leaving, entry_id, place
 
 
@@ -119,7 +120,7 @@ def decided(
 
 
 def order(connection: Connection, partition: str, order_id: str) -> OrderRecord | None:
-    """An order that holds nothing any more, with its history."""
+    """An order that holds nothing any more, with its history, as the store had it."""
     orders, changes = tables.orders, tables.order_changes
     found = connection.execute(
         select(orders).where(orders.c.partition == partition, orders.c.order_id == order_id)
@@ -132,8 +133,33 @@ def order(connection: Connection, partition: str, order_id: str) -> OrderRecord 
         .order_by(changes.c.ms, changes.c.number, changes.c.k)
     )
     return OrderRecord(
-        order_id, found.content, found.document, found.decision, found.state, tuple(Change(*row) for row in history)
+        order_id=order_id,
+        content=found.content,
+        order=found.document,
+        decision=found.first_decision,
+        current=found.decision,
+        state=found.state,
+        stored_state=found.state,
+        history=tuple(Change(*row) for row in history),
+        deadline_ms=found.deadline_ms,
+        revision=found.revision,
+        excluded=tuple(msgspec.json.decode(found.excluded)),
+        token=found.token,
     )
+
+
+def standing(connection: Connection, partition: str, order_id: str, command_id: str) -> Standing | None:
+    """An order that left the store, and what became of a command on it, if that was given before."""
+    record = order(connection, partition, order_id)
+    if record is None:
+        return None
+    commands = tables.order_commands
+    found = connection.execute(
+        select(commands.c.asked, commands.c.led_to).where(
+            commands.c.partition == partition, commands.c.order_id == order_id, commands.c.command_id == command_id
+        )
+    ).first()
+    return Standing(record, None if found is None else (found.asked, found.led_to), left=True)
 
 
 def movements(connection: Connection, partition: str, movement_ids: Sequence[str]) -> dict[str, str]:
@@ -222,7 +248,7 @@ def ended(connection: Connection, partition: str, before_ms: int, kept_max: int,
     ).scalar()
     before = max(before_ms, 0 if youngest is None else youngest + 1)
     found = connection.execute(
-        select(orders.c.order_id, orders.c.state, orders.c.changed_ms, orders.c.idempotency_key)
+        select(orders.c.order_id, orders.c.state, orders.c.revision, orders.c.idempotency_key)
         .where(*here, orders.c.ended_ms < before)
         .order_by(orders.c.ended_ms)
         .limit(limit)

@@ -13,8 +13,17 @@ from typing import TypeVar
 from engine.archive import reading
 from engine.archive.database import Archive, ArchiveUnavailableError
 from engine.errors import StoreUnavailableError
-from engine.ledger import journal
-from engine.ledger.port import Entry, Ledger, OrderRecord, Snapshot, StockOutcome, StockWrite
+from engine.ledger import journal, states
+from engine.ledger.port import (
+    Answer,
+    Commanded,
+    Entry,
+    Ledger,
+    OrderRecord,
+    Snapshot,
+    StockOutcome,
+    StockWrite,
+)
 from engine.ledger.retention import LogTrimmedError, Retention, place
 
 _ENTRIES_PER_READING = 32
@@ -58,6 +67,8 @@ class Recall:
             return seen
         try:
             archive, _ = await self._ours(partition)
+            if again is not None:
+                return replace(seen, standing=await archive.read(reading.standing, partition, *again))
             decided, used = await archive.read(reading.decided, partition, seen.perhaps_gone, seen.keys_perhaps_gone)
         except ArchiveUnavailableError as error:
             raise _away(error) from error
@@ -80,6 +91,22 @@ class Recall:
             return await archive.read(reading.order, partition, order_id)
         except ArchiveUnavailableError as error:
             raise _away(error) from error
+
+    async def command(self, partition: str, order_id: str, command: str, command_id: str = "") -> Commanded:
+        """As `Ledger.command`; an order that left the store is not changed any more. Raises StoreUnavailableError."""
+        answered = await self._ledger.command(partition, order_id, command, command_id)
+        if answered.answer is not Answer.UNKNOWN:
+            return answered
+        seen = await self.snapshot(partition, (), (), {order_id: None}, (order_id, command_id))
+        if seen.standing is None or not seen.standing.left:
+            return answered
+        record, applied, _ = seen.standing
+        if applied is not None:
+            asked, led_to = applied
+            return Commanded(Answer.ALREADY, led_to.decode()) if asked == command else Commanded(Answer.OTHER, "")
+        target = states.TABLE.get((record.state, command))
+        answer = Answer.REFUSED if target is None else Answer.ALREADY if target == states.SAME else Answer.LEFT
+        return Commanded(answer, record.state)
 
     async def write_stock(self, partition: str, writes: Sequence[StockWrite]) -> list[StockOutcome]:
         """As `Ledger.write_stock`, knowing all movements ever applied; never answers ASK. Raises

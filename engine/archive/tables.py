@@ -54,6 +54,9 @@ orders = Table(
     Column("idempotency_key", String(_ID)),
     Column("state", String(32), nullable=False),
     _number("placed_ms"), _number("decided_ms"), _number("number"), _number("changed_ms"),
+    _number("deadline_ms"), _number("revision"),
+    Column("excluded", LargeBinary, nullable=False),
+    Column("token", String(_ID), nullable=False),
     Column("ended_ms", BigInteger),
     Column("gone", Integer, nullable=False),
     Index("orders_by_instant", "partition", "decided_ms", "number", "order_id"),
@@ -61,8 +64,9 @@ orders = Table(
     Index("orders_by_end", "partition", "gone", "ended_ms"),
     Index("orders_by_key", "partition", "idempotency_key"),
 )  # fmt: skip
-"""Orders as they stand. `first_decision` byte for byte; `ended_ms` since when nothing more happens to it; `gone`: 1 if
-it left the store."""
+"""Orders as they stand. `first_decision` of this content and `decision`, the one that holds, byte for byte;
+`decided_ms` and `number` of the very first decision, so that lists keep their order; `deadline_ms`, `revision`,
+`excluded` (JSON) and `token` as in the store; `ended_ms` since when it holds nothing; `gone`: 1 if it left."""
 
 order_changes = Table(
     "order_changes",
@@ -75,6 +79,17 @@ order_changes = Table(
     Column("event", String(64), nullable=False),
 )
 """What happened to an order, in order of (ms, number, k)."""
+
+order_commands = Table(
+    "order_commands",
+    metadata,
+    Column("partition", String(_NAME), primary_key=True),
+    Column("order_id", String(_ID), primary_key=True),
+    Column("command_id", String(_ID), primary_key=True),
+    Column("asked", String(32), nullable=False),
+    Column("led_to", LargeBinary, nullable=False),
+)
+"""What each command id asked (a command, or the digest of a re-route) and led to (a state, or a decision)."""
 
 stock_changes = Table(
     "stock_changes",
@@ -123,5 +138,5 @@ nodes = Table(
     Column("node_id", String(_ID), nullable=False),
 )
 
-PROJECTED = (orders, order_changes, stock_changes, cells, node_load, nodes)
+PROJECTED = (orders, order_changes, order_commands, stock_changes, cells, node_load, nodes)
 """What is made of `entries` and can be made again."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, insert, select, upd
 from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.archive import tables
-from engine.archive.projection import ENDED, Rows, project, restored
+from engine.archive.projection import Rows, project, restored
 from engine.ledger.retention import Leaving, entry_id, place
 
 _KINDS = {"network": "networks", "policy": "policies", "skus": "catalogs"}
@@ -78,23 +78,24 @@ def _apply(connection: Connection, partition: str, rows: Rows) -> None:
 
 
 def _orders(connection: Connection, partition: str, rows: Rows) -> None:
-    """Decisions, and what came after them. A later decision of an order leaves its first one as it is."""
-    later = dict.fromkeys(("document", "decision", "state", "changed_ms", "ended_ms", "gone"), "replace")
-    _upsert(connection, partition, tables.orders, rows.orders, later)
-    written = {row["order_id"]: (row["state"], row["changed_ms"]) for row in rows.orders}
+    """Orders decided, and what came after that: one statement for each set of columns that changed.
+
+    Should the store ever decide an order twice, its first decision stays: an audit names such an order.
+    """
     orders = tables.orders
-    changes = [
-        {"p": partition, "id": order_id, "s": state, "at": ms, "end": ms if state in ENDED else None}
-        for order_id, (state, ms) in rows.states.items()
-        if written.get(order_id) != (state, ms)
-    ]
-    if changes:
-        connection.execute(
-            update(orders)
-            .where(orders.c.partition == bindparam("p"), orders.c.order_id == bindparam("id"))
-            .values(state=bindparam("s"), changed_ms=bindparam("at"), ended_ms=bindparam("end")),
-            changes,
+    later = dict.fromkeys(("document", "decision", "state", "changed_ms", "ended_ms", "gone"), "replace")
+    _upsert(connection, partition, orders, list(rows.orders.values()), later)
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for order_id, columns in rows.changed.items():
+        alike.setdefault(tuple(sorted(columns)), []).append(
+            {"_partition": partition, "_id": order_id, **{f"_{name}": value for name, value in columns.items()}}
         )
+    for names, changes in alike.items():
+        new: dict[str, Any] = {name: bindparam(f"_{name}") for name in names}
+        new["revision"] = orders.c.revision + bindparam("_revision")
+        here = orders.c.partition == bindparam("_partition"), orders.c.order_id == bindparam("_id")
+        connection.execute(update(orders).where(*here).values(**new), changes)
+    _upsert(connection, partition, tables.order_commands, rows.commands, {"asked": "replace", "led_to": "replace"})
 
 
 def _many(connection: Connection, partition: str, table: Table, rows: Sequence[dict[str, Any]]) -> None:

@@ -72,7 +72,7 @@ class MemoryRetention:
             order = kept.orders.get(leaving.order_id)
             leaves = order is None or (
                 order.state == leaving.state
-                and order.history[-1].at_ms == leaving.changed_ms
+                and order.revision == leaving.revision
                 and not order.takes
                 and not order.loads
             )

@@ -107,7 +107,7 @@ class RedisRetention:
         """As `Retaining.evict`."""
         flat: list[str | int] = []
         for order in orders:
-            flat += (order.order_id, order.state, order.changed_ms, order.idempotency_key or "")
+            flat += (order.order_id, order.state, order.revision, order.idempotency_key or "")
         answer: list[int] = await self._run("evict", partition, archive, _pack((flat, list(movement_ids))))
         if answer[:1] == [-1]:
             raise ForeignArchiveError(f"another archive follows partition {partition!r}")

@@ -45,7 +45,7 @@ class Leaving(NamedTuple):
 
     order_id: str
     state: str
-    changed_ms: int
+    revision: int
     idempotency_key: str | None
 
 

@@ -1,15 +1,15 @@
--- Units: instants in ms since the epoch. ARGV: archive, orders (id, state, last change, key or "") and movements (msgpack).
+-- Units: none. ARGV: archive, orders (id, state, revision, key or "") and movements (msgpack).
 -- Lets go what the archive holds: an order only as the archive knows it, and only if it holds nothing.
 -- Returns 1 per order that is gone now, else 0; {-1} if another archive follows the log.
 if call('HGET', META, 'archive') ~= ARGV[1] then return { -1 } end
 local orders, movements = unpack(cmsgpack.unpack(ARGV[2]))
 local gone, leaving, answers = {}, {}, {}
 for at = 1, #orders, 4 do
-  local id, state, changed, key = orders[at], orders[at + 1], orders[at + 2], orders[at + 3]
-  local kept, leaves = call('HGET', order_key(id), 'm'), true
-  if kept then
-    local now, history, takes, loads = unpack(cmsgpack.unpack(kept))
-    leaves = now == state and history[#history - 1] == changed and #takes == 0 and #loads == 0
+  local id, state, revision, key = orders[at], orders[at + 1], orders[at + 2], orders[at + 3]
+  local packed, leaves = call('HGET', order_key(id), 'm'), true
+  if packed then
+    local k = kept_of(packed)
+    leaves = k.state == state and k.revision == revision and #k.takes == 0 and #k.loads == 0
     if leaves then
       gone[#gone + 1], leaving[#leaving + 1] = 'o:' .. id, order_key(id)
       if key ~= '' and call('GET', P .. 'idem:' .. key) == id then
