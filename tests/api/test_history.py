@@ -113,6 +113,55 @@ async def test_an_order_that_left_the_store_is_still_the_same(app: Application, 
     assert (await client.get("/v1/stock/A")).json()["nodes"][1]["held"] == 1
 
 
+async def test_an_order_with_a_past_is_the_same_when_it_left(app: Application, client: httpx.AsyncClient):
+    """Protects R5 with holds: re-routed, released, lapsed, replaced: `GET` and repeats answer the same bytes."""
+    projector = app.engine.projector
+    assert projector is not None
+    await projector.stop()
+    bodies, first = await _lives(client)
+    ask = {"command_id": "C", "except_nodes": ["NYC"], "reason": "no staff"}
+    moved = await client.post("/v1/orders/rerouted/reroute", json=ask)
+    await client.post("/v1/orders/rerouted/cancel", json={"command_id": "X"})
+    released = await client.post("/v1/orders/released/release", json={"command_id": "R"})
+    async with asyncio.timeout(10):
+        while (await client.get("/v1/orders/lapsed")).json()["history"][-1]["event"] != "order.lapsed":  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    views = {order_id: (await client.get(f"/v1/orders/{order_id}")).content for order_id in bodies}
+    projector.start()
+    for order_id, body in bodies.items():
+        await _gone(app, order_id)
+        assert (await client.get(f"/v1/orders/{order_id}")).content == views[order_id]
+        assert (await client.post("/v1/orders", json=body)).content == first[order_id]
+    assert (await client.post("/v1/orders/rerouted/reroute", json=ask)).content == moved.content
+    assert (await client.post("/v1/orders/released/release", json={"command_id": "R"})).content == released.content
+    problem(await client.post("/v1/orders/released/confirm", json={"command_id": "R"}), 409, "command-id-conflict")
+    problem(await client.post("/v1/orders/rerouted/reroute", json={"command_id": "X"}), 409, "command-id-conflict")
+    problem(await client.post("/v1/orders/rerouted/reroute", json={"command_id": "D"}), 409, "state-conflict")
+    problem(await client.post("/v1/orders/lapsed/confirm"), 409, "state-conflict")
+    for order_id in ("lapsed", "replaced"):
+        told = problem(await client.put(f"/v1/orders/{order_id}", json=order(order_id)), 409, "state-conflict")
+        assert "archive" in told["detail"]
+    problem(await client.put("/v1/orders/never", json=order("never")), 404, "not-found")
+    problem(await client.post("/v1/orders/never/reroute", json=ask), 404, "not-found")
+    assert await app.engine.ledger.order("default", "held") is not None
+
+
+async def _lives(client: httpx.AsyncClient) -> tuple[dict[str, dict[str, object]], dict[str, bytes]]:
+    """Orders named after what becomes of them, and the first decision of each; beside them one that is held."""
+    bodies = {
+        "rerouted": order("rerouted", quantity=3),
+        "released": order("released", hold_seconds=60),
+        "lapsed": order("lapsed", hold_seconds=1),
+        "replaced": order("replaced", sku="nothing", quantity=2),
+    }
+    await client.post("/v1/orders", json=order("held", hold_seconds=60))
+    await client.post("/v1/orders", json=order("replaced", sku="nothing"))
+    replaced = await client.put("/v1/orders/replaced", json=bodies["replaced"])
+    first = {order_id: (await client.post("/v1/orders", json=body)).content for order_id, body in bodies.items()}
+    assert first["replaced"] == replaced.content
+    return bodies, first
+
+
 async def test_while_the_archive_is_away_new_orders_go_on(
     app: Application, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ):

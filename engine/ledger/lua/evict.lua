@@ -11,10 +11,10 @@ for at = 1, #orders, 4 do
     local k = kept_of(packed)
     leaves = k.state == state and k.revision == revision and #k.takes == 0 and #k.loads == 0
     if leaves then
-      gone[#gone + 1], leaving[#leaving + 1] = 'o:' .. id, order_key(id)
-      if key ~= '' and call('GET', P .. 'idem:' .. key) == id then
+      if key ~= '' and call('GET', P .. 'idem:' .. key) == id then -- before its order, which leads here if broken off
         gone[#gone + 1], leaving[#leaving + 1] = 'k:' .. key, P .. 'idem:' .. key
       end
+      gone[#gone + 1], leaving[#leaving + 1] = 'o:' .. id, order_key(id)
     end
   end
   answers[#answers + 1] = leaves and 1 or 0
