@@ -101,6 +101,7 @@ class Archive:
                 raise ArchiveUnavailableError(f"{error}; install apportion[postgres]") from error
         if url.database and url.database != ":memory:":
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            Path(url.database).touch(mode=0o600)  # addresses are in it
         options: dict[str, Any] = {"poolclass": StaticPool} if self._in_memory else {}
         engine = create_engine(url, connect_args={"check_same_thread": False}, **options)
         event.listen(engine, "connect", _prepare_sqlite)

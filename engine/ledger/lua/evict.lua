@@ -37,7 +37,7 @@ local function set(key, bit)
 end
 for _, name in ipairs(gone) do
   if held >= 2 ^ (18 + layers) / BITS_PER_ID and layers < LAYERS_MAX then layers, held = layers + 1, 0 end
-  bits_of(name, layers, set)
+  bits_of(redis.sha1hex(name), layers, set)
   held = held + 1
 end
 call('HSET', META, 'layers', layers, 'layer_ids', held)
