@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from engine.domain import UNITS_MAX, Limits, Order, Sku
+from engine.domain import UNITS_MAX, Limits, Order
 from engine.errors import Fault
 from engine.network_document import NOT_OFFERED
 from engine.promise import is_timezone
@@ -18,14 +18,6 @@ _NO_LIMITS = Limits()
 def unsupported(order: Order) -> Fault | None:
     """The first thing for which an order cannot be taken, with its path; None if it can."""
     return _dates(order) or _destination(order) or _lines(order) or _not_offered(order)
-
-
-def unsupported_sku(sku: Sku) -> Fault | None:
-    """The first thing of a catalogue entry that this version does not honour; None if it honours all."""
-    for name in ("components", "substitutes", "ships_alone"):
-        if getattr(sku, name):
-            return Fault(f"$.{name}", NOT_OFFERED)
-    return None
 
 
 def _dates(order: Order) -> Fault | None:

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from engine.catalogue import Catalogue, Intake
+from engine.documents import FAULTS_MAX
 from engine.domain import Sku
-from engine.errors import NodeInUseError, NoNetworkError, NotFoundError
+from engine.errors import Fault, InvalidInputError, NodeInUseError, NoNetworkError, NotFoundError
 from engine.geography import centroids
 from engine.ledger import port
 from engine.ledger.port import Ledger, Versions
@@ -45,6 +47,7 @@ class Registry:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self.catalogue = Catalogue(ledger)
         self._books: dict[str, Books] = {}
         self._loading: dict[str, asyncio.Lock] = {}
         self._sku_decoder = msgspec.json.Decoder(Sku)
@@ -121,8 +124,14 @@ class Registry:
         return await self._ledger.put_policy(partition, msgspec.json.encode(policy))
 
     async def put_skus(self, partition: str, skus: Sequence[Sku]) -> int:
-        """Insert or replace catalogue entries; returns the catalogue version."""
-        return await self._ledger.put_skus(partition, {entry.sku: msgspec.json.encode(entry) for entry in skus})
+        """Insert or replace catalogue entries; returns the catalogue version. Raises InvalidInputError for the rest."""
+        intake = Intake(self.catalogue, partition)
+        faults = await intake.take(rows := list(enumerate(skus, 1))) | await intake.finish()
+        if faults:
+            detail = f"{len(faults)} of {len(rows)} entries were refused; the others are in the catalogue"
+            named = [Fault(f"entry {n}: {fault.path}", fault.reason) for n in sorted(faults) for fault in faults[n]]
+            raise InvalidInputError(detail, named[:FAULTS_MAX])
+        return intake.version or (await self._ledger.versions(partition)).catalog
 
     async def sku(self, partition: str, sku: str) -> Sku:
         """One catalogue entry. Raises NotFoundError."""

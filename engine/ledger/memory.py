@@ -182,9 +182,11 @@ class MemoryLedger(MemoryRetention):
         """As `Ledger.policy`."""
         return self._partition(partition).policy
 
-    async def put_skus(self, partition: str, entries: Mapping[str, bytes]) -> int:
+    async def put_skus(self, partition: str, entries: Mapping[str, bytes], replaces: int | None = None) -> int:
         """As `Ledger.put_skus`; each chunk is one version."""
         kept, items = self._partition(partition), list(entries.items())
+        if replaces not in (None, kept.catalog):
+            raise SupersededError(f"version {replaces} of the catalogue is not current")
         for start in range(0, len(items), layout.SKUS_CHUNK):
             chunk = items[start : start + layout.SKUS_CHUNK]
             kept.catalog += 1

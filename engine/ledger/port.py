@@ -362,8 +362,12 @@ class Ledger(Retaining, Protocol):
     async def policy(self, partition: str) -> Document | None:
         """The stored policy, or None while the built-in default applies."""
 
-    async def put_skus(self, partition: str, entries: Mapping[str, bytes]) -> int:
-        """Upsert catalogue entries (JSON by SKU); returns the new catalogue version."""
+    async def put_skus(self, partition: str, entries: Mapping[str, bytes], replaces: int | None = None) -> int:
+        """Upsert catalogue entries (JSON by SKU); returns the new catalogue version.
+
+        `replaces`: the catalogue version that must still be current. Raises SupersededError; of many entries the first
+        may then be written already.
+        """
 
     async def skus_since(self, partition: str, version: int) -> tuple[int, dict[str, bytes]]:
         """Catalogue entries changed after `version`, and the version they bring it to (call until it is current)."""

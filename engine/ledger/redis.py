@@ -278,14 +278,17 @@ class RedisLedger(RedisRetention):
         version, body = await self._read(partition, ("HGET", "meta", "policy"), ("GET", "policy"))
         return None if version is None else Document(int(version), body)
 
-    async def put_skus(self, partition: str, entries: Mapping[str, bytes]) -> int:
+    async def put_skus(self, partition: str, entries: Mapping[str, bytes], replaces: int | None = None) -> int:
         """As `Ledger.put_skus`; each chunk is one version."""
         await self._enrol(partition)
         items = list(entries.items())
-        version = 0
+        version = -1 if replaces is None else replaces
         for start in range(0, len(items), layout.SKUS_CHUNK):
             flat = [part for item in items[start : start + layout.SKUS_CHUNK] for part in item]
-            version = await self._run("skus", partition, *flat)
+            answer = await self._run("skus", partition, -1 if replaces is None else version, *flat)
+            if answer < 0:
+                raise SupersededError(f"version {version} of the catalogue is not current")
+            version = answer
         return version if items else (await self.versions(partition)).catalog
 
     async def skus_since(self, partition: str, version: int) -> tuple[int, dict[str, bytes]]:

@@ -94,6 +94,18 @@ async def test_many_writes_at_once(shop: Shop):
     assert found == expected
 
 
+async def test_the_catalogue_is_replaced_only_at_the_version_it_was_checked_at(shop: Shop):
+    """Protects kits: an entry that was checked against another catalogue is not written."""
+    first = await shop.ledger.put_skus(shop.partition, {"A": b"1"}, replaces=0)
+    with pytest.raises(SupersededError):
+        await shop.ledger.put_skus(shop.partition, {"B": b"2"}, replaces=first - 1)
+    assert await shop.ledger.sku(shop.partition, "B") is None
+    many = {f"S{k:04}": b"x" for k in range(900)}
+    last = await shop.ledger.put_skus(shop.partition, many, replaces=first)
+    assert (await shop.ledger.versions(shop.partition)).catalog == last > first
+    assert (await shop.ledger.skus_since(shop.partition, first))[1] == many
+
+
 async def test_network_numbers_nodes_for_ever(shop: Shop):
     """Protects node numbers: new nodes get new ones, those that return their old one, none is used twice."""
     assert await shop.ledger.put_network(shop.partition, b'{"a":1}', ["X", "N0"]) == 2
