@@ -18,6 +18,8 @@ KILLS_OF_THE_STORE = count(6, 100)
 KILLS_OF_THE_STORE_PER_ROUND = 3
 UNITS_PER_KILL = 10
 """Stock at each node, so that some orders are refused whatever the number of kills."""
+NOTHING = {"order_id": "nothing", "ship_to": {"country": "US"}, "lines": [{"line_id": "1", "sku": "X", "quantity": 1}]}
+"""An order that is refused, so that one leaves the store whatever the load brings."""
 GONE_S = 15.0
 """How long the processes of a killed service may take to follow it."""
 BACK_S = 10.0
@@ -44,7 +46,9 @@ def test_a_killed_service_loses_nothing_and_decides_nothing_twice(tmp_path):
             decisions = check_all(service, stock, load, decisions)
             everything.add(load, decisions)
         check_all(service, stock, everything)
+        refused = service.ask("POST", "/v1/orders", NOTHING)
         eventually(lambda: retention_of(service).evicted > 0, GONE_S)
+        assert service.ask("POST", "/v1/orders", NOTHING).body == refused.body
         assert service.stop() == 0
         check_ledger(service.data_dir)
 
