@@ -58,8 +58,7 @@ def faults(problem: Problem, solution: Solution) -> Faults:
     found += _packing(problem, taken, packed, solution.boxes)
     found += _capacity(problem, taken, solution.boxes)
     found += _money(problem, taken, solution)
-    if problem.guide is None and solution.guided_total != int(solution.costs.total.sum()):
-        found.append(("guided_total", f"{solution.guided_total} is not the total, though nothing guides"))
+    found += _guided(problem, solution)
     if solution.bound is not None and solution.bound > solution.guided_total:
         found.append(("bound", f"bound {solution.bound} is above {solution.guided_total}"))
     return found
@@ -347,6 +346,20 @@ def _money(problem: Problem, taken: _Taken, solution: Solution) -> Faults:
         for order in np.flatnonzero(right != told).tolist():
             found.append((f"cost_{name}", f"order {order}: {name} is {right[order]}, not {told[order]}"))
     return found
+
+
+def _guided(problem: Problem, solution: Solution) -> Faults:
+    """The money that the choice went by: without a guide the total, else exact but for what a box may be rounded by."""
+    guide, boxes, costs, told = problem.guide, solution.boxes, solution.costs, solution.guided_total
+    if guide is None:
+        right, most = int(costs.total.sum()), 0
+    else:
+        weighed = guide.shipping * int(boxes.shipping.sum()) + guide.handling * int(boxes.handling.sum())
+        steered = int((guide.rules + guide.balance)[boxes.option].sum())
+        right = weighed // 1000 + steered + int((costs.split + costs.late + costs.unfilled).sum())
+        most = 1 + len(boxes.order) * (1 + guide.shipping // 1000)
+    off = abs(told - right) > most
+    return [("guided_total", f"the choice went by {right}, not {told}")] if off else []
 
 
 def _box_money(problem: Problem, boxes: Boxes) -> tuple[Ints, Ints, Bools]:

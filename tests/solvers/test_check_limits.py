@@ -194,9 +194,20 @@ def test_the_judge_agrees_with_the_settlement_on_every_lawful_plan(start: int) -
         lawful = brute.every_plan(problem, order, *free)
         for priced in [lawful[at] for at in dice.integers(len(lawful), size=6).tolist()]:
             plans = [priced.plan if at == order else () for at in range(problem.orders)]
-            solution = settle(problem, plans, solver="lawful", work=0, bound=None, cut=False)
+            goal = -(-brute.key_of(problem, plans)[-1] // 1000)
+            solution = settle(problem, plans, solver="", work=0, bound=None, cut=False, guided_total=goal)
             assert check(problem, solution) == [], seed
             assert int(solution.costs.total[order]) == priced.cost, seed
+
+
+def test_a_guided_total_that_is_not_what_the_guide_weighs_is_caught() -> None:
+    """What the choice went by is told to within the rounding of a box, so that bound and gap mean something."""
+    problem = random_limited_world(5, features={"guide"}, fill_always=True)
+    best = brute.solve(problem)
+    assert (check(problem, best), best.gap) == ([], 0)
+    assert best.guided_total != best.total
+    wrong = check(problem, replace(best, guided_total=best.guided_total + 100))
+    assert [violation.rule for violation in wrong] == ["guided_total"]
 
 
 def any_plan(problem: Problem, order: int, dice: np.random.Generator) -> tuple[Shipment, ...]:
