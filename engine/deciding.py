@@ -70,7 +70,7 @@ def decide(window: WindowInput, *, now: Callable[[], float], floor: bool = False
 
 def _fallback(problem: Problem, budget: Budget) -> Solution:
     """One order after another on the same problem, whatever its mode."""
-    plain = replace(problem, mode=Mode.OPTIMISE)
+    plain = replace(problem, modes=(Mode.OPTIMISE,) * problem.orders)
     solution = solve(plain, replace(budget, floor=True))
     if violations := check(plain, solution):
         raise UnsoundError("; ".join(f"{violation.rule}: {violation.detail}" for violation in violations[:10]))

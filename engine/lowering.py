@@ -18,7 +18,7 @@ from engine.network import Network
 from engine.policy import ObjectiveTerms, Policy
 from engine.promise import late_days, local_day
 from engine.rates import Floats
-from solvers.problem import UNLIMITED, Bools, Ints, Lines, Mode, Objective, Options, Problem
+from solvers.problem import UNLIMITED, Bools, Derived, Ints, Limits, Lines, Mode, Objective, Options, Problem
 
 VOLUME_MAX_MM3 = 2**40
 """The largest volume of one unit that arithmetic sees, about a thousand cubic metres."""
@@ -116,8 +116,11 @@ def lower(window: WindowInput) -> Lowered:
         bucket_units=bucket_units,
         node_rank=np.arange(len(network.node_ids), dtype=np.int64),
         distance_m=_whole_metres(distance_m),
+        derived=Derived.none(),
+        limits=Limits.none(len(orders)),
+        source_bucket=np.zeros((0, len(network.node_ids)), np.int64),
+        modes=(Mode(window.policy.mode),) * len(orders),
         objective=objective(window.policy.objective),
-        mode=Mode(window.policy.mode),
     )
     problem.validate()
     return Lowered(window, problem, cells, ship_day, bucket, reachable, service, transit_days)
@@ -216,6 +219,14 @@ def _lines(window: WindowInput) -> Lines:
         weight_g=weight_g[item],
         volume_mm3=volume[item],
         eligible=eligible,
+        line=np.arange(len(item), dtype=np.int64),
+        draw=np.arange(len(item), dtype=np.int64),
+        more_line=np.zeros(len(item), np.int64),
+        more_unit=np.zeros(len(item), np.int64),
+        group=np.full(len(item), -1, np.int64),
+        value=np.zeros(len(item), np.int64),
+        alone=np.zeros(len(item), np.bool_),
+        dated=np.zeros(len(item), np.int64),
     )
 
 
@@ -287,6 +298,7 @@ def _options(
         dim_divisor=rates.dim_divisor[service],
         late_days=_late_days(window, ways, ship_day, transit),
         bucket=bucket[order, node],
+        day=np.zeros(len(order), np.int64),
     )
     return options, transit
 

@@ -30,6 +30,8 @@ class Network:
     int64[highest number + 1]: back to indexes, -1 for numbers of nodes that left.
     `handle_*` int64[N] mills; `parcels_max`, `units_max` int64[N] per day, -1 for no limit;
     `safety` int64[N] default units.
+    `dock_first` int64[N]: the first active node of each active node's dock; itself for all other nodes.
+    `docks`: the active nodes of each dock that has several, ascending, so that the first is the dock's first.
     """
 
     version: int
@@ -46,6 +48,8 @@ class Network:
     parcels_max: Ints
     units_max: Ints
     safety: Ints
+    dock_first: Ints
+    docks: tuple[Ints, ...]
     calendars: Calendars
     rates: RateBook
     eligibility: Eligibility
@@ -68,6 +72,10 @@ class Network:
         index_of[numbered] = np.arange(len(nodes))
         rates = RateBook(document.carriers, document.lanes, {node_id: n for n, node_id in enumerate(node_ids)})
         places = [_place(node, table) for node in nodes]
+        docks = _docks(nodes)
+        dock_first = np.arange(len(nodes))
+        for members in docks:
+            dock_first[members] = members[0]
         limits = [node.capacity for node in nodes]
         return cls(
             version=version,
@@ -84,6 +92,8 @@ class Network:
             parcels_max=_column(-1 if limit.parcels_per_day is None else limit.parcels_per_day for limit in limits),
             units_max=_column(-1 if limit.units_per_day is None else limit.units_per_day for limit in limits),
             safety=_column(node.safety_units for node in nodes),
+            dock_first=dock_first,
+            docks=docks,
             calendars=Calendars([_calendar(node) for node in nodes], rates.transit_days_max),
             rates=rates,
             eligibility=Eligibility(nodes),
@@ -104,6 +114,15 @@ class Network:
 
 def _column(values: Iterable[int]) -> Ints:
     return np.array(list(values), np.int64)
+
+
+def _docks(nodes: Sequence[Node]) -> tuple[Ints, ...]:
+    """The indexes of the active nodes of each dock that has several."""
+    members: dict[str, list[int]] = {}
+    for n, node in enumerate(nodes):
+        if node.active and node.dock is not None:
+            members.setdefault(node.dock, []).append(n)
+    return tuple(np.array(found, np.int64) for found in members.values() if len(found) > 1)
 
 
 def _place(node: Node, table: CentroidTable) -> tuple[float, float]:

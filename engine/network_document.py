@@ -61,7 +61,12 @@ class Serves(Record, frozen=True, kw_only=True):
 
 
 class Node(Record, frozen=True, kw_only=True):
-    """Where stock is. `priority` lower first. `cutoff` is local wall time; without it a day ends at midnight."""
+    """Where stock is. `priority` lower first. `cutoff` is local wall time; without it a day ends at midnight.
+
+    Nodes of one `dock` are one origin in one country: a parcel may take stock from several of them. Location, calendar,
+    lane, parcel capacity and `per_parcel` are those of the dock's first active node by priority, then id; `per_line`,
+    `per_unit` and unit capacity those of the node that the stock is of. What an inactive node has stays where it is.
+    """
 
     node_id: Identifier
     country: Country
@@ -167,9 +172,9 @@ def patch_node(document: NetworkDocument, node_id: str, body: bytes) -> NetworkD
     if faults:
         refuse("The patch does not have the documented form.", faults)
     node = msgspec.convert(merged, Node)
-    if faults := list(_node_faults(node, "$")):
-        refuse("The patched node contradicts itself.", faults)
     nodes = [*document.nodes[:index], node, *document.nodes[index + 1 :]]
+    if faults := [*_node_faults(node, "$"), *dict.fromkeys(_dock_faults(nodes, ["$"] * len(nodes)))]:
+        refuse("The patched node contradicts itself or its dock.", faults)
     return msgspec.structs.replace(document, nodes=nodes)
 
 
@@ -195,6 +200,7 @@ def semantic_faults(document: NetworkDocument) -> list[Fault]:
         path = f"$.nodes[{i}]"
         faults += _unique(node.node_id, node_ids, f"{path}.node_id", "node")
         faults += _node_faults(node, path)
+    faults += _dock_faults(document.nodes, [f"$.nodes[{i}]" for i in range(len(document.nodes))])
     services: set[tuple[str, str]] = set()
     for i, carrier in enumerate(document.carriers):
         path = f"$.carriers[{i}]"
@@ -230,8 +236,6 @@ def _node_faults(node: Node, path: str) -> Iterator[Fault]:
         yield Fault(path, "needs lat and lon, or a postal_code")
     if not is_timezone(node.timezone):
         yield Fault(f"{path}.timezone", f"{node.timezone!r} is not a known time zone")
-    if node.dock is not None:
-        yield Fault(f"{path}.dock", NOT_OFFERED)
     if node.cutoff is not None and not _CUTOFF.fullmatch(node.cutoff):
         yield Fault(f"{path}.cutoff", f"{node.cutoff!r} is not a time of day HH:MM")
     for i, holiday in enumerate(node.holidays):
@@ -240,6 +244,15 @@ def _node_faults(node: Node, path: str) -> Iterator[Fault]:
     costs = node.costs
     terms = (("per_parcel", costs.per_parcel), ("per_line", costs.per_line), ("per_unit", costs.per_unit))
     yield from _price_faults(terms, f"{path}.costs")
+
+
+def _dock_faults(nodes: Sequence[Node], paths: Sequence[str]) -> Iterator[Fault]:
+    """A dock is one place: its nodes cannot lie in several countries. Each node is held against the dock's first."""
+    first: dict[str, Node] = {}
+    for node, path in zip(nodes, paths, strict=True):
+        if node.dock is not None and (other := first.setdefault(node.dock, node)).country != node.country:
+            reason = f"dock {node.dock!r} is in {other.country}, where its node {other.node_id!r} lies"
+            yield Fault(f"{path}.dock", reason)
 
 
 def _is_date(text: str) -> bool:

@@ -148,6 +148,22 @@ class Calendars:
         """The first workday of each node after a day: int64[N]."""
         return self._sheet(day).next_open
 
+    def open_days(self, day_by_node: Ints, horizon: int) -> Ints:
+        """The workdays of each node from its day in int64[N] on, at most `horizon` calendar days later, in order.
+
+        int64[horizon + 1, N], -1 beyond the last; row 0 is the day itself where the node works on it.
+        """
+        days = np.full((horizon + 1, len(self.nodes)), -1, np.int64)
+        if not len(self.nodes):
+            return days
+        first = int(day_by_node.min())
+        calendar = self._open(first, int(day_by_node.max()) - first + horizon + 1)
+        ahead = (day_by_node - first)[:, None] + np.arange(horizon + 1)
+        works = np.take_along_axis(calendar, ahead, axis=1)
+        node, later = np.nonzero(works)
+        days[np.cumsum(works, axis=1)[node, later] - 1, node] = day_by_node[node] + later
+        return days
+
     def ship_by(self, node: int, day: int) -> str:
         """The cut-off of a ship day as RFC 3339 with the node's offset; without a cut-off the day's last second."""
         calendar = self.nodes[node]

@@ -43,7 +43,7 @@ def cheapest_by_atoms(problem: Problem, order: int, supply: Supply, known: Price
     while not fits(use_of(problem, order, plan), supply.stock, supply.parcels, supply.units):
         plan = plan[:-1]
     left = supply.copy()
-    take(use_of(problem, order, plan), left.stock, left.parcels, left.units)
+    take(problem, use_of(problem, order, plan), left.stock, left.parcels, left.units)
     plan = top_up(problem, order, plan, left)
     first = problem.objective.fill_always
     tried = [_priced(problem, order, plan), known]

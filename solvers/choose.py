@@ -1,5 +1,6 @@
 """The ladder: which method decides a window, by its mode, size, structure and budget. Start here.
 
+0. What steers beside money becomes money: `guided`. A window of several modes is decided class by class.
 1. A rule mode: `rules`.
 2. Every order alone (`alone`); if nothing is overdrawn that is the optimum.
 3. One by one (`greedy`), at once where the caller asks for the floor or the budget is spent.
@@ -10,18 +11,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from solvers import flow, joint, rules
 from solvers.alone import bound_of, plans_alone
 from solvers.greedy import one_by_one, sequence
+from solvers.guided import guided
 from solvers.menu import Supply
-from solvers.plan import Priced
+from solvers.part import part
+from solvers.plan import Priced, take, use_of
 from solvers.problem import Mode, Problem
 from solvers.purse import Purse
-from solvers.solution import Solution, settle
+from solvers.solution import Plan, Solution, settle
 
 
 def _never() -> float:
@@ -55,14 +58,60 @@ class Budget:
 
 def solve(problem: Problem, budget: Budget | None = None) -> Solution:
     """Decide one window. Always a feasible answer; `cut` says that the budget ended the search."""
-    limits = budget or Budget()
+    steered = guided(problem)
+    found = _decided(steered.problem, budget or Budget())
+    if steered.problem is problem:
+        return found
+    return settle(
+        problem,
+        found.plans,
+        solver=found.solver,
+        work=found.work,
+        bound=None if found.bound is None else steered.mills(found.bound),
+        cut=found.cut,
+        guided_total=steered.mills(found.total),
+    )
+
+
+def _decided(problem: Problem, budget: Budget) -> Solution:
+    """A window without a guide, by its mode or its modes."""
+    if len(set(problem.modes)) > 1:
+        return _by_class(problem, budget)
+    if any(mode is not Mode.OPTIMISE for mode in problem.modes):
+        return rules.solve(problem)
+    return _optimised(problem, budget)
+
+
+def _by_class(problem: Problem, budget: Budget) -> Solution:
+    """A window of several modes: by descending priority, in each class first the orders that go by a rule, in their
+    order, then the others together, each on what is left. Nothing is proven."""
+    started, left = budget.now(), Supply.of(problem).copy()
+    plans: list[Plan] = [() for _ in range(problem.orders)]
+    work, cut = 0, False
+    ruled = np.array([mode is not Mode.OPTIMISE for mode in problem.modes])
+    for one in sorted(set(problem.priority.tolist()), reverse=True):
+        for by_rule in (True, False):
+            orders = np.flatnonzero((problem.priority == one) & (ruled == by_rule))
+            if not len(orders):
+                continue
+            some = part(problem, orders, left)
+            seconds = budget.seconds - (budget.now() - started)
+            rest = replace(budget, work=max(0, budget.work - work), seconds=seconds)
+            found = rules.solve(some.problem) if by_rule else _optimised(some.problem, rest)
+            work, cut = work + found.work, cut or found.cut
+            for order, plan in some.plans_of_window(found.plans).items():
+                plans[order] = plan
+                take(problem, use_of(problem, order, tuple(plan)), left.stock, left.parcels, left.units)
+    return settle(problem, plans, solver="mixed", work=work, bound=None, cut=cut)
+
+
+def _optimised(problem: Problem, limits: Budget) -> Solution:
+    """All orders together: rungs 2 to 5."""
     started = limits.now()
 
     def expired() -> bool:
         return limits.now() - started >= limits.seconds
 
-    if problem.mode is not Mode.OPTIMISE:
-        return rules.solve(problem)
     orders, everything = np.arange(problem.orders, dtype=np.int64), Supply.of(problem)
     purse = Purse(limits.work * ALONE // 100, expired)
     alone = plans_alone(problem, orders, everything, purse, work=limits.order_work)

@@ -81,7 +81,7 @@ def _usable(problem: Problem, supply: Supply) -> Bools:
     line = every[of]
     light = lines.weight_g[line] <= options.max_weight_g[rows]
     one = np.ones(1, np.int64)
-    price = box_prices(problem, rows, Contents(lines.weight_g[line], lines.volume_mm3[line], one, one))
+    price = box_prices(problem, rows, Contents(lines.weight_g[line], lines.volume_mm3[line], one, one, one))
     good = light & (price < BEYOND) & has_room(problem, rows, supply)
     usable = np.zeros((len(every), problem.nodes), np.bool_)
     usable[line[good], options.node[rows[good]]] = True

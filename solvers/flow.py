@@ -3,7 +3,8 @@
 It is exact where an order's cost is linear in the units it takes from each node: one unit per order. Then an order
 ships whole from one node by that node's cheapest option or not at all, cells and unit room are arc capacities, and a
 flow's optimum is integral. Larger quantities pay per parcel and are not linear: this module declines them (None), as it
-does weight limits met by more than one box, and buckets shared by several nodes or options that differ within a node.
+does items whose stock is that of others (kits, stock of another node), and buckets shared by several nodes or options
+that differ within a node. A single unit keeps every limit that an order can have.
 """
 
 from __future__ import annotations
@@ -45,8 +46,10 @@ def solve(problem: Problem) -> Flown | None:
     Fill by priority comes first through arc costs: serving a class rather than the next lower one is worth more than
     all the money of the window; None where that would not fit an integer.
     """
-    size = np.diff(problem.lines.start)
-    if problem.orders == 0 or not (size == 1).all() or not (problem.lines.quantity == 1).all():
+    size, lines = np.diff(problem.lines.start), problem.lines
+    if problem.orders == 0 or not (size == 1).all() or not (lines.quantity == 1).all():
+        return None
+    if np.isin(lines.item, problem.derived.item).any():
         return None
     arcs = _arcs(problem)
     stay = _stay_costs(problem, arcs)
@@ -56,10 +59,12 @@ def solve(problem: Problem) -> Flown | None:
     if chosen is None:
         return None
     plans: list[Plan] = [() for _ in range(problem.orders)]
-    total = problem.objective.unfilled_per_unit * (problem.orders - len(chosen))
+    charged = _charges(problem)
+    total = int(charged.sum())
     for arc in chosen.tolist():
-        plans[int(arcs.order[arc])] = (Shipment(int(arcs.option[arc]), np.ones(1, np.int64)),)
-        total += int(arcs.cost[arc])
+        order = int(arcs.order[arc])
+        plans[order] = (Shipment(int(arcs.option[arc]), np.ones(1, np.int64)),)
+        total += int(arcs.cost[arc] - charged[order])
     return Flown(plans, total, len(arcs.order))
 
 
@@ -69,7 +74,8 @@ def _arcs(problem: Problem) -> _Arcs | None:
     supply = Supply.of(problem)
     rows, order = spans(options.start, np.arange(problem.orders, dtype=np.int64))
     node, one = options.node[rows], np.ones(1, np.int64)
-    price = box_prices(problem, rows, Contents(lines.weight_g[order], lines.volume_mm3[order], one, one))
+    more = (lines.more_line + lines.more_unit)[order]
+    price = box_prices(problem, rows, Contents(lines.weight_g[order], lines.volume_mm3[order], one, one, one, more))
     possible = (
         (price < BEYOND)
         & (lines.weight_g[order] <= options.max_weight_g[rows])
@@ -92,13 +98,18 @@ def _arcs(problem: Problem) -> _Arcs | None:
     return _Arcs(order[first], node[first], rows[first], cost[first], bucket[first])
 
 
+def _charges(problem: Problem) -> Ints:
+    """int64[O]: what leaving each order's unit costs; nothing where it may wait."""
+    return np.where(problem.lines.dated > 0, 0, problem.objective.unfilled_per_unit)
+
+
 def _stay_costs(problem: Problem, arcs: _Arcs | None) -> Ints | None:
     """int64[O]: what leaving each order's unit costs the flow."""
     objective, count = problem.objective, problem.orders
     if arcs is None:
         return None
     most = max(int(arcs.cost.max(initial=0)), objective.unfilled_per_unit)
-    stay = np.full(count, objective.unfilled_per_unit, np.int64)
+    stay = _charges(problem)
     if objective.fill_always:
         # The sets of orders that can be served are a matroid, so one step per class serves the classes in turn.
         step = count * most + 1

@@ -43,7 +43,7 @@ def one_by_one(problem: Problem, alone: Alone, orders: Ints, supply: Supply, pur
             chosen[order] = on_what_is_left(problem, alone, order, supply, purse, work=work)._replace(bound=None)
             again += 1
             use = use_of(problem, order, chosen[order].plan)
-        take(use, supply.stock, supply.parcels, supply.units)
+        take(problem, use, supply.stock, supply.parcels, supply.units)
     return Filled(chosen, again)
 
 

@@ -197,7 +197,7 @@ class _Window:
         left = self.supply.copy()
         for order in range(self.problem.orders):
             if order not in self.active:
-                take(self.uses[order], left.stock, left.parcels, left.units)
+                take(self.problem, self.uses[order], left.stock, left.parcels, left.units)
         self.master.supply = left
         for order in fresh.tolist():
             # An order that cannot ship what it must even alone is held back by capacity: the targets are out of reach.
@@ -321,7 +321,7 @@ class _Window:
         waiting = set(self.active)
         for order in range(self.problem.orders):
             if order not in self.active:
-                take(self.uses[order], left.stock, left.parcels, left.units)
+                take(self.problem, self.uses[order], left.stock, left.parcels, left.units)
         columns = self.master.columns
         liked = [index for index, part in enumerate(self.picked.tolist()) if part > 0.3]
         liked.sort(key=lambda i: (-self.problem.priority[columns[i].order], -round(float(self.picked[i]), 6), i))
@@ -329,14 +329,14 @@ class _Window:
             column = columns[index]
             use = use_of(self.problem, column.order, column.plan)
             if column.order in waiting and fits(use, left.stock, left.parcels, left.units):
-                take(use, left.stock, left.parcels, left.units)
+                take(self.problem, use, left.stock, left.parcels, left.units)
                 filled = sum(int(shipment.units.sum()) for shipment in column.plan)
                 plans[column.order] = Priced(column.plan, column.cost, filled, None, 0)
                 waiting.discard(column.order)
         for order in sorted(waiting, key=lambda order: (-self.problem.priority[order], order)):
             one = on_what_is_left(self.problem, self.priced, order, left, self.purse, work=ORDER_WORK)
             use = use_of(self.problem, order, one.plan)
-            take(use, left.stock, left.parcels, left.units)
+            take(self.problem, use, left.stock, left.parcels, left.units)
             plans[order] = one
         return key_of(self.problem, list(enumerate(plans))), [one.plan for one in plans], None
 

@@ -45,8 +45,10 @@ def faults(problem: Problem, solution: Solution) -> Faults:
     found += _packing(problem, taken, solution.boxes)
     found += _capacity(problem, taken, solution.boxes)
     found += _money(problem, taken, solution)
-    if solution.bound is not None and solution.bound > int(solution.costs.total.sum()):
-        found.append(("bound", f"bound {solution.bound} is above the total {solution.total}"))
+    if problem.guide is None and solution.guided_total != int(solution.costs.total.sum()):
+        found.append(("guided_total", f"{solution.guided_total} is not the total, though nothing guides"))
+    if solution.bound is not None and solution.bound > solution.guided_total:
+        found.append(("bound", f"bound {solution.bound} is above {solution.guided_total}"))
     return found
 
 

@@ -21,12 +21,31 @@ class BoxGroup(NamedTuple):
     weight_g: int
 
 
-def pack(weight_g: Sequence[int], units: Sequence[int], limit_g: int) -> list[BoxGroup] | None:
+def pack(
+    weight_g: Sequence[int], units: Sequence[int], limit_g: int, alone: Sequence[bool] | None = None
+) -> list[BoxGroup] | None:
     """First-fit boxes of a shipment in opening order, or None if it cannot go.
 
-    weight_g: of one unit, per line; units: per line, not all zero; limit_g: per box.
+    weight_g: of one unit, per line; units: per line, not all zero; limit_g: per box. Every unit of a line that is
+    `alone` gets a box of its own; these follow the others, in line order.
     None where one unit is over the limit or more than MAX_BOXES boxes would be needed.
     """
+    if alone is None or not any(alone):
+        return _first_fit(weight_g, units, limit_g)
+    together = [0 if single else int(count) for count, single in zip(units, alone, strict=True)]
+    boxes = _first_fit(weight_g, together, limit_g) if any(together) else []
+    if boxes is None:
+        return None
+    for line, (count, single) in enumerate(zip(units, alone, strict=True)):
+        if single and count:
+            if weight_g[line] > limit_g:
+                return None
+            unit = tuple(int(at == line) for at in range(len(units)))
+            boxes.append(BoxGroup(int(count), unit, int(weight_g[line])))
+    return boxes if sum(group.boxes for group in boxes) <= MAX_BOXES else None
+
+
+def _first_fit(weight_g: Sequence[int], units: Sequence[int], limit_g: int) -> list[BoxGroup] | None:
     total = sum(int(w) * int(u) for w, u in zip(weight_g, units, strict=True))
     if total <= limit_g:
         return [BoxGroup(1, tuple(int(u) for u in units), total)]

@@ -55,7 +55,7 @@ class PlanCost(NamedTuple):
 
 def plan_cost(problem: Problem, order: int, plan: tuple[Shipment, ...]) -> PlanCost:
     """The exact cost of a plan; raises ValueError if a shipment cannot go by its option."""
-    shipping = handling = boxes = late = filled = 0
+    shipping = handling = boxes = late = 0
     for option, units in plan:
         cost = shipment_cost(problem, option, units)
         if cost is None:
@@ -64,38 +64,63 @@ def plan_cost(problem: Problem, order: int, plan: tuple[Shipment, ...]) -> PlanC
         handling += cost.handling
         boxes += cost.boxes
         late = max(late, int(problem.options.late_days[option]))
-        filled += int(units.sum())
     objective = problem.objective
-    demand = int(problem.lines.quantity[problem.lines_of(order)].sum())
     return PlanCost(
         shipping,
         handling,
         objective.split_parcel * max(0, boxes - 1),
         objective.late_per_day * late,
-        objective.unfilled_per_unit * (demand - filled),
+        objective.unfilled_per_unit * charged(problem, order, plan),
     )
 
 
+def charged(problem: Problem, order: int, plan: tuple[Shipment, ...]) -> int:
+    """Units of an order that a plan leaves behind and that may not wait uncharged (`Lines.dated`)."""
+    lines, at = problem.lines, problem.lines_of(order)
+    head = np.flatnonzero(np.diff(lines.line[at], prepend=-1))
+    shipped = sum((shipment.units for shipment in plan), np.zeros(at.stop - at.start, np.int64))
+    left = lines.quantity[at][head] - np.add.reduceat(shipped, head) - lines.dated[at][head]
+    return int(np.maximum(left, 0).sum())
+
+
 def use_of(problem: Problem, order: int, plan: tuple[Shipment, ...]) -> Use:
-    """The stock cells and bucket room that a plan takes; raises ValueError if a shipment cannot go by its option."""
+    """The stock cells and bucket room that a plan takes; raises ValueError if a shipment cannot go by its option.
+
+    Cells are those of real goods: of a derived item, its parts where they are drawn.
+    """
     cells: dict[tuple[int, int], int] = {}
     parcels: dict[int, int] = {}
     units_in: dict[int, int] = {}
     first = int(problem.lines.start[order])
     for option, units in plan:
         node, bucket = int(problem.options.node[option]), int(problem.options.bucket[option])
-        taken = 0
-        for line in np.flatnonzero(units).tolist():
-            cell = (int(problem.lines.item[first + line]), node)
-            cells[cell] = cells.get(cell, 0) + int(units[line])
-            taken += int(units[line])
+        for row in np.flatnonzero(units).tolist():
+            taken = int(units[row])
+            source, parts = parts_of(problem, int(problem.lines.item[first + row]))
+            for part, count in parts:
+                cell = (part, node if source < 0 else source)
+                cells[cell] = cells.get(cell, 0) + count * taken
+            room = bucket if source < 0 else int(problem.source_bucket[problem.options.day[option], source])
+            if room >= 0:
+                units_in[room] = units_in.get(room, 0) + taken
         if bucket >= 0:
             cost = shipment_cost(problem, option, units)
             if cost is None:
                 raise ValueError(f"option {option} cannot carry its shipment")
             parcels[bucket] = parcels.get(bucket, 0) + cost.boxes
-            units_in[bucket] = units_in.get(bucket, 0) + taken
     return Use(cells, parcels, units_in)
+
+
+def parts_of(problem: Problem, item: int) -> tuple[int, list[tuple[int, int]]]:
+    """What one unit of an item is drawn from: (node or -1 for the option's own, [(real item, units)])."""
+    derived = problem.derived
+    at = int(np.searchsorted(derived.item, item))
+    if at == len(derived.item) or int(derived.item[at]) != item:
+        return -1, [(item, 1)]
+    inside = slice(int(derived.start[at]), int(derived.start[at + 1]))
+    return int(derived.source[at]), list(
+        zip(derived.part[inside].tolist(), derived.count[inside].tolist(), strict=True)
+    )
 
 
 def fits(use: Use, stock: Ints, room_parcels: Ints, room_units: Ints) -> bool:
@@ -107,7 +132,7 @@ def fits(use: Use, stock: Ints, room_parcels: Ints, room_units: Ints) -> bool:
     )
 
 
-def take(use: Use, stock: Ints, room_parcels: Ints, room_units: Ints, sign: int = 1) -> None:
+def take(problem: Problem, use: Use, stock: Ints, room_parcels: Ints, room_units: Ints, sign: int = 1) -> None:
     """Subtract what a plan takes from the arrays, in place (`sign` -1 gives it back)."""
     for cell, taken in use.cells.items():
         stock[cell] -= sign * taken
@@ -115,3 +140,15 @@ def take(use: Use, stock: Ints, room_parcels: Ints, room_units: Ints, sign: int 
         room_parcels[bucket] -= sign * taken
     for bucket, taken in use.units.items():
         room_units[bucket] -= sign * taken
+    if len(problem.derived.item) and use.cells:
+        derive(problem, stock)
+
+
+def derive(problem: Problem, stock: Ints) -> None:
+    """Set the rows of derived items, in place, to what their parts allow for one taker."""
+    derived = problem.derived
+    for at, item in enumerate(derived.item.tolist()):
+        inside = slice(int(derived.start[at]), int(derived.start[at + 1]))
+        whole = (np.maximum(stock[derived.part[inside]], 0) // derived.count[inside][:, None]).min(axis=0)
+        source = int(derived.source[at])
+        stock[item] = whole if source < 0 else np.where(problem.stock[item] > 0, whole[source], 0)

@@ -1,7 +1,8 @@
 """One window as arrays: everything a solver may know, and nothing else.
 
 Units: goods in units, money in mills (1/1000 of the currency unit), weight in grams, volume in mm3, distance in metres.
-Sizes: O orders, L lines, I items (distinct SKUs of the window), N nodes, J options, D buckets, C curves, B breaks.
+Sizes: O orders, L rows of `Lines`, I items (distinct goods of the window), N nodes, J options, D buckets, C curves,
+B breaks, V derived items, T ship days.
 """
 
 from __future__ import annotations
@@ -48,35 +49,110 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The demand. Lines of one order are contiguous: those of order o are `start[o]:start[o + 1]`.
+    """The demand, a row for each way to supply a line. Rows of order o are `start[o]:start[o + 1]`, int64[O + 1].
 
-    start int64[O + 1]; the rest int64[L]. `item` is a row of `Problem.stock`; one order may name an item on several
-    lines. Weight and volume are of one unit. `eligible` bool[L, N]: the node may ship this line at all (capabilities,
-    destination).
+    The rest int64[L] unless said. `line` ascends: rows of one `line` are alternatives (the SKU itself, a substitute,
+    the same from another node of a dock) and ship at most `quantity` together, which all of them repeat. Mostly every
+    line has one row. `item` is a row of `Problem.stock`; one order may name an item on several lines. Weight and volume
+    are of one unit. `eligible` bool[L, N]: the node may ship this row at all (capabilities, destination).
+    `draw` ascends: rows of one line drawn from one place share it; each draw in a box is a line to who packs it.
+    `more_line`, `more_unit`: mills added to (or taken from) the handling of each draw and unit, because another node
+    of the dock than the option's packs it.
+    `group`: lines with one number >= 0 (never of two orders) ship whole in one box together, or not at all; -1: none.
+    `value`: mills of one unit (`Limits.min_split_value`). `alone` bool[L]: each unit is a box of its own.
+    `dated`: units of the line that may wait without being charged as unfilled, equal on rows of one line.
     """
 
     start: Ints
+    line: Ints
     item: Ints
     quantity: Ints
     weight_g: Ints
     volume_mm3: Ints
     eligible: Bools
+    draw: Ints
+    more_line: Ints
+    more_unit: Ints
+    group: Ints
+    value: Ints
+    alone: Bools
+    dated: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """Items without stock of their own: kits, substitutes by ratio, stock of another node of a dock.
+
+    `item` int64[V], ascending rows of `Problem.stock`. A unit of item[v] leaving node n takes `count` int64[M] units of
+    each of `part` int64[M] (rows that are not derived) in `start[v]:start[v + 1]`, at node `source[v]`, or at n where
+    `source` int64[V] is -1. An item with a source can leave one node only. `Problem.stock` holds what each derived item
+    could give if nobody else took its parts: true for one taker, an upper bound for several.
+    """
+
+    item: Ints
+    start: Ints
+    part: Ints
+    count: Ints
+    source: Ints
+
+    @staticmethod
+    def none() -> Derived:
+        """Every item has stock of its own."""
+        empty = np.zeros(0, np.int64)
+        return Derived(empty, np.zeros(1, np.int64), empty, empty, empty)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a plan must keep, by order.
+
+    `max_parcels` int64[O]: boxes at most, UNLIMITED for any. `complete` bool[O]: all lines whole, or nothing.
+    `whole_lines` bool[O]: no line leaves in two shipments. `min_split_value` int64[O], mills: where there are several
+    shipments, each holds goods of at least so much; 0 for none.
+    """
+
+    max_parcels: Ints
+    complete: Bools
+    whole_lines: Bools
+    min_split_value: Ints
+
+    @staticmethod
+    def none(orders: int) -> Limits:
+        """Any plan will do."""
+        nothing = np.zeros(orders, np.int64)
+        off = np.zeros(orders, np.bool_)
+        return Limits(np.full(orders, UNLIMITED, np.int64), off, off.copy(), nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """What steers the choice beside what it costs; never part of a cost.
+
+    `shipping`, `handling`: weights in thousandths. `rules`, `balance` int64[J]: mills for every box by an option, not
+    negative.
+    """
+
+    shipping: int
+    handling: int
+    rules: Ints
+    balance: Ints
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """The ways a parcel of an order can go: (order, node, carrier service), contiguous by order, `start` int64[O + 1].
 
-    Within an order sorted by (node index, carrier, service): the order of ties. All int64[J] unless said.
-    A node without an option is not eligible for the order. With l distinct lines, u units, w grams in one box:
+    Within an order sorted by (node index, carrier, service, ship day): the order of ties. All int64[J] unless said.
+    A node without an option is not eligible for the order. With l distinct lines, d draws, u units, w grams in a box:
 
     shipping = curve price at the billable weight + ship_parcel + ship_line * l + ship_unit * u + ship_per_kg * w / 1000
-    handling = handle_parcel + handle_line * l + handle_unit * u
+    handling = handle_parcel + handle_line * d + handle_unit * u + more_line of each draw + more_unit of each unit
 
     `curve` is a row of `Curves`, -1 where the price is a lane's and has none. `dim_divisor` 0 for none, else
     `billable = max(w, ceil(mm3 / dim_divisor))`. `max_weight_g` is per box; heavier shipments are packed first-fit
     (see `packing`).
     `late_days`: calendar days after the order's `deliver_by`. `bucket`: row of the capacity arrays, -1 for no limit.
+    `day`: row of `Problem.source_bucket`; 0 where that has none.
     """
 
     start: Ints
@@ -93,6 +169,7 @@ class Options:
     dim_divisor: Ints
     late_days: Ints
     bucket: Ints
+    day: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +188,12 @@ class Curves:
 class Problem:
     """One window, complete and immutable; `validate` is called once by whoever builds it.
 
-    `priority` int64[O], higher is served first. `stock` int64[I, N], units free, never negative.
-    `bucket_parcels`, `bucket_units` int64[D]: room left at a node on a ship date, in boxes and in units.
+    `priority` int64[O], higher is served first. `stock` int64[I, N], units free, never negative (see `Derived`).
+    `bucket_parcels`, `bucket_units` int64[D]: room left at a node on a ship date, in boxes and in units. Boxes count
+    in the option's bucket; units too, but those of an item with a source in `source_bucket[option's day, source]`,
+    int64[T, N], -1 for no limit.
     `node_rank` int64[N], lower first (mode SEQUENCE). `distance_m` int64[O, N], UNLIMITED where unknown (mode NEAREST).
+    `modes`: how each order is routed.
     """
 
     lines: Lines
@@ -125,8 +205,12 @@ class Problem:
     bucket_units: Ints
     node_rank: Ints
     distance_m: Ints
+    derived: Derived
+    limits: Limits
+    source_bucket: Ints
+    modes: tuple[Mode, ...]
     objective: Objective = Objective()
-    mode: Mode = Mode.OPTIMISE
+    guide: Guide | None = None
 
     @property
     def orders(self) -> int:
@@ -139,8 +223,14 @@ class Problem:
         return int(self.stock.shape[1])
 
     def lines_of(self, order: int) -> slice:
-        """The line indexes of one order."""
+        """The rows of `Lines` of one order."""
         return slice(int(self.lines.start[order]), int(self.lines.start[order + 1]))
+
+    def demand_of(self, order: int) -> int:
+        """Units that an order wants, whatever the ways to supply them."""
+        at = self.lines_of(order)
+        line = self.lines.line[at]
+        return int(self.lines.quantity[at][np.diff(line, prepend=-1) != 0].sum())
 
     def options_of(self, order: int) -> slice:
         """The option indexes of one order."""
@@ -162,6 +252,38 @@ class Problem:
         node_of[bucket[held]] = node[held]
         return bool((node_of[bucket[held]] == node[held]).all())
 
+    def _ascending_lines(self) -> bool:
+        """Line numbers ascend, are not shared by orders, and what belongs to a line is equal on all its rows."""
+        lines = self.lines
+        if lines.line.shape != lines.item.shape:
+            return False
+        same = np.diff(lines.line) == 0
+        first = lines.start[(lines.start > 0) & (lines.start < len(lines.line))]
+        equal = all((np.diff(column)[same] == 0).all() for column in (lines.quantity, lines.group, lines.dated))
+        ascending = (np.diff(lines.line) >= 0).all() and (np.diff(lines.draw) >= ~same).all()
+        return bool(ascending and equal and not same[first - 1].any())
+
+    def _derived_of_stock(self) -> bool:
+        """Derived items are rows of the stock table, their parts are rows that are not derived."""
+        derived, (n_items, n_nodes) = self.derived, self.stock.shape
+        count = len(derived.item)
+        if derived.source.shape != (count,) or derived.start.shape != (count + 1,) or int(derived.start[0]) != 0:
+            return False
+        if len(derived.part) != int(derived.start[-1]) or len(derived.count) != len(derived.part):
+            return False
+        listed = (derived.item >= 0) & (derived.item < n_items)
+        parts = (derived.part >= 0) & (derived.part < n_items) & ~np.isin(derived.part, derived.item)
+        places = (derived.source >= -1) & (derived.source < n_nodes)
+        sizes = (np.diff(derived.start) >= 1).all() and (derived.count >= 1).all() and (np.diff(derived.item) > 0).all()
+        return bool(listed.all() and parts.all() and places.all() and sizes)
+
+    def _guide_not_negative(self) -> bool:
+        guide, size = self.guide, self.options.node.shape
+        if guide is None:
+            return True
+        shapes = guide.rules.shape == size and guide.balance.shape == size
+        return shapes and min(guide.shipping, guide.handling) >= 0 and bool((guide.rules + guide.balance >= 0).all())
+
     def _claims(self) -> list[tuple[str, bool]]:
         lines, options, curves = self.lines, self.options, self.curves
         n_orders, n_lines, n_options = self.orders, len(lines.item), len(options.node)
@@ -182,7 +304,9 @@ class Problem:
         def within(values: Ints, low: int, high: int) -> bool:
             return bool(((values >= low) & (values < high)).all())
 
-        per_line = (lines.item, lines.quantity, lines.weight_g, lines.volume_mm3)
+        limits = self.limits
+        names = [name for name in Lines.__slots__ if name not in ("start", "eligible", "alone")]
+        per_line = tuple(getattr(lines, name) for name in names)
         per_option = tuple(getattr(options, name) for name in Options.__slots__ if name != "start")
         return [
             ("lines.start", offsets(lines.start, n_lines)),
@@ -193,6 +317,9 @@ class Problem:
                 "lines.eligible",
                 lines.eligible.shape == (n_lines, n_nodes) and lines.eligible.dtype == np.bool_,
             ),
+            ("lines.alone", lines.alone.shape == (n_lines,) and lines.alone.dtype == np.bool_),
+            ("lines.line", self._ascending_lines()),
+            ("lines.value and lines.dated not negative", bool((lines.value >= 0).all() and (lines.dated >= 0).all())),
             ("lines.item range", within(lines.item, 0, n_items)),
             ("lines.quantity at least 1", bool((lines.quantity >= 1).all())),
             (
@@ -210,4 +337,12 @@ class Problem:
             ("buckets", column(self.bucket_units, n_buckets) and column(self.bucket_parcels, n_buckets)),
             ("node_rank", column(self.node_rank, n_nodes)),
             ("distance_m", self.distance_m.shape == (n_orders, n_nodes)),
+            ("derived", self._derived_of_stock()),
+            ("source_bucket", self.source_bucket.ndim == 2 and within(self.source_bucket, -1, n_buckets)),
+            ("options.day range", within(options.day, 0, max(1, len(self.source_bucket)))),
+            ("modes", len(self.modes) == n_orders),
+            ("limits", all(getattr(limits, name).shape == (n_orders,) for name in Limits.__slots__)),
+            ("limits.max_parcels at least 1", bool((limits.max_parcels >= 1).all())),
+            ("limits.min_split_value not negative", bool((limits.min_split_value >= 0).all())),
+            ("guide", self._guide_not_negative()),
         ]

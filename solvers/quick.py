@@ -114,7 +114,7 @@ class _Pour:
         weight, volume = totals(takes.T, self.weight[None, :])[:, 0], totals(takes.T, self.volume[None, :])[:, 0]
         boxes = np.maximum(1, -(-weight // np.maximum(self.limit, 1)))
         lines = (takes > 0).sum(axis=0)
-        inside = Contents(weight // boxes, volume // boxes, lines, -(-units // boxes))
+        inside = Contents(weight // boxes, volume // boxes, lines, lines, -(-units // boxes))
         split = self.problem.objective.split_parcel * (boxes - 1)
         about: Ints = np.minimum(times(box_prices(self.problem, self.rows, inside), boxes) + split, BEYOND)
         return about

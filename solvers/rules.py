@@ -18,7 +18,7 @@ from solvers.tariff import shipment_cost
 
 
 def solve(problem: Problem) -> Solution:
-    """Route the window by `problem.mode`; raises ValueError for Mode.OPTIMISE. Nothing is proven (`bound` None)."""
+    """Route every order by its mode; raises ValueError for Mode.OPTIMISE. Nothing is proven (`bound` None)."""
     left = Supply.of(problem).copy()
     plans = []
     work = 0
@@ -34,7 +34,14 @@ def solve(problem: Problem) -> Solution:
                 plan.append(shipment)
                 missing -= shipment.units
         plans.append(tuple(plan))
-    return settle(problem, plans, solver=problem.mode.value, work=work, bound=None, cut=False)
+    return settle(
+        problem,
+        plans,
+        solver=problem.modes[0].value if problem.modes else Mode.SEQUENCE.value,
+        work=work,
+        bound=None,
+        cut=False,
+    )
 
 
 def _ranked(problem: Problem, order: int, left: Supply) -> Iterator[int]:
@@ -44,15 +51,16 @@ def _ranked(problem: Problem, order: int, left: Supply) -> Iterator[int]:
     together, most first.
     """
     nodes = np.unique(problem.options.node[problem.options_of(order)])
-    if problem.mode is Mode.SEQUENCE:
+    mode = problem.modes[order]
+    if mode is Mode.SEQUENCE:
         key = problem.node_rank[nodes]
-    elif problem.mode is Mode.NEAREST:
+    elif mode is Mode.NEAREST:
         key = problem.distance_m[order, nodes]
-    elif problem.mode is Mode.MOST_STOCK:
+    elif mode is Mode.MOST_STOCK:
         items = problem.lines.item[problem.lines_of(order)]
         key = -left.stock[np.ix_(np.unique(items), nodes)].sum(axis=0)
     else:
-        raise ValueError(f"{problem.mode} is not a rule")
+        raise ValueError(f"{mode} is not a rule")
     return iter(nodes[np.lexsort((nodes, key))].tolist())
 
 

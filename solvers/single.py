@@ -162,5 +162,4 @@ def price_again(menu: Menu, column: int, left: Supply) -> Priced:
 
 
 def _unshipped(problem: Problem, order: int, filled: int) -> int:
-    demand = int(problem.lines.quantity[problem.lines_of(order)].sum())
-    return problem.objective.unfilled_per_unit * (demand - filled)
+    return problem.objective.unfilled_per_unit * (problem.demand_of(order) - filled)

@@ -63,7 +63,8 @@ class Costs:
 class Solution:
     """One window decided.
 
-    `bound`: no solution that fills as many units by priority costs less than this (mills, whole window); None if
+    `guided_total`: what the choice went by, mills of the whole window: `total` with the weights and money of the guide
+    (rounded up), or just `total`. `bound`: no solution that fills as many units by priority has less of it; None if
     unproven.
     `work` counts the solver's own steps (never seconds); `cut` says that the budget ended the search.
     """
@@ -73,6 +74,7 @@ class Solution:
     costs: Costs
     solver: str
     work: int
+    guided_total: int
     bound: int | None
     cut: bool
 
@@ -83,10 +85,10 @@ class Solution:
 
     @property
     def gap(self) -> float | None:
-        """Proven distance from the optimum as a fraction of the total; None if no bound is known."""
+        """Proven distance from the optimum as a fraction of `guided_total`; None if no bound is known."""
         if self.bound is None:
             return None
-        return max(0.0, (self.total - self.bound) / max(1, self.total))
+        return max(0.0, (self.guided_total - self.bound) / max(1, self.guided_total))
 
 
 class Violation(NamedTuple):
@@ -97,13 +99,24 @@ class Violation(NamedTuple):
 
 
 def settle(
-    problem: Problem, plans: Sequence[Plan], *, solver: str, work: int, bound: int | None, cut: bool
+    problem: Problem,
+    plans: Sequence[Plan],
+    *,
+    solver: str,
+    work: int,
+    bound: int | None,
+    cut: bool,
+    guided_total: int | None = None,
 ) -> Solution:
-    """Pack and price the plans of all orders. Raises ValueError if a shipment cannot go by its option."""
+    """Pack and price the plans of all orders. Raises ValueError if a shipment cannot go by its option.
+
+    `guided_total`: None for the total itself.
+    """
     ordered = tuple(tuple(sorted(plan, key=lambda shipment: shipment.option)) for plan in plans)
     boxes = _boxes(problem, ordered)
     costs = _costs(problem, ordered, boxes)
-    return Solution(ordered, boxes, costs, solver, work, bound, cut)
+    goal = int(costs.total.sum()) if guided_total is None else guided_total
+    return Solution(ordered, boxes, costs, solver, work, goal, bound, cut)
 
 
 def _boxes(problem: Problem, plans: Sequence[Plan]) -> Boxes:
@@ -132,21 +145,34 @@ def _boxes(problem: Problem, plans: Sequence[Plan]) -> Boxes:
     options = np.repeat(np.array(option, np.int64), same)
     weight = _sums(taken * problem.lines.weight_g[line], start)
     volume = _sums(taken * problem.lines.volume_mm3[line], start)
-    contents = Contents(weight, volume, np.diff(start), _sums(taken, start))
+    lines, draws, more = _counts(problem, line, taken, start)
+    contents = Contents(weight, volume, lines, draws, _sums(taken, start), more)
     shipping, handling = box_shipping(problem, options, contents), box_handling(problem, options, contents)
     if (shipping + handling >= BEYOND).any():
         raise ValueError("a box cannot be carried by its option")
     return Boxes(np.repeat(np.array(order, np.int64), same), options, weight, shipping, handling, start, line, taken)
 
 
+def _counts(problem: Problem, row: Ints, units: Ints, start: Ints) -> tuple[Ints, Ints, Ints]:
+    """(lines, draws, mills more of handling) of each box; rows ascend within a box, and so do lines and draws."""
+    lines = problem.lines
+    opens = np.zeros(len(row), np.bool_)
+    opens[start[:-1]] = True
+    new_line = opens | (np.diff(lines.line[row], prepend=-1) != 0)
+    new_draw = opens | (np.diff(lines.draw[row], prepend=-1) != 0)
+    more = lines.more_unit[row] * units + np.where(new_draw, lines.more_line[row], 0)
+    return _sums(new_line.astype(np.int64), start), _sums(new_draw.astype(np.int64), start), _sums(more, start)
+
+
 def _packed(problem: Problem, first: int, shipment: Shipment, lines: Ints) -> list[tuple[int, Ints]]:
     """The boxes of a shipment in packing order: how many alike in a row, and the units per line of each."""
     limit = int(problem.options.max_weight_g[shipment.option])
-    weights = problem.lines.weight_g[first : first + len(shipment.units)].tolist()
+    rows = slice(first, first + len(shipment.units))
+    weights, alone = problem.lines.weight_g[rows].tolist(), problem.lines.alone[rows]
     units = shipment.units.tolist()
-    if sum(weights[line] * units[line] for line in lines.tolist()) <= limit:
+    if sum(weights[line] * units[line] for line in lines.tolist()) <= limit and not alone[lines].any():
         return [(1, shipment.units)]
-    groups = pack(weights, units, limit)
+    groups = pack(weights, units, limit, alone.tolist())
     if groups is None:
         raise ValueError(f"option {shipment.option} cannot carry its shipment")
     return [(group.boxes, np.array(group.units, np.int64)) for group in groups]
@@ -166,10 +192,7 @@ def _costs(problem: Problem, plans: Sequence[Plan], boxes: Boxes) -> Costs:
     np.add.at(handling, boxes.order, boxes.handling)
     np.maximum.at(late, boxes.order, problem.options.late_days[boxes.option])
     parcels = np.bincount(boxes.order, minlength=count)
-    missing = _sums_of_lines(problem, problem.lines.quantity)
-    for at, plan in enumerate(plans):
-        for shipment in plan:
-            missing[at] -= int(shipment.units.sum())
+    missing = _missing(problem, plans)
     split = objective.split_parcel * np.maximum(parcels - 1, 0)
     late = objective.late_per_day * late
     unfilled = objective.unfilled_per_unit * missing
@@ -177,11 +200,21 @@ def _costs(problem: Problem, plans: Sequence[Plan], boxes: Boxes) -> Costs:
     return Costs(shipping, handling, split, late, unfilled, total)
 
 
-def _sums_of_lines(problem: Problem, values: Ints) -> Ints:
-    """int64[O]: a line value summed over each order's lines (orders without lines have 0)."""
-    running = np.concatenate([np.zeros(1, np.int64), np.cumsum(values)])
-    summed: Ints = running[problem.lines.start[1:]] - running[problem.lines.start[:-1]]
-    return summed
+def _missing(problem: Problem, plans: Sequence[Plan]) -> Ints:
+    """int64[O]: units that neither ship nor may wait uncharged."""
+    lines, start = problem.lines, problem.lines.start
+    shipped = np.zeros(len(lines.item), np.int64)
+    for at, plan in enumerate(plans):
+        for shipment in plan:
+            shipped[start[at] : start[at + 1]] += shipment.units
+    head = np.flatnonzero(np.diff(lines.line, prepend=-1))
+    if not len(head):
+        return np.zeros(problem.orders, np.int64)
+    left = np.maximum(lines.quantity[head] - np.add.reduceat(shipped, head) - lines.dated[head], 0)
+    running = np.concatenate([np.zeros(1, np.int64), np.cumsum(left)])
+    edge = running[np.searchsorted(head, start)]
+    missing: Ints = edge[1:] - edge[:-1]
+    return missing
 
 
 def check(problem: Problem, solution: Solution) -> list[Violation]:

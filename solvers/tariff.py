@@ -5,6 +5,7 @@ Terms and rounding: `problem.Options`. All money is in mills; only the term per 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,12 +29,17 @@ class ShipmentCost(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What lies in one box, for many boxes at once: arrays that broadcast against each other."""
+    """What lies in one box, for many boxes at once: arrays that broadcast against each other.
+
+    `lines` and `draws` are counts, `more` is the handling that the draws and units add (see `Lines`).
+    """
 
     weight_g: Ints
     volume_mm3: Ints
     lines: Ints
+    draws: Ints
     units: Ints
+    more: Ints | int = 0
 
 
 def shipment_cost(problem: Problem, option: int, units: Ints) -> ShipmentCost | None:
@@ -44,27 +50,30 @@ def shipment_cost(problem: Problem, option: int, units: Ints) -> ShipmentCost | 
     options = problem.options
     order = int(np.searchsorted(options.start, option, side="right")) - 1
     at = problem.lines_of(order)
-    weight, volume = problem.lines.weight_g[at].tolist(), problem.lines.volume_mm3[at].tolist()
-    groups = pack(weight, units.tolist(), int(options.max_weight_g[option]))
+    lines = problem.lines
+    weight, volume = lines.weight_g[at].tolist(), lines.volume_mm3[at].tolist()
+    groups = pack(weight, units.tolist(), int(options.max_weight_g[option]), lines.alone[at].tolist())
     if groups is None:
         return None
     divisor = int(options.dim_divisor[option])
     shipping = handling = boxes = 0
     for same, inside, grams in groups:
-        lines, pieces = sum(1 for u in inside if u), sum(inside)
+        n_lines, draws, more = _counted(problem, at.start, inside)
+        pieces = sum(inside)
         mm3 = sum(v * u for v, u in zip(volume, inside, strict=True))
         carried = _curve_price(problem.curves, int(options.curve[option]), grams, mm3, divisor)
         per_box = (
             carried
             + int(options.ship_parcel[option])
-            + int(options.ship_line[option]) * lines
+            + int(options.ship_line[option]) * n_lines
             + int(options.ship_unit[option]) * pieces
             + (int(options.ship_per_kg[option]) * grams + 500) // 1000
         )
         at_node = (
             int(options.handle_parcel[option])
-            + int(options.handle_line[option]) * lines
+            + int(options.handle_line[option]) * draws
             + int(options.handle_unit[option]) * pieces
+            + more
         )
         if per_box + at_node >= BEYOND or max(grams, mm3) >= HEAVIEST:
             return None
@@ -72,6 +81,15 @@ def shipment_cost(problem: Problem, option: int, units: Ints) -> ShipmentCost | 
         handling += same * at_node
         boxes += same
     return ShipmentCost(shipping, handling, boxes) if shipping + handling < BEYOND else None
+
+
+def _counted(problem: Problem, first: int, inside: Sequence[int]) -> tuple[int, int, int]:
+    """(lines, draws, mills more of handling) of one box; `inside`: units by row of the order, from row `first` on."""
+    lines = problem.lines
+    rows = [first + at for at, units in enumerate(inside) if units]
+    draws = {int(lines.draw[row]): int(lines.more_line[row]) for row in rows}
+    more = sum(draws.values()) + sum(int(lines.more_unit[row]) * inside[row - first] for row in rows)
+    return len({int(lines.line[row]) for row in rows}), len(draws), more
 
 
 def _curve_price(curves: Curves, curve: int, grams: int, mm3: int, divisor: int) -> int:
@@ -131,14 +149,14 @@ def box_prices(problem: Problem, option: Ints, inside: Contents) -> Ints:
 def box_handling(problem: Problem, option: Ints, inside: Contents) -> Ints:
     """What the node charges for many boxes, in mills."""
     options = problem.options
-    total = options.handle_parcel[option] + times(options.handle_line[option], inside.lines)
-    return total + times(options.handle_unit[option], inside.units)
+    total = options.handle_parcel[option] + times(options.handle_line[option], inside.draws)
+    return total + times(options.handle_unit[option], inside.units) + inside.more
 
 
 def box_shipping(problem: Problem, option: Ints, inside: Contents) -> Ints:
     """What the carrier charges for many boxes, in mills; at least BEYOND where it does not carry them."""
     options = problem.options
-    weight, volume, lines, units = inside
+    weight, volume, lines, _, units, _ = inside
     total = options.ship_parcel[option] + times(options.ship_line[option], lines)
     total = total + times(options.ship_unit[option], units)
     per_kg = options.ship_per_kg[option]
@@ -173,7 +191,7 @@ def shipment_table(
     lines, units = (states > 0).sum(axis=1, dtype=np.int64)[:, None], states.sum(axis=1)[:, None]
     limit = problem.options.max_weight_g[option]
     at_weight = weight[:, owner]
-    cost = box_prices(problem, option, Contents(at_weight, volume[:, owner], lines, units))
+    cost = box_prices(problem, option, Contents(at_weight, volume[:, owner], lines, lines, units))
     boxes = np.ones(cost.shape, np.int64)
     over = at_weight > limit
     if over.any():
@@ -221,10 +239,12 @@ def _packed(
     if not carried:
         return cost, boxes
     packed = np.array(inside, np.int64)
+    lines = (packed > 0).sum(axis=1, dtype=np.int64)[:, None]
     contents = Contents(
         totals(packed, unit_weight[None, :]),
         totals(packed, unit_volume[None, :]),
-        (packed > 0).sum(axis=1, dtype=np.int64)[:, None],
+        lines,
+        lines,
         packed.sum(axis=1)[:, None],
     )
     each = box_prices(problem, option, contents)

@@ -223,7 +223,7 @@ def test_distances_and_ranks_serve_the_rule_based_modes():
     # One degree of latitude: 2 * pi * 6371008.8 / 360 = 111195.08 m.
     assert column(problem.distance_m) == [[111_195, 0, UNLIMITED]]
     assert column(problem.node_rank) == [0, 1, 2]
-    assert problem.mode is Mode.NEAREST
+    assert set(problem.modes) == {Mode.NEAREST}
 
 
 def test_the_policy_becomes_an_objective_in_mills():

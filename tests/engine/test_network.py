@@ -86,11 +86,13 @@ def test_every_structural_fault_is_named_at_once():
 def test_every_semantic_fault_is_named_at_once():
     """Each rule of meaning has a path of its own, and none hides another."""
     nodes = [
-        node("A", timezone="America/Nowhere", cutoff="25:00", holidays=["2026-12-25", "2026-02-30", "20261225"]),
+        node(
+            "A", dock="W", timezone="America/Nowhere", cutoff="25:00", holidays=["2026-12-25", "2026-02-30", "20261225"]
+        ),
         node("A"),
         {"node_id": "B", "country": "US"},
         {"node_id": "C", "country": "US", "lat": 1.0, "postal_code": "1"},
-        node("D", dock="A", costs={"per_unit": "1000000.01"}),
+        node("D", dock="W", country="CA", costs={"per_unit": "1000000.01"}),
     ]
     carriers = [
         card(zones={"kind": "distance_km", "upper": [100, 100]}),
@@ -116,7 +118,7 @@ def test_every_semantic_fault_is_named_at_once():
         "$.carriers[4].zones.kind", "$.carriers[5].transit_days", "$.carriers[5].rates[0].by_zone",
         "$.carriers[5].rates[1].by_zone", "$.lanes[0].node_id", "$.lanes[2]",
     }  # fmt: skip
-    assert "not offered by this version" in found["$.nodes[4].dock"]
+    assert found["$.nodes[4].dock"] == "dock 'W' is in US, where its node 'A' lies"
     assert "not offered by this version" in found["$.carriers[4].zones.kind"]
 
 
@@ -200,6 +202,26 @@ def test_nodes_are_indexed_by_priority_then_id_and_numbers_lead_back():
     assert network.numbers == {"B": 3, "C": 13, "A": 23, "D": 33}
     assert network.index_of[network.number_of].tolist() == [0, 1, 2, 3]
     assert network.index_of[4] == -1
+
+
+def test_a_dock_is_led_by_its_first_active_node():
+    """Parcels of a dock leave from one node: the first by priority, then id, of those that are active."""
+    network = compiled(document([
+        node("A", dock="W", active=False), node("D", dock="W"), node("C", dock="W", priority=1), node("B"),
+        node("E", dock="ALONE"), node("F", dock="X", priority=-1), node("G", dock="X", priority=-2),
+    ]))  # fmt: skip
+    assert network.node_ids == ("G", "F", "A", "B", "D", "E", "C")
+    assert network.dock_first.tolist() == [0, 0, 2, 3, 4, 5, 4]
+    assert [members.tolist() for members in network.docks] == [[0, 1], [4, 6]]
+
+
+def test_a_node_cannot_be_patched_out_of_the_country_of_its_dock():
+    """A dock in two countries has no one place; the fault speaks of the patch."""
+    whole = parse_network(json.dumps(document([node("A", dock="W"), node("B", dock="W"), node("C")])).encode())
+    for node_id, patch in (("A", {"country": "CA"}), ("C", {"country": "CA", "dock": "W"})):
+        with pytest.raises(InvalidInputError) as caught:
+            patch_node(whole, node_id, json.dumps(patch).encode())
+        assert {fault.path for fault in caught.value.faults} == {"$.dock"}
 
 
 def test_a_network_survives_pickling():

@@ -176,3 +176,29 @@ def test_only_real_time_zones_are_known():
     """Names that are paths or folders of the database are no zones."""
     assert is_timezone("Europe/Berlin")
     assert not any(is_timezone(name) for name in ("", "Europe", "../etc/passwd", "Europe/Bielefeld", "CEST"))
+
+
+def test_open_days_are_the_workdays_within_the_horizon():
+    """A full day rolls to the next workday of the node: past weekends and holidays, never beyond the end."""
+    weekdays = NodeCalendar("UTC", 1440, 0, WORKDAYS, ("2026-11-26",))
+    calendars = Calendars([weekdays, NodeCalendar("UTC", 1440, 0, (), ())], 10)
+    wednesday, friday = to_day(date(2026, 11, 25)), to_day(date(2026, 11, 27))
+    assert calendars.open_days(np.array([wednesday, friday]), 2).tolist() == [
+        [wednesday, friday],
+        [friday, friday + 1],
+        [-1, friday + 2],
+    ]
+    assert calendars.open_days(np.array([wednesday, friday]), 0).tolist() == [[wednesday, friday]]
+
+
+@given(st.lists(st.integers(20_000, 20_030), min_size=1, max_size=3), st.integers(0, 12))
+def test_open_days_agree_with_the_next_workday(days, horizon):
+    """Row by row it is the next workday after the row before, as long as that lies within the horizon."""
+    node = NodeCalendar("UTC", 1440, 0, ("tue", "wed", "sat"), ("2024-10-15", "2024-10-16"))
+    calendars = Calendars([node] * len(days), 5)
+    found = calendars.open_days(np.array(days), horizon)
+    for n, day in enumerate(days):
+        expected, at = [], day - 1
+        while (at := int(calendars.next_open(at)[n])) <= day + horizon:
+            expected.append(at)
+        assert found[:, n].tolist() == expected + [-1] * (horizon + 1 - len(expected))

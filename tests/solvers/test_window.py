@@ -185,7 +185,8 @@ def test_rules_visit_nodes_in_their_order_and_take_all_they_can(mode: Mode, node
 def test_rules_are_feasible_on_random_windows(mode: Mode) -> None:
     """Capacity, weight limits and eligibility bind the rules as they bind everyone."""
     for seed in range(60):
-        problem = replace(contested(seed), mode=mode)
+        problem = contested(seed)
+        problem = replace(problem, modes=(mode,) * problem.orders)
         answer = solve(problem)
         assert check(problem, answer) == [], seed
         assert answer.solver == mode.value

@@ -1,0 +1,83 @@
+"""What a plan must keep whatever it costs: one order's limits, groups and alternatives (`problem.Limits`, `Lines`).
+
+The one place that says what each limit means, for whoever builds plans. (The judge says it again, in its own words.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+
+import numpy as np
+
+from solvers.packing import pack
+from solvers.problem import UNLIMITED, Bools, Problem
+from solvers.solution import Shipment
+
+
+class Broken(Enum):
+    """The limit that a plan breaks."""
+
+    QUANTITY = "quantity"
+    """More units of a line than it wants, over its alternatives."""
+    GROUP = "group"
+    """Some of a group ships, and not all of it in one box."""
+    WHOLE_LINES = "split_lines"
+    """A line leaves in two shipments."""
+    MIN_SPLIT_VALUE = "min_split_value"
+    """One of several shipments holds too little."""
+    MAX_PARCELS = "max_parcels"
+    """Too many boxes."""
+    COMPLETE = "ship_complete"
+    """Something ships, and not everything."""
+
+
+def limited(problem: Problem) -> Bools:
+    """bool[O]: the order has a limit, a group or alternatives, so that not every set of shipments is a plan of it."""
+    limits, lines = problem.limits, problem.lines
+    found = (limits.max_parcels < UNLIMITED) | limits.complete | limits.whole_lines | (limits.min_split_value > 0)
+    odd = (lines.group >= 0) | (np.diff(lines.line, prepend=-1) == 0)
+    owner = np.repeat(np.arange(problem.orders), np.diff(lines.start))
+    found[owner[odd]] = True
+    return found
+
+
+def broken(problem: Problem, order: int, plan: Sequence[Shipment]) -> Broken | None:
+    """The first limit that a plan of the order breaks, None if it keeps them all. Stock and room are not looked at."""
+    if not plan:
+        return None
+    lines, limits, at = problem.lines, problem.limits, problem.lines_of(order)
+    head = np.flatnonzero(np.diff(lines.line[at], prepend=-1))
+    quantity, group = lines.quantity[at][head], lines.group[at][head]
+    units = np.array([np.add.reduceat(shipment.units, head) for shipment in plan])
+    shipped = units.sum(axis=0)
+    boxes = [_boxes(problem, shipment) for shipment in plan]
+    if (shipped > quantity).any():
+        return Broken.QUANTITY
+    for one in np.unique(group[group >= 0]).tolist():
+        mine = group == one
+        holding = np.flatnonzero(units[:, mine].any(axis=1)).tolist()
+        if holding and (len(holding) > 1 or (shipped < quantity)[mine].any() or boxes[holding[0]] > 1):
+            return Broken.GROUP
+    if limits.whole_lines[order] and ((units > 0).sum(axis=0) > 1).any():
+        return Broken.WHOLE_LINES
+    least = int(limits.min_split_value[order])
+    if least and len(plan) > 1:
+        value = [int((shipment.units * lines.value[at]).sum()) for shipment in plan]
+        if min(value) < least:
+            return Broken.MIN_SPLIT_VALUE
+    if sum(boxes) > limits.max_parcels[order]:
+        return Broken.MAX_PARCELS
+    if limits.complete[order] and (shipped < quantity).any():
+        return Broken.COMPLETE
+    return None
+
+
+def _boxes(problem: Problem, shipment: Shipment) -> int:
+    """Boxes of a shipment; 0 if it cannot go at all."""
+    option = shipment.option
+    order = int(np.searchsorted(problem.options.start, option, side="right")) - 1
+    at, lines = problem.lines_of(order), problem.lines
+    limit = int(problem.options.max_weight_g[option])
+    groups = pack(lines.weight_g[at].tolist(), shipment.units.tolist(), limit, lines.alone[at].tolist())
+    return sum(group.boxes for group in groups) if groups else 0
