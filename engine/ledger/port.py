@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.ledger.backlog import Backlogging, Expected, Incoming, Wait
 from engine.ledger.orders import Again as Again
 from engine.ledger.orders import Answer as Answer
 from engine.ledger.orders import Cancelled as Cancelled
@@ -91,6 +92,10 @@ class Snapshot:
     """The same for idempotency keys."""
     key_conflicts: tuple[str, ...] = ()
     """New orders whose idempotency key was used for another order; the archive says so, never the store."""
+    ripe: tuple[str, ...] = ()
+    """Those of the SKUs asked for (and "", room) that orders wait for and of which something became available."""
+    expected: Mapping[str, Expected] = field(default_factory=dict)
+    """By SKU, of those for which it was asked: units waited for, and what is to come in."""
 
 
 class Take(NamedTuple):
@@ -125,7 +130,7 @@ class Proposal:
     firm; with `hold_ms` it is held softly until so long after the commit (a re-route keeps the deadline there is).
     `short_skus` (indexes into `Batch.skus`) and `short_days`: what this decision claims to have run out of; if any of
     them gained since the snapshot, or a proposal of the batch that was to take from it did not commit, the claim may be
-    wrong and the proposal is LOST.
+    wrong and the proposal is LOST. `waits`: what its missing units wait for once the hold is firm, at their `rank`.
     """
 
     order_id: str
@@ -140,6 +145,8 @@ class Proposal:
     idempotency_key: str | None = None
     hold_ms: int | None = None
     again: Again | None = None
+    waits: tuple[Wait, ...] = ()
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +209,8 @@ class StockWrite:
     quantity: int
     safety: int | None = None
     movement_id: str | None = None
+    incoming_id: str | None = None
+    """With RECEIVE: the incoming units that this brings, which are that many fewer then."""
     vetted: int = -1
     """`Retention.evicted` when the archive said that it does not know this movement; -1: it was not asked."""
 
@@ -220,6 +229,8 @@ class StockOutcome(Enum):
     """on_hand or blocked would pass 2^31 - 1."""
     NODE_REMOVED = "node_removed"
     """The node is being removed from the network, or is not part of it."""
+    OTHER_INCOMING = "other_incoming"
+    """The incoming id names units of another SKU, or for another node."""
     ASK = "ask"
     """The movement may have been applied and have left: ask the archive. Neither this nor any later write applied."""
 
@@ -281,10 +292,14 @@ class Entry:
     """What led there, parallel to `orders`: `decide` or another command of the table of states."""
     excluded: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """(order_id, ids of all nodes never offered again) of the orders of which that changed."""
+    waited: tuple[Wait, ...] = ()
+    """Units of a name that all orders wait for now."""
+    incoming: tuple[Incoming, ...] = ()
+    """Incoming units as they stand now; a quantity of 0: no more."""
     record: bytes = field(default=b"")
 
 
-class Ledger(Retaining, Protocol):
+class Ledger(Retaining, Backlogging, Protocol):
     """The port. Every method may raise LedgerUnavailableError; every write may raise LedgerRefusedError."""
 
     async def snapshot(
@@ -295,10 +310,12 @@ class Ledger(Retaining, Protocol):
         order_ids: Sequence[str],
         again: tuple[str, str] | None = None,
         idempotency_keys: Sequence[str] = (),
+        expected: Sequence[str] = (),
     ) -> Snapshot:
         """Stock of these SKUs, load of these days, which of these orders are decided: at one instant, in one call.
 
-        `again`: the order to be decided again, and its command's id or ''.
+        `again`: the order to be decided again, and its command's id or ''. `expected`: SKUs of which to tell what is to
+        come in.
         """
 
     async def commit(self, partition: str, batch: Batch) -> list[Outcome]:
