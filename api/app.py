@@ -26,6 +26,7 @@ from api.network import NetworkDesk
 from api.openapi import document
 from api.operations import OperationsDesk
 from api.orders import OrderDesk
+from api.policies import PolicyDesk
 from api.problems import MethodNotAllowedError
 from api.skus import SkuDesk
 from api.stock import StockDesk
@@ -50,7 +51,7 @@ class Application(FastAPI):
         # The hot path first: routes are tried in order.
         desks = (
             OrderDesk(engine), CommandDesk(engine), BulkDesk(engine), StockDesk(engine), SkuDesk(engine),
-            NetworkDesk(engine), HistoryDesk(engine), EventDesk(engine, self.closing), operations,
+            NetworkDesk(engine), PolicyDesk(engine), HistoryDesk(engine), EventDesk(engine, self.closing), operations,
         )  # fmt: skip
         self.endpoints = [endpoint for desk in desks for endpoint in desk.endpoints()]
         self._document = document(self.endpoints, _version())

@@ -26,6 +26,7 @@ SLICED_BYTES = 48 * 1024
 """Orders longer than this are decoded line by line, with a breath for the event loop in between."""
 LINES_PER_SLICE = 500
 
+_SYNTAX = msgspec.json.Decoder(Raw)
 _FIELD = re.compile(r"(?:required|unknown) field `(.+)`$")
 _BYTE = re.compile(r" \(byte (\d+)\)$")
 
@@ -61,6 +62,17 @@ async def whole(request: Request, limit: int) -> bytes:
     """The whole body of a single document."""
     parts = [chunk async for chunk in chunks(request, limit)]
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def document(request: Request, limit: int) -> bytes:
+    """The body of a document that a person writes, if it is JSON at all; what it says is judged elsewhere."""
+    body = await whole(request, limit)
+    decode(_SYNTAX, body)
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        raise MalformedBodyError("not UTF-8", fault.start) from None
+    return body
 
 
 def decode(decoder: msgspec.json.Decoder[Decoded], body: bytes) -> Decoded:

@@ -7,7 +7,7 @@ from msgspec import Raw, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.bodies import decode, whole
+from api.bodies import document
 from api.endpoint import JSON, Body, Endpoint, Parameter, Reply
 from api.partition import IDENTIFIER_PATTERN, partition_of, path_id
 from api.problems import MalformedBodyError, TooLargeError
@@ -56,32 +56,23 @@ class NetworkDesk:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._syntax = msgspec.json.Decoder(Raw)
 
     async def put(self, request: Request) -> Response:
         """Replace the network."""
         partition = partition_of(request)
-        return _version(await self._engine.registry.put_network(partition, await self._document(request)))
+        body = await document(request, self._engine.settings.body_bytes_max)
+        return _version(await self._engine.registry.put_network(partition, body))
 
     async def patch_node(self, request: Request) -> Response:
         """Change one node."""
         partition, node_id = partition_of(request), path_id(request, "node_id")
-        return _version(await self._engine.registry.patch_node(partition, node_id, await self._document(request)))
-
-    async def _document(self, request: Request) -> bytes:
-        """The body, if it is JSON at all: syntax and UTF-8 faults are answered with their byte."""
-        body = await whole(request, self._engine.settings.body_bytes_max)
-        decode(self._syntax, body)
-        try:
-            body.decode("utf-8")
-        except UnicodeDecodeError as fault:
-            raise MalformedBodyError("not UTF-8", fault.start) from None
-        return body
+        body = await document(request, self._engine.settings.body_bytes_max)
+        return _version(await self._engine.registry.patch_node(partition, node_id, body))
 
     async def show(self, request: Request) -> Response:
         """The network as stored."""
-        version, document, centroids = await self._engine.registry.network(partition_of(request))
-        view = NetworkView(network_version=version, centroid_version=centroids, network=Raw(document))
+        version, stored, centroids = await self._engine.registry.network(partition_of(request))
+        view = NetworkView(network_version=version, centroid_version=centroids, network=Raw(stored))
         return Response(msgspec.json.encode(view), media_type=JSON)
 
     def endpoints(self) -> list[Endpoint]:

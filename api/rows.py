@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Generic, TypeVar
 
 import msgspec
@@ -46,6 +47,8 @@ class Upload(Generic[Row]):
 
     decoder: msgspec.json.Decoder[Row]
     apply: Callable[[Sequence[tuple[int, Row]]], Awaitable[Tally]]
+    finish: Callable[[], Awaitable[Tally]] | None = None
+    """Applies what could only be applied once all rows were there; its tally corrects those before."""
     rows: int = 0
     applied: int = 0
     repeated: int = 0
@@ -61,14 +64,14 @@ class Upload(Generic[Row]):
             async for record in incoming:
                 self.rows += 1
                 if self.rows > ROWS_MAX:
-                    await self._flush()
+                    await self._end()
                     raise TooLargeError(f"an upload may have at most {ROWS_MAX} rows; those before that were applied")
                 self._decode(record)
                 if len(self._pending) >= ROWS_PER_SLICE:
                     await self._flush()
                 if self.faulty >= HOPELESS_FAULTS and not self.applied and not self.repeated:
                     break
-        await self._flush()
+        await self._end()
         if self.faulty and not self.applied and not self.repeated:
             raise self._nothing_applied()
 
@@ -88,17 +91,25 @@ class Upload(Generic[Row]):
         pending, self._pending = self._pending, []
         if not pending:
             return
-        tally = await self.apply(pending)
+        self._add(await self.apply(pending))
+
+    async def _end(self) -> None:
+        await self._flush()
+        if self.finish is not None:
+            self._add(await self.finish())
+
+    def _add(self, tally: Tally) -> None:
         self.applied += tally.applied
         self.repeated += tally.repeated
-        for fault in tally.faults:
-            self._fault(fault)
+        for _, found in groupby(tally.faults, key=lambda fault: fault.line):
+            self._fault(*found)
 
-    def _fault(self, fault: RowFault) -> None:
+    def _fault(self, *faults: RowFault) -> None:
+        """One row that was not applied, for one reason or several."""
         self.faulty += 1
-        self.conflicts += fault.conflict
+        self.conflicts += all(fault.conflict for fault in faults)
         if len(self.faults) < FAULTS_LISTED:
-            self.faults.append(fault)
+            self.faults += faults
 
     def listed(self) -> list[LineFault]:
         """The faults in order of line."""

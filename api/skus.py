@@ -13,8 +13,8 @@ from api.endpoint import JSON, NDJSON, Body, Endpoint, Parameter, Reply
 from api.partition import IDENTIFIER_PATTERN, partition_of, path_id
 from api.problems import MalformedBodyError, TooLargeError
 from api.rows import LineFault, Upload
-from engine.admission import unsupported_sku
 from engine.assembly import Engine
+from engine.catalogue import Faults, Intake
 from engine.domain import Sku
 from engine.errors import InvalidInputError, NotFoundError
 from engine.stock import RowFault, Tally
@@ -39,27 +39,17 @@ class SkuDesk:
     async def put(self, request: Request) -> Response:
         """Insert or replace entries."""
         partition = partition_of(request)
-        version = 0
+        intake = Intake(self._engine.registry.catalogue, partition)
 
         async def apply(rows: Sequence[tuple[int, Sku]]) -> Tally:
-            nonlocal version
-            tally = Tally()
-            taken: list[Sku] = []
-            for line, sku in rows:
-                fault = unsupported_sku(sku)
-                if fault is None:
-                    taken.append(sku)
-                else:
-                    tally.faults.append(RowFault(line, fault.path, fault.reason))
-            if taken:
-                version = await self._engine.registry.put_skus(partition, taken)
-            tally.applied = len(taken)
-            return tally
+            return _tally(len(rows), await intake.take(rows))
 
-        upload = Upload(self._decoder, apply)
+        async def finish() -> Tally:
+            return _tally(0, await intake.finish())
+
+        upload = Upload(self._decoder, apply, finish)
         await upload.run(request, self._engine.settings.bulk_bytes_max)
-        if version == 0:
-            version = (await self._engine.ledger.versions(partition)).catalog
+        version = intake.version or (await self._engine.ledger.versions(partition)).catalog
         written = SkusWritten(
             catalog_version=version, accepted=upload.applied, faulty=upload.faulty, errors=upload.listed()
         )
@@ -78,7 +68,9 @@ class SkuDesk:
             Endpoint(
                 "PUT", "/v1/skus", self.put, "put_skus", "Insert or replace SKUs",
                 (Reply(200, "Accepted entries, and refused ones with their line", SkusWritten),),
-                "One entry, an array, or an entry a line. Good entries apply whatever the others do.",
+                "One entry, an array, or an entry a line. Good entries apply whatever the others do, kits at the end "
+                "of the upload. Kits do not nest: where one would be a component of another, in the upload or with "
+                "what is stored, every row involved is refused and says why.",
                 "catalogue", Body({JSON: Sku | list[Sku], NDJSON: Sku}, "Catalogue entries"),
                 problems=(InvalidInputError, MalformedBodyError, TooLargeError),
             ),
@@ -87,3 +79,9 @@ class SkuDesk:
                 tag="catalogue", parameters=(sku,), problems=(InvalidInputError, NotFoundError),
             ),
         ]  # fmt: skip
+
+
+def _tally(rows: int, faults: Faults) -> Tally:
+    """Rows that are taken until a later tally takes them back."""
+    named = [RowFault(line, *fault) for line, found in faults.items() for fault in found]
+    return Tally(applied=rows - len(faults), faults=named)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from engine.domain import UNITS_MAX, Limits, Order, Sku
+from engine.domain import UNITS_MAX, Order
 from engine.errors import Fault
 from engine.network_document import NOT_OFFERED
 from engine.promise import is_timezone
@@ -12,20 +12,10 @@ from engine.promise import is_timezone
 YEAR_MIN, YEAR_MAX = 1970, 2200
 """Dates outside these years are slips of the pen, and calendars end somewhere."""
 
-_NO_LIMITS = Limits()
-
 
 def unsupported(order: Order) -> Fault | None:
     """The first thing for which an order cannot be taken, with its path; None if it can."""
-    return _dates(order) or _destination(order) or _lines(order) or _not_offered(order)
-
-
-def unsupported_sku(sku: Sku) -> Fault | None:
-    """The first thing of a catalogue entry that this version does not honour; None if it honours all."""
-    for name in ("components", "substitutes", "ships_alone"):
-        if getattr(sku, name):
-            return Fault(f"$.{name}", NOT_OFFERED)
-    return None
+    return _dates(order) or _destination(order) or _lines(order) or _limits(order) or _not_offered(order)
 
 
 def _dates(order: Order) -> Fault | None:
@@ -54,22 +44,23 @@ def _lines(order: Order) -> Fault | None:
         if line.line_id in seen:
             return Fault(f"$.lines[{i}].line_id", f"{line.line_id!r} stands on an earlier line")
         seen.add(line.line_id)
-        if line.group is not None:
-            return Fault(f"$.lines[{i}].group", NOT_OFFERED)
     if sum(line.quantity for line in order.lines) > UNITS_MAX:
         return Fault("$.lines", f"more than {UNITS_MAX} units in all")
     return None
 
 
+def _limits(order: Order) -> Fault | None:
+    limits, pickup = order.limits, order.pickup_node
+    if limits.nodes and not set(limits.nodes) - set(limits.except_nodes):
+        return Fault("$.limits.except_nodes", "excludes every node that limits.nodes allows")
+    if pickup is not None and limits.nodes and pickup not in limits.nodes:
+        return Fault("$.pickup_node", f"{pickup!r} is not one of limits.nodes")
+    if pickup is not None and pickup in limits.except_nodes:
+        return Fault("$.pickup_node", f"{pickup!r} is one of limits.except_nodes")
+    return None
+
+
 def _not_offered(order: Order) -> Fault | None:
-    if order.policy_id != "default":
-        return Fault("$.policy_id", f"{NOT_OFFERED}: only the policy 'default'")
-    if order.limits != _NO_LIMITS:
-        for name in Limits.__struct_fields__:
-            if getattr(order.limits, name) != getattr(_NO_LIMITS, name):
-                return Fault(f"$.limits.{name}", NOT_OFFERED)
-    if order.pickup_node is not None:
-        return Fault("$.pickup_node", NOT_OFFERED)
     if order.backorder:
         return Fault("$.backorder", NOT_OFFERED)
     return None

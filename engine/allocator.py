@@ -21,7 +21,6 @@ from engine.crew import Crew, CrewError
 from engine.errors import DeadlineError, EngineError, StoreUnavailableError, UnavailableError
 from engine.gate import Ticket
 from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError
-from engine.lowering import days_of
 from engine.metrics import Metrics
 from engine.registry import Registry
 from engine.window import Window
@@ -77,12 +76,11 @@ class Allocator:
     async def _round(self, window: Window) -> None:
         """One pass over the open orders. Those that lose a race stay open for the next."""
         books = await self._registry.books(window.partition)
-        skus = window.skus()
-        days = sorted(days_of(window.orders(), books.network, self._clock.epoch_ms()))
+        skus, days = window.skus(books), window.days(books, self._clock.epoch_ms())
         with self._metrics.snapshot.time():
             snapshot = await self._past.snapshot(window.partition, skus, days, window.keys(), window.standing_of())
         books = await self._registry.books(window.partition, snapshot.versions)
-        if books.versions[:2] != snapshot.versions[:2]:
+        if books.versions[:2] != snapshot.versions[:2] or not set(window.skus(books)) <= set(skus):
             return
         self._metrics.repeated(window.answer_repeats(snapshot))
         if not window.open:

@@ -18,6 +18,7 @@ from engine.archive.projector import Projector
 from engine.archive.recall import Recall
 from engine.clock import Clock, SystemClock
 from engine.crew import Crew, InlineCrew, ProcessCrew
+from engine.domain import Order
 from engine.gate import Gate, Ticket
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.port import Ledger, LedgerUnavailableError
@@ -53,7 +54,7 @@ class Engine:
         self.settings = settings
         self.clock = clock
         self.ledger = ledger
-        self.registry = Registry(ledger)
+        self.registry = Registry(ledger, strict_skus=settings.strict_skus)
         self.past = Recall(ledger, archive)
         self.history = History(ledger, archive)
         self.stock = StockRoom(self.past, self.registry)
@@ -77,8 +78,8 @@ class Engine:
         self.sweeper.serve(partition)
         await self._allocator.allocate(partition, tickets)
 
-    async def _window_terms(self, partition: str) -> WindowTerms:
-        return (await self.registry.books(partition)).policy.window
+    async def _window_terms(self, partition: str, order: Order) -> WindowTerms:
+        return (await self.registry.policy_of(partition, order)).window
 
     async def start(self) -> None:
         """Be ready for orders. Raises LedgerUnavailableError, CrewError."""

@@ -179,7 +179,7 @@ class _Pickler(pickle.Pickler):
         if self._sent.get(self._key) == value.version:
             return (self._key, None)
         self._sent[self._key] = value.version
-        return (self._key, (msgspec.msgpack.encode(value.document), dict(value.numbers), value.version))
+        return (self._key, (msgspec.msgpack.encode(value.document), dict(value.numbers), value.version, value.matrices))
 
 
 class _Unpickler(pickle.Unpickler):
@@ -192,9 +192,9 @@ class _Unpickler(pickle.Unpickler):
     def persistent_load(self, name: Any) -> Network:
         key, source = name
         if source is not None:
-            document, numbers, version = source
+            document, numbers, version, matrices = source
             network = msgspec.msgpack.decode(document, type=NetworkDocument)
-            self._kept[key] = Network.compile(network, numbers, version)
+            self._kept[key] = Network.compile(network, numbers, version, matrices)
         return self._kept[key]
 
 

@@ -11,14 +11,17 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-Status = Literal["allocated", "partially_allocated", "refused"]
+Status = Literal["allocated", "partially_allocated", "backordered", "refused"]
+"""`backordered`: nothing ships now, and something waits for stock."""
 
 
 class Reason(StrEnum):
     """Why units of a line do not ship: the first stage of the funnel, in this order, that leaves too little."""
 
+    UNKNOWN_SKU = "unknown_sku"
+    """The catalogue does not know the SKU, and the service is strict about it."""
     NO_ELIGIBLE_NODE = "no_eligible_node"
-    """No node is active, serves channel and destination, and has the capabilities."""
+    """No node is active, serves channel and destination, has the capabilities, and is left by limits and rules."""
     NO_LANE = "no_lane"
     """No lane or carrier service of the order's level goes there with a unit of this weight."""
     OUT_OF_STOCK = "out_of_stock"
@@ -26,7 +29,19 @@ class Reason(StrEnum):
     HELD = "held"
     """Enough stock, but other orders hold it, those of the same window included."""
     CAPACITY = "capacity"
-    """Enough free stock, but the nodes that have it have no room left on the ship date."""
+    """Enough free stock, but the nodes that have it have no room left on any ship date within the horizon."""
+    MAX_PARCELS = "max_parcels"
+    """It would take more parcels than the order's limit."""
+    SHIP_COMPLETE = "ship_complete"
+    """It could ship, but something else of the order cannot, and the order ships whole or not at all."""
+    GROUP = "group"
+    """It could ship, but not in one parcel with the rest of its group."""
+    SPLIT_LINES = "split_lines"
+    """It would take a second shipment of a line that must not be divided."""
+    MIN_SPLIT_VALUE = "min_split_value"
+    """It would take a shipment worth less than the order's limit."""
+    TOO_LATE = "too_late"
+    """It could ship, but only to arrive after `deliver_by`, which the order does not allow."""
     UNECONOMIC = "uneconomic"
     """It could ship, but dearer than the policy's `unfilled_per_unit` (objective `fill: economic`)."""
     UNDECIDED = "undecided"
@@ -39,16 +54,22 @@ class Reason(StrEnum):
 
     @property
     def of_supply(self) -> bool:
-        """Whether stock or room given back could change it; the network alone decides the others."""
-        return self not in (Reason.NO_ELIGIBLE_NODE, Reason.NO_LANE)
+        """Whether stock or room given back could change it; network and catalogue alone decide the others."""
+        return self not in (Reason.UNKNOWN_SKU, Reason.NO_ELIGIBLE_NODE, Reason.NO_LANE)
 
 
-class ParcelLine(Struct, frozen=True):
-    """Units of an order line in a parcel."""
+class ParcelLine(Struct, frozen=True, omit_defaults=True):
+    """Units of an order line in a parcel: `quantity` units of the SKU shown.
+
+    `substituted_for`: the SKU that was ordered, where another ships. `node_id`: the node of the dock that it is drawn
+    from, where that is not the parcel's. Both are left out otherwise.
+    """
 
     line_id: str
     sku: str
     quantity: int
+    substituted_for: str | None = None
+    node_id: str | None = None
 
 
 class ParcelCost(Struct, frozen=True):
@@ -79,8 +100,9 @@ class Parcel(Struct, frozen=True):
 class Unallocated(Struct, frozen=True):
     """Units of a line that do not ship, and why.
 
-    Over the nodes eligible for the line: `free` units open to this order, `held` units of other orders (what others of
-    the same window took is held, not free), `safety` units kept back. `elsewhere`: other nodes that have it free.
+    Of the SKU ordered, over the nodes eligible for the line: `free` units open to this order, `held` units of other
+    orders (what others of the same window took is held, not free), `safety` units kept back. `elsewhere`: other nodes
+    that have it free.
     """
 
     line_id: str

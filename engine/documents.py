@@ -96,6 +96,11 @@ def _inner_faults(tree: Any, kind: Any, path: str) -> list[Fault]:
     if isinstance(tree, list) and get_origin(kind) is list:
         (inner,) = get_args(kind)
         return [fault for i, part in enumerate(tree) for fault in structural_faults(part, inner, f"{path}[{i}]")]
+    if isinstance(tree, dict) and get_origin(kind) is dict:
+        _, inner = get_args(kind)
+        return [
+            fault for key, part in tree.items() for fault in structural_faults(part, inner, f"{path}.{_shown(key)}")
+        ]
     if not (isinstance(tree, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
         return []
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}

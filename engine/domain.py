@@ -88,22 +88,31 @@ class Order(Record, frozen=True, kw_only=True):
     hold_seconds: Annotated[int, Meta(ge=1, le=31_536_000)] | None = None
 
 
+PerUnit = Annotated[int, Meta(ge=1, le=10_000)]
+"""Units of one SKU that stand for one unit of another."""
+
+
 class Component(Record, frozen=True, kw_only=True):
-    """A part of a kit."""
+    """A part of a kit, and how many of it are in one."""
 
     sku: Identifier
-    quantity: Units
+    quantity: PerUnit
 
 
 class Substitute(Record, frozen=True, kw_only=True):
     """Another SKU that may ship instead, `ratio` of its units for one."""
 
     sku: Identifier
-    ratio: Units
+    ratio: PerUnit
 
 
 class Sku(Record, frozen=True, kw_only=True):
-    """A catalogue entry. Absent measures are 0: the parcel is then priced at the lightest row."""
+    """A catalogue entry. Absent measures are 0: the parcel is then priced at the lightest row.
+
+    With `components` it is a kit: order lines count kits, stock is that of the components, and a `weight_g` of 0 stands
+    for the sum. Kits do not nest. Substitutes may be kits and kits may have substitutes; a substitute's own substitutes
+    do not count. `ships_alone`: each unit is a parcel of its own.
+    """
 
     sku: Identifier
     weight_g: Count = 0
@@ -112,8 +121,8 @@ class Sku(Record, frozen=True, kw_only=True):
     height_mm: Count = 0
     value: Money | None = None
     requires: list[Identifier] = []
-    components: list[Component] = []
-    substitutes: list[Substitute] = []
+    components: Annotated[list[Component], Meta(max_length=100)] = []
+    substitutes: Annotated[list[Substitute], Meta(max_length=20)] = []
     ships_alone: bool = False
 
     @property

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from engine.destinations import plain_postal
 from engine.domain import Order
 from engine.network_document import Node
-from engine.rates import plain_postal
 from solvers.problem import Bools
 
 _DESTINATIONS_MAX = 20_000
@@ -36,6 +36,7 @@ class Eligibility:
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._source = tuple(nodes)
+        self._index = {node.node_id: n for n, node in enumerate(nodes)}
         self.active = np.array([node.active for node in nodes], bool)
         self._any_channel = np.array([not node.channels for node in nodes], bool)
         self._channels = _named([node.channels for node in nodes])
@@ -70,6 +71,16 @@ class Eligibility:
             if len(self._destinations) >= _DESTINATIONS_MAX:
                 self._destinations.clear()
             self._destinations[key] = mask
+        return mask
+
+    def of_pickup(self, order: Order, node_id: str) -> Bools:
+        """The node where the customer fetches the order, if it is active and serves the channel, wherever he lives."""
+        return self.active & self._of_channel(order.channel) & self.named((node_id,))
+
+    def named(self, node_ids: Sequence[str]) -> Bools:
+        """The nodes of these ids; ids of no node are passed over."""
+        mask = np.zeros(len(self.active), bool)
+        mask[[self._index[node_id] for node_id in node_ids if node_id in self._index]] = True
         return mask
 
     def able(self, requires: Sequence[str]) -> Bools:

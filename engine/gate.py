@@ -1,13 +1,15 @@
 """The gate: admission, micro-windows, backpressure.
 
-Orders of a partition wait in its lane. While one window is being decided the next one fills up; it closes as soon as
-the allocator is free and it is full or its first order has lingered long enough: natural batching. Under load windows
-grow by themselves; when it is quiet an order waits no longer than the linger.
+Orders of a partition wait in its lane, those of each policy in a queue. While one window is being decided the next ones
+fill up; one closes as soon as the allocator is free and it is full or its first order has lingered long enough: natural
+batching. Under load windows grow by themselves; when it is quiet an order waits no longer than the linger. Of several
+windows that may close the one whose first order came first does, so no policy waits for another for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -69,17 +71,24 @@ class Ticket:
 
 
 @dataclass(slots=True)
-class Lane:
-    """The waiting orders of one partition. Written by `Gate` only, on the event loop; hence no lock."""
+class Queue:
+    """The waiting orders of one partition and policy, never none: they share windows."""
 
     terms: WindowTerms
     waiting: deque[Ticket] = field(default_factory=deque)
     lines: int = 0
+
+
+@dataclass(slots=True)
+class Lane:
+    """The queues of one partition by policy id. Written by `Gate` only, on the event loop; hence no lock."""
+
+    queues: dict[str, Queue] = field(default_factory=dict)
     arrival: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 AllocateWindow = Callable[[str, list[Ticket]], Awaitable[None]]
-WindowTermsOf = Callable[[str], Awaitable[WindowTerms]]
+WindowTermsOf = Callable[[str, Order], Awaitable[WindowTerms]]
 
 
 class Gate:
@@ -113,10 +122,11 @@ class Gate:
         """Wait for the order's decision. `patient` callers wait for room in the queue, others get OverloadedError.
 
         `deadline_ms`: how long the caller waits at most. `anew`: the order stands already. Raises NoNetworkError,
-        OverloadedError, DeadlineError, StoppingError, OrderConflictError, KeyConflictError, StoreUnavailableError;
-        with `anew` also NotFoundError, StateConflictError, CommandConflictError.
+        InvalidInputError (its policy is unknown), OverloadedError, DeadlineError, StoppingError, OrderConflictError,
+        KeyConflictError, StoreUnavailableError; with `anew` also NotFoundError, StateConflictError,
+        CommandConflictError.
         """
-        terms = await self._terms_of(partition)
+        terms = await self._terms_of(partition, order)
         await self._admit(order, patient, deadline_ms)
         now = self._clock.monotonic()
         wait_ms = deadline_ms if deadline_ms is not None else self._settings.order_timeout_ms
@@ -152,13 +162,14 @@ class Gate:
     def _enter(self, partition: str, terms: WindowTerms, ticket: Ticket) -> None:
         lane = self._lanes.get(partition)
         if lane is None:
-            lane = self._lanes[partition] = Lane(terms)
+            lane = self._lanes[partition] = Lane()
             task = asyncio.create_task(self._serve(partition, lane), name=f"lane-{partition}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        lane.terms = terms
-        lane.waiting.append(ticket)
-        lane.lines += len(ticket.order.lines)
+        queue = lane.queues.setdefault(ticket.order.policy_id, Queue(terms))
+        queue.terms = terms
+        queue.waiting.append(ticket)
+        queue.lines += len(ticket.order.lines)
         lane.arrival.set()
         self._count(1, len(ticket.order.lines))
 
@@ -170,45 +181,48 @@ class Gate:
             self._room.set()
 
     async def _serve(self, partition: str, lane: Lane) -> None:
-        while lane.waiting:
-            await self._company(lane)
-            tickets = self._close(lane)
+        while lane.queues:
+            policy_id = await self._next(lane)
+            tickets = self._close(lane.queues[policy_id])
+            if not lane.queues[policy_id].waiting:
+                del lane.queues[policy_id]
             if tickets:
                 started = self._clock.monotonic()
                 await self._allocate(partition, tickets)
                 self._learn((self._clock.monotonic() - started) / len(tickets))
-        # No await since the last look at `waiting`: nobody can have entered in between.
+        # No await since the last look at `queues`: nobody can have entered in between.
         del self._lanes[partition]
 
-    async def _company(self, lane: Lane) -> None:
-        """Let the window fill until it is full or its first order has lingered long enough."""
-        linger_s = min(self._settings.window_linger_ms, lane.terms.max_wait_ms) / 1000
-        closes = lane.waiting[0].submitted + linger_s
-        while not self._stopping and not self._window_full(lane):
-            left = closes - self._clock.monotonic()
-            if left <= 0:
-                return
+    async def _next(self, lane: Lane) -> str:
+        """Let windows fill until one is full or its first order has lingered long enough; whose window it is."""
+        while True:
+            now = self._clock.monotonic()
+            closes = {policy_id: self._closes(queue) for policy_id, queue in lane.queues.items()}
+            ready = [policy_id for policy_id, at in closes.items() if at <= now or self._stopping]
+            if ready:
+                return min(ready, key=lambda policy_id: lane.queues[policy_id].waiting[0].submitted)
             lane.arrival.clear()
-            try:
-                await asyncio.wait_for(lane.arrival.wait(), left)
-            except TimeoutError:
-                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(lane.arrival.wait(), min(closes.values()) - now)
 
-    def _window_full(self, lane: Lane) -> bool:
-        return len(lane.waiting) >= lane.terms.max_orders or lane.lines >= self._settings.window_lines_max
+    def _closes(self, queue: Queue) -> float:
+        """When the queue's window closes: at once if it is full."""
+        full = len(queue.waiting) >= queue.terms.max_orders or queue.lines >= self._settings.window_lines_max
+        linger_ms = min(self._settings.window_linger_ms, queue.terms.max_wait_ms)
+        return queue.waiting[0].submitted + (0 if full else linger_ms / 1000)
 
-    def _close(self, lane: Lane) -> list[Ticket]:
-        """Take the next window out of the lane; those who left or whose deadline has passed are not decided."""
+    def _close(self, queue: Queue) -> list[Ticket]:
+        """Take the next window out of a queue; those who left or whose deadline has passed are not decided."""
         tickets: list[Ticket] = []
         lines = 0
         now = self._clock.monotonic()
-        while lane.waiting and len(tickets) < lane.terms.max_orders:
-            ticket = lane.waiting[0]
+        while queue.waiting and len(tickets) < queue.terms.max_orders:
+            ticket = queue.waiting[0]
             size = len(ticket.order.lines)
             if tickets and (ticket.anew is not None or lines + size > self._settings.window_lines_max):
                 break
-            lane.waiting.popleft()
-            lane.lines -= size
+            queue.waiting.popleft()
+            queue.lines -= size
             self._count(-1, -size)
             if ticket.answer.done():
                 continue
@@ -234,6 +248,6 @@ class Gate:
             await asyncio.wait(set(self._tasks), timeout=self._settings.drain_seconds)
         for task in set(self._tasks):
             task.cancel()
-        for lane in self._lanes.values():
-            for ticket in lane.waiting:
+        for queue in [queue for lane in self._lanes.values() for queue in lane.queues.values()]:
+            for ticket in queue.waiting:
                 ticket.fail(StoppingError("this process stopped before the order was decided; please retry", 1))

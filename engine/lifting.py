@@ -22,9 +22,12 @@ from engine.decisions import (
 )
 from engine.domain import Order, decimal
 from engine.ledger.port import LoadTake, Proposal, Take
-from engine.lowering import Lowered
+from engine.lowering import PICKUP, Lowered
+from engine.policy.steering import NO_LIMITS
 from engine.promise import wall_time_text
-from engine.shortfall import Short, shortfalls, taken
+from engine.shortfall import Short, shortfalls
+from engine.taking import Taken, taken
+from solvers.guided import guidance
 from solvers.solution import Solution
 
 
@@ -34,14 +37,15 @@ def lift(lowered: Lowered, solution: Solution, solve_ms: float) -> tuple[Proposa
     use = taken(lowered, solution)
     short: dict[int, list[Short]] = defaultdict(list)
     for each in shortfalls(lowered, use):
-        short[int(np.searchsorted(problem.lines.start, each.line, side="right")) - 1].append(each)
+        short[int(lowered.demand.order[each.line])].append(each)
     boxes = np.searchsorted(solution.boxes.order, np.arange(problem.orders + 1)).tolist()
-    writer = _Writer(lowered, solution, solve_ms)
+    takes = np.searchsorted(use.box, boxes).tolist()
+    writer = _Writer(lowered, solution, use, solve_ms)
     proposals = []
     for o, order in enumerate(window.orders):
         parcels = writer.parcels(o, range(boxes[o], boxes[o + 1]))
         decision = writer.decision(o, parcels, short[o])
-        stopped = [each for each in short[o] if each.reason.of_supply]
+        short_skus, short_days = _claims(lowered, o, short[o])
         proposals.append(
             Proposal(
                 order_id=order.order_id,
@@ -49,10 +53,10 @@ def lift(lowered: Lowered, solution: Solution, solve_ms: float) -> tuple[Proposa
                 order=msgspec.json.encode(order),
                 decision=encode(decision),
                 state=decision.status,
-                takes=writer.takes(range(boxes[o], boxes[o + 1])),
+                takes=writer.takes(range(takes[o], takes[o + 1])),
                 loads=writer.loads(range(boxes[o], boxes[o + 1])),
-                short_skus=tuple(dict.fromkeys(int(problem.lines.item[each.line]) for each in stopped)),
-                short_days=tuple(sorted({day for each in stopped for day in each.days})),
+                short_skus=short_skus,
+                short_days=short_days,
                 idempotency_key=window.idempotency_keys[o],
                 hold_ms=None if order.hold_seconds is None else order.hold_seconds * 1000,
                 again=window.again,
@@ -61,29 +65,54 @@ def lift(lowered: Lowered, solution: Solution, solve_ms: float) -> tuple[Proposa
     return tuple(proposals)
 
 
+def _claims(lowered: Lowered, order: int, short: Sequence[Short]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The SKUs and ship days on whose want an order's unfilled units rest.
+
+    Under a limit more of anything in the order may change which units ship; otherwise of what is short only.
+    """
+    if not any(each.reason.of_supply for each in short):
+        return (), ()
+    if lowered.limits[order] == NO_LIMITS and not lowered.grouped(order):
+        stopped = [each for each in short if each.reason.of_supply]
+        skus = dict.fromkeys(sku for each in stopped for sku in each.skus)
+        return tuple(skus), tuple(sorted({day for each in stopped for day in each.days}))
+    goods = lowered.rows.good[lowered.problem.lines_of(order)].tolist()
+    skus = dict.fromkeys(sku for good in goods for sku in lowered.goods.parts_of(good))
+    days = lowered.days
+    at = (slice(None), int(days.of_order[order]))
+    nodes = lowered.places.leads()[order]
+    there = days.ship[at][:, nodes][days.bucket[at][:, nodes] >= 0]
+    return tuple(skus), tuple(np.unique(there).tolist())
+
+
 _TERMS = ("shipping", "handling", "split", "late", "unfilled", "total")
 
 
 class _Writer:
     """Writes the decisions of one window and what they take."""
 
-    def __init__(self, lowered: Lowered, solution: Solution, solve_ms: float) -> None:
+    def __init__(self, lowered: Lowered, solution: Solution, use: Taken, solve_ms: float) -> None:
         self._lowered = lowered
-        options = lowered.problem.options
+        self._use = use
+        options, rows = lowered.problem.options, lowered.rows
         option = solution.boxes.option
         # Plain lists: single elements of arrays are slow to read.
         self._node = options.node[option].tolist()
-        self._service = lowered.service[option].tolist()
+        self._service = lowered.ways.service[option].tolist()
         self._weight = solution.boxes.weight_g.tolist()
         self._shipping = solution.boxes.shipping.tolist()
         self._handling = solution.boxes.handling.tolist()
         self._take_start = solution.boxes.take_start.tolist()
         self._take_line = solution.boxes.take_line.tolist()
         self._take_units = solution.boxes.take_units.tolist()
-        self._ship_day = lowered.ship_day[solution.boxes.order, options.node[option]].tolist()
-        self._transit = lowered.transit_days[option].tolist()
-        self._item = lowered.problem.lines.item.tolist()
-        self._start = lowered.problem.lines.start.tolist()
+        self._ship_day = lowered.ship_day(option).tolist()
+        self._transit = lowered.ways.transit_days[option].tolist()
+        self._start = lowered.demand.start.tolist()
+        self._rows = list(
+            zip(rows.line.tolist(), rows.sku.tolist(), rows.ratio.tolist(), rows.source.tolist(), strict=True)
+        )
+        steered = guidance(lowered.problem, solution)
+        self._rules, self._balance = steered.rules.tolist(), steered.balance.tolist()
         self._numbers = lowered.window.network.number_of.tolist()
         self._costs = {term: getattr(solution.costs, term).tolist() for term in _TERMS}
         window = lowered.window
@@ -96,7 +125,7 @@ class _Writer:
             solver=solution.solver,
             gap=None if gap is None else round(gap, 6),
             cut=solution.cut,
-            policy_version=window.snapshot.versions.policy,
+            policy_version=window.policy_version,
             network_version=window.snapshot.versions.network,
             price_version=0,
         )
@@ -110,14 +139,15 @@ class _Writer:
         found = []
         for index, box in enumerate(boxes, 1):
             node, day = self._node[box], self._ship_day[box]
-            service = network.rates.services[self._service[box]]
+            way = self._service[box]
+            service = None if way == PICKUP else network.rates.services[way]
             arrival = int(network.calendars.arrivals(day)[node, self._transit[box]])
             found.append(
                 Parcel(
                     parcel_id=f"{order.order_id}-{index}",
                     node_id=network.node_ids[node],
-                    carrier=service.carrier,
-                    service=service.service,
+                    carrier=service.carrier if service else None,
+                    service=service.service if service else "pickup",
                     ship_by=network.calendars.ship_by(node, day),
                     deliver_by=wall_time_text(arrival, 1440, destination),
                     weight_g=self._weight[box],
@@ -128,10 +158,20 @@ class _Writer:
         return tuple(found)
 
     def _contents(self, box: int, order: Order, first: int) -> tuple[ParcelLine, ...]:
+        window = self._lowered.window
         found = []
         for at in range(self._take_start[box], self._take_start[box + 1]):
-            line = order.lines[self._take_line[at] - first]
-            found.append(ParcelLine(line.line_id, line.sku, self._take_units[at]))
+            row, sku, ratio, source = self._rows[self._take_line[at]]
+            line, shown = order.lines[row - first], window.skus[sku]
+            found.append(
+                ParcelLine(
+                    line.line_id,
+                    shown,
+                    self._take_units[at] * ratio,
+                    None if shown == line.sku else line.sku,
+                    None if source < 0 else window.network.node_ids[source],
+                )
+            )
         return tuple(found)
 
     def decision(self, o: int, parcels: tuple[Parcel, ...], short: Sequence[Short]) -> Decision:
@@ -161,31 +201,35 @@ class _Writer:
             unallocated=unallocated,
             backordered=(),
             cost=Cost(**{term: decimal(amounts[o]) for term, amounts in self._costs.items()}),
-            guidance=Guidance(),
+            guidance=Guidance(rules=decimal(self._rules[o]), balance=decimal(self._balance[o])),
             window=msgspec.structs.replace(self._facts, waited_ms=round(window.waited_ms[o], 3)),
         )
 
-    def takes(self, boxes: Sequence[int]) -> tuple[Take, ...]:
-        """Units of each cell that the boxes take, each cell once, by item and node."""
-        network, place = self._lowered.window.network, self._lowered.cells.place
+    def takes(self, takes: range) -> tuple[Take, ...]:
+        """Units of each cell that some takes of `Taken` come to, each cell once, by SKU and node."""
+        network, place, use = self._lowered.window.network, self._lowered.cells.place, self._use
+        some = slice(takes.start, takes.stop)
         wanted: dict[tuple[int, int], int] = defaultdict(int)
-        for box in boxes:
-            node = self._node[box]
-            for at in range(self._take_start[box], self._take_start[box + 1]):
-                wanted[self._item[self._take_line[at]], node] += self._take_units[at]
+        for sku, node, units in zip(*(column[some].tolist() for column in (use.sku, use.node, use.count)), strict=True):
+            wanted[sku, node] += units
         return tuple(
-            Take(item, int(place[item, node]), self._numbers[node], units, int(network.safety[node]))
-            for (item, node), units in sorted(wanted.items())
+            Take(sku, int(place[sku, node]), self._numbers[node], units, int(network.safety[node]))
+            for (sku, node), units in sorted(wanted.items())
         )
 
     def loads(self, boxes: Sequence[int]) -> tuple[LoadTake, ...]:
-        """Parcels and units of each ship day and node: of all nodes, limited or not, so that a load page shows them."""
+        """Parcels of each ship day where they leave and units where they are drawn from.
+
+        Of all nodes, limited or not, so that a load page shows them.
+        """
         network = self._lowered.window.network
         found: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0])
         for box in boxes:
-            load = found[self._ship_day[box], self._node[box]]
-            load[0] += 1
-            load[1] += sum(self._take_units[self._take_start[box] : self._take_start[box + 1]])
+            day, node = self._ship_day[box], self._node[box]
+            found[day, node][0] += 1
+            for at in range(self._take_start[box], self._take_start[box + 1]):
+                source = self._rows[self._take_line[at]][3]
+                found[day, node if source < 0 else source][1] += self._take_units[at]
         return tuple(
             LoadTake(
                 day, self._numbers[node], parcels, units, int(network.parcels_max[node]), int(network.units_max[node])

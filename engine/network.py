@@ -17,6 +17,7 @@ from engine.geography import CentroidTable, centroids, distances_m
 from engine.network_document import NetworkDocument, Node, parse_network, patch_node
 from engine.promise import Calendars, NodeCalendar
 from engine.rates import Floats, RateBook
+from engine.zones import ZoneMatrix
 from solvers.problem import Ints
 
 __all__ = ["Network", "NetworkDocument", "parse_network", "patch_node"]
@@ -36,6 +37,7 @@ class Network:
 
     version: int
     document: NetworkDocument
+    matrices: Mapping[str, ZoneMatrix]
     node_ids: tuple[str, ...]
     numbers: Mapping[str, int]
     number_of: Ints
@@ -61,16 +63,21 @@ class Network:
         document: NetworkDocument,
         numbers: Mapping[str, int],
         version: int,
+        matrices: Mapping[str, ZoneMatrix] | None = None,
         table: CentroidTable | None = None,
     ) -> Network:
-        """A valid document as arrays. `numbers`: the ledger's number of every node (KeyError if one has none)."""
+        """A valid document as arrays. `numbers`: the ledger's number of every node, `matrices`: those that it names.
+
+        KeyError if one is missing.
+        """
         table = table or centroids()
+        charts = {name: (matrices or {})[name] for name in document.matrices}
         nodes = sorted(document.nodes, key=lambda node: (node.priority, node.node_id))
         node_ids = tuple(node.node_id for node in nodes)
         numbered = np.array([numbers[node_id] for node_id in node_ids], np.int64)
         index_of = np.full(int(numbered.max(initial=-1)) + 1, -1, np.int64)
         index_of[numbered] = np.arange(len(nodes))
-        rates = RateBook(document.carriers, document.lanes, {node_id: n for n, node_id in enumerate(node_ids)})
+        rates = RateBook(document.carriers, document.lanes, nodes, charts)
         places = [_place(node, table) for node in nodes]
         docks = _docks(nodes)
         dock_first = np.arange(len(nodes))
@@ -80,6 +87,7 @@ class Network:
         return cls(
             version=version,
             document=document,
+            matrices=charts,
             node_ids=node_ids,
             numbers={node_id: numbers[node_id] for node_id in node_ids},
             number_of=numbered,

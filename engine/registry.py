@@ -9,18 +9,37 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
-from engine.domain import Sku
-from engine.errors import NodeInUseError, NoNetworkError, NotFoundError
+from engine.catalogue import Catalogue, Intake
+from engine.documents import FAULTS_MAX
+from engine.domain import Order, Sku
+from engine.errors import Fault, InvalidInputError, NodeInUseError, NoNetworkError, NotFoundError
 from engine.geography import centroids
 from engine.ledger import port
 from engine.ledger.port import Ledger, Versions
+from engine.matrices import Matrices
 from engine.network import Network, NetworkDocument, parse_network, patch_node
 from engine.policy import Policy
+from engine.policy.faults import parse_policy
 
-DEFAULT_POLICY = Policy()
+DEFAULT = "default"
+"""The policy that exists from the start."""
+
+POLICIES_MAX = 100
+"""The most policies of one partition."""
+
+
+class Edition(NamedTuple):
+    """One version of a policy."""
+
+    version: int
+    policy: Policy
+
+
+BUILT_IN = Edition(1, Policy())
 
 
 @dataclass(slots=True)
@@ -32,7 +51,9 @@ class Books:
 
     versions: Versions
     network: Network
-    policy: Policy
+    policies: Mapping[str, Edition]
+    strict_skus: bool = False
+    """A SKU that `items` does not have does not ship."""
     items: dict[str, Sku] = field(default_factory=dict)
 
     def covers(self, versions: Versions | None) -> bool:
@@ -43,8 +64,11 @@ class Books:
 class Registry:
     """Reads documents through a cache, writes them through the store."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, *, strict_skus: bool = False) -> None:
         self._ledger = ledger
+        self._strict_skus = strict_skus
+        self.catalogue = Catalogue(ledger)
+        self.matrices = Matrices(ledger)
         self._books: dict[str, Books] = {}
         self._loading: dict[str, asyncio.Lock] = {}
         self._sku_decoder = msgspec.json.Decoder(Sku)
@@ -70,8 +94,8 @@ class Registry:
         if known is not None and known.versions.network == document.version:
             network = known.network
         else:
-            network = await asyncio.to_thread(_compile, document, numbers)
-        policy = await self._ledger.policy(partition)
+            network = await self._compile(partition, document, numbers)
+        set_version, stored_policies = await self._ledger.policies(partition)
         items, catalog = (known.items, known.versions.catalog) if known is not None else ({}, 0)
         while True:
             reached, changed = await self._ledger.skus_since(partition, catalog)
@@ -80,11 +104,31 @@ class Registry:
                 break
             catalog = reached
         return Books(
-            versions=Versions(document.version, policy.version if policy else 1, catalog),
+            versions=Versions(document.version, set_version, catalog),
             network=network,
-            policy=self._policy_decoder.decode(policy.body) if policy else DEFAULT_POLICY,
+            policies=self._editions(stored_policies, known.policies if known is not None else {}),
+            strict_skus=self._strict_skus,
             items=items,
         )
+
+    async def _compile(self, partition: str, stored: port.Document, numbers: Mapping[str, int]) -> Network:
+        """Half a second for the largest networks: never on the event loop.
+
+        A matrix may already be newer than the network; then the network is outdated, and no commit on it stands.
+        """
+        document = await asyncio.to_thread(parse_network, stored.body)
+        matrices = await self.matrices.load(partition, document.matrices)
+        return await asyncio.to_thread(Network.compile, document, numbers, stored.version, matrices)
+
+    def _editions(self, stored: Mapping[str, port.Document], known: Mapping[str, Edition]) -> dict[str, Edition]:
+        """The current policies, those that are known not decoded again."""
+        editions = {DEFAULT: BUILT_IN}
+        for policy_id, (version, body) in stored.items():
+            old = known.get(policy_id)
+            if old is None or old.version != version:
+                old = Edition(version, self._policy_decoder.decode(body))
+            editions[policy_id] = old
+        return editions
 
     async def network(self, partition: str) -> tuple[int, bytes, str]:
         """Version and JSON of the stored network, and the version of the centroid table. Raises NotFoundError."""
@@ -95,7 +139,13 @@ class Registry:
 
     async def put_network(self, partition: str, body: bytes) -> int:
         """Replace the network; returns its version. Raises InvalidInputError, NodeInUseError."""
-        return await self._store_network(partition, await asyncio.to_thread(parse_network, body))
+        document = await asyncio.to_thread(parse_network, body)
+        while True:
+            checked = await self.matrices.require(partition, document)
+            try:
+                return await self._store_network(partition, document, matrices=checked)
+            except port.SupersededError:
+                continue  # a zone matrix changed since it was looked at
 
     async def patch_node(self, partition: str, node_id: str, body: bytes) -> int:
         """Change fields of one node; returns the new version. Raises InvalidInputError, NotFoundError."""
@@ -107,22 +157,68 @@ class Registry:
             except port.SupersededError:
                 continue  # another write came first: patch what it left, so that neither is lost
 
-    async def _store_network(self, partition: str, document: NetworkDocument, replaces: int | None = None) -> int:
+    async def _store_network(
+        self, partition: str, document: NetworkDocument, replaces: int | None = None, matrices: int | None = None
+    ) -> int:
         node_ids = [node.node_id for node in document.nodes]
+        body = msgspec.json.encode(document)
         try:
-            return await self._ledger.put_network(partition, msgspec.json.encode(document), node_ids, replaces)
+            return await self._ledger.put_network(partition, body, node_ids, replaces, matrices)
         except port.NodeInUseError as error:
             raise NodeInUseError(
                 f"these nodes still have stock or holds: {error}; move their stock away, or set them inactive instead"
             ) from error
 
-    async def put_policy(self, partition: str, policy: Policy) -> int:
-        """Replace the policy `default`; returns its version."""
-        return await self._ledger.put_policy(partition, msgspec.json.encode(policy))
+    async def put_policy(self, partition: str, policy_id: str, body: bytes) -> int:
+        """Add or replace a policy; returns its version. Raises InvalidInputError."""
+        versions = await self._ledger.versions(partition)
+        network = (await self.books(partition, versions)).network if versions.network else None
+        policy = await asyncio.to_thread(parse_policy, body, network)
+        _, stored = await self._ledger.policies(partition)
+        if policy_id not in stored and len(stored) >= POLICIES_MAX:
+            raise InvalidInputError(f"a partition has at most {POLICIES_MAX} policies")
+        return await self._ledger.put_policy(partition, policy_id, msgspec.json.encode(policy))
+
+    async def policy_versions(self, partition: str) -> dict[str, int]:
+        """The current version of every policy, by id."""
+        _, stored = await self._ledger.policies(partition)
+        return {DEFAULT: BUILT_IN.version} | {policy_id: each.version for policy_id, each in sorted(stored.items())}
+
+    async def policy(self, partition: str, policy_id: str, version: int | None = None) -> Edition:
+        """A policy at a version, the current one unless told. Raises NotFoundError."""
+        if version is None:
+            _, stored = await self._ledger.policies(partition)
+            found = stored.get(policy_id)
+        else:
+            body = await self._ledger.policy(partition, policy_id, version)
+            found = port.Document(version, body) if body is not None else None
+        if found is not None:
+            return Edition(found.version, self._policy_decoder.decode(found.body))
+        if policy_id == DEFAULT and version in (None, BUILT_IN.version):
+            return BUILT_IN
+        of_version = "" if version is None else f", version {version}"
+        raise NotFoundError(f"partition {partition!r} has no policy {policy_id!r}{of_version}")
+
+    async def policy_of(self, partition: str, order: Order) -> Policy:
+        """The policy that an order names. Raises NoNetworkError, InvalidInputError."""
+        books = await self.books(partition)
+        if order.policy_id not in books.policies:
+            books = await self.books(partition, await self._ledger.versions(partition))
+        edition = books.policies.get(order.policy_id)
+        if edition is None:
+            fault = Fault("$.policy_id", f"there is no policy {order.policy_id!r}")
+            raise InvalidInputError(f"{fault.path}: {fault.reason}", [fault])
+        return edition.policy
 
     async def put_skus(self, partition: str, skus: Sequence[Sku]) -> int:
-        """Insert or replace catalogue entries; returns the catalogue version."""
-        return await self._ledger.put_skus(partition, {entry.sku: msgspec.json.encode(entry) for entry in skus})
+        """Insert or replace catalogue entries; returns the catalogue version. Raises InvalidInputError for the rest."""
+        intake = Intake(self.catalogue, partition)
+        faults = await intake.take(rows := list(enumerate(skus, 1))) | await intake.finish()
+        if faults:
+            detail = f"{len(faults)} of {len(rows)} entries were refused; the others are in the catalogue"
+            named = [Fault(f"entry {n}: {fault.path}", fault.reason) for n in sorted(faults) for fault in faults[n]]
+            raise InvalidInputError(detail, named[:FAULTS_MAX])
+        return intake.version or (await self._ledger.versions(partition)).catalog
 
     async def sku(self, partition: str, sku: str) -> Sku:
         """One catalogue entry. Raises NotFoundError."""
@@ -130,8 +226,3 @@ class Registry:
         if body is None:
             raise NotFoundError(f"SKU {sku!r} is not in the catalogue of partition {partition!r}")
         return self._sku_decoder.decode(body)
-
-
-def _compile(document: port.Document, numbers: Mapping[str, int]) -> Network:
-    """Half a second for the largest networks: never on the event loop."""
-    return Network.compile(parse_network(document.body), numbers, document.version)

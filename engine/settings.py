@@ -45,5 +45,7 @@ class Settings(BaseSettings):
     """The largest body of a single document or order."""
     bulk_bytes_max: int = Field(default=512 * 2**20, ge=1_024)
     """The largest body of a bulk upload."""
+    strict_skus: bool = False
+    """Do not ship what the catalogue does not know; otherwise it is taken to weigh nothing."""
     drain_seconds: float = Field(default=8.0, ge=0)
     """How long a stopping process lets accepted orders finish."""

@@ -16,7 +16,7 @@ from engine.errors import (
 from engine.gate import Anew, Answer, Ticket
 from engine.ledger import states
 from engine.ledger.port import Again, Outcome, Proposal, Snapshot, Standing, Verdict
-from engine.lowering import WindowInput
+from engine.lowering import WindowInput, days_of, touched
 from engine.registry import Books
 
 
@@ -31,6 +31,8 @@ class Window:
         self.partition = partition
         self._closed_at = closed_at
         self.open: dict[str, list[Ticket]] = {}
+        self.policy_id = tickets[0].order.policy_id
+        """Of all its orders."""
         self.anew = tickets[0].anew
         """Set in the window of the one order that is decided again."""
         assert self.anew is None or len(tickets) == 1, "an order that is decided again is alone"
@@ -59,12 +61,18 @@ class Window:
         """From submission to the closing of the window."""
         return tuple((self._closed_at - ticket.submitted) * 1000 for ticket in self._leaders())
 
-    def skus(self) -> tuple[str, ...]:
-        """The distinct SKUs of the open orders, in order of first appearance."""
-        return tuple(dict.fromkeys(line.sku for ticket in self._leaders() for line in ticket.order.lines))
+    def skus(self, books: Books) -> tuple[str, ...]:
+        """The distinct SKUs that may ship for the open orders, those of their lines first."""
+        return touched(self.orders(), books.items)
+
+    def days(self, books: Books, now_ms: int) -> list[int]:
+        """The days whose load bears on the open orders, ascending."""
+        horizon = books.policies[self.policy_id].policy.capacity_horizon_days
+        return sorted(days_of(self.orders(), books.network, now_ms, horizon=horizon))
 
     def question(self, books: Books, snapshot: Snapshot, skus: tuple[str, ...]) -> WindowInput:
         """All that deciding the open orders needs. `skus`: those of the snapshot, some perhaps only in repeats."""
+        edition = books.policies[self.policy_id]
         return WindowInput(
             window_id=self.window_id,
             partition=self.partition,
@@ -76,7 +84,9 @@ class Window:
             items={sku: books.items[sku] for sku in skus if sku in books.items},
             snapshot=snapshot,
             network=books.network,
-            policy=books.policy,
+            policy=edition.policy,
+            policy_version=edition.version,
+            strict_skus=books.strict_skus,
             again=self._again,
         )
 

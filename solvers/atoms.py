@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from solvers.load import Rows, most_at, rows_of
+from solvers.mend import mended
 from solvers.menu import Supply, build_menu, fillable, has_room
-from solvers.plan import Priced, fits, plan_cost, take, use_of
+from solvers.plan import Priced, plan_cost, take, use_of
 from solvers.problem import Ints, Problem
 from solvers.shift import improve, top_up
 from solvers.solution import Shipment
-from solvers.subset import answer, as_plan
+from solvers.states import plain
+from solvers.subset import as_plan, best_alone
 
 MAX_ATOMS = 7
 """Atoms of one order: 3**7 pairs. Lines beyond that are placed by `shift.top_up`."""
@@ -32,19 +35,15 @@ def cheapest_by_atoms(problem: Problem, order: int, supply: Supply, known: Price
     cells = 0
     if len(ships):
         grid = np.indices([2] * len(ships), dtype=np.int64).reshape(len(ships), -1).T
-        menu = build_menu(problem, np.array([order], np.int64), lines[None, :], (1,) * len(ships), supply, grid @ ships)
+        shape, which = plain((1,) * len(ships)), np.array([order], np.int64)
+        menu = build_menu(problem, which, lines[None, :], shape, supply, grid @ ships)
         cells = 2 * menu.price.size
         if len(menu.orders):
-            objective = problem.objective
-            stay = None
-            if not objective.fill_always:
-                stay = menu.staying(objective.unfilled_per_unit)[:, None]
-            plan = as_plan(menu, 0, answer(menu, menu.price, stay, objective.late_per_day)[0].pieces)
-    while not fits(use_of(problem, order, plan), supply.stock, supply.parcels, supply.units):
-        plan = plan[:-1]
+            plan = as_plan(menu, 0, best_alone(menu)[0].pieces)
+    plan = mended(problem, order, plan, supply, unfinished=True)
     left = supply.copy()
     take(problem, use_of(problem, order, plan), left.stock, left.parcels, left.units)
-    plan = top_up(problem, order, plan, left)
+    plan = mended(problem, order, top_up(problem, order, plan, left), supply)
     first = problem.objective.fill_always
     tried = [_priced(problem, order, plan), known]
     best = min(tried, key=lambda one: (-one.filled if first else 0, one.cost))
@@ -59,24 +58,42 @@ def _priced(problem: Problem, order: int, plan: tuple[Shipment, ...]) -> Priced:
 
 
 def _atoms(problem: Problem, order: int, supply: Supply) -> tuple[Ints, Ints]:
-    """(lines int64[n], units int64[atoms, n]): what is shipped whole, largest first, at most MAX_ATOMS of them."""
-    lines, most = fillable(problem, np.array([order], np.int64), supply)
-    rows = np.arange(problem.options.start[order], problem.options.start[order + 1])
-    nodes = np.unique(problem.options.node[rows[has_room(problem, rows, supply)]])
-    atoms: list[tuple[int, int]] = []
-    for column, (line, units) in enumerate(zip(lines.tolist(), most.tolist(), strict=True)):
-        free = np.where(problem.lines.eligible[line, nodes], supply.stock[problem.lines.item[line], nodes], 0)
-        left = units
-        for there in sorted(free.tolist(), reverse=True):
-            chunk = min(left, there)
-            if chunk <= 0:
-                break
-            atoms.append((chunk, column))
-            left -= chunk
+    """(rows int64[n], units int64[atoms, n]): what is shipped whole, largest first, at most MAX_ATOMS of them."""
+    at, most = fillable(problem, np.array([order], np.int64), supply)
+    options = np.arange(problem.options.start[order], problem.options.start[order + 1])
+    options = options[has_room(problem, options, supply)]
+    nodes = np.unique(problem.options.node[options])
+    rows = rows_of(problem, order)
+    left = rows.wanted.copy()
+    atoms: list[tuple[int, int, Ints]] = []
+    for lot, tied in zip(rows.lots, rows.tied, strict=True):
+        if tied:
+            group = _group(problem, order, rows, lot, options, supply)
+            if group.any():
+                atoms.append((int(group.sum()), int(lot[0]), group))
+            continue
+        for row in lot.tolist():
+            line, stock = int(rows.line[row]), supply.stock[problem.lines.item[at[row]], nodes]
+            free = np.where(problem.lines.eligible[at[row], nodes], stock, 0)
+            for there in sorted(free.tolist(), reverse=True):
+                chunk = min(int(left[line]), int(most[row]), there)
+                if chunk <= 0:
+                    break
+                atoms.append((chunk, row, chunk * (np.arange(len(at)) == row)))
+                left[line] -= chunk
     atoms.sort(key=lambda atom: (-atom[0], atom[1]))
-    atoms = atoms[:MAX_ATOMS]
-    columns = sorted({column for _, column in atoms})
-    ships = np.zeros((len(atoms), len(columns)), np.int64)
-    for index, (chunk, column) in enumerate(atoms):
-        ships[index, columns.index(column)] = chunk
-    return lines[columns], ships
+    ships = np.array([units for _, _, units in atoms[:MAX_ATOMS]], np.int64).reshape(-1, len(at))
+    used = ships.any(axis=0)
+    return at[used], ships[:, used]
+
+
+def _group(problem: Problem, order: int, rows: Rows, lot: Ints, options: Ints, supply: Supply) -> Ints:
+    """int64[rows]: a group's units where the first option with all of them draws them; nothing if none has."""
+    only = np.zeros(len(rows.wanted), np.int64)
+    lines = np.unique(rows.line[lot])
+    only[lines] = rows.wanted[lines]
+    for option in options.tolist():
+        units = most_at(problem, order, rows, option, only, supply)
+        if units.any():
+            return units
+    return np.zeros(len(rows.line), np.int64)

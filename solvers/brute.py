@@ -6,7 +6,6 @@ It knows what the guide steers for (`guided`) but no mode: every order is optimi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import product
 from typing import NamedTuple
 
@@ -127,8 +126,7 @@ def key_of(problem: Problem, plans: Sequence[Plan]) -> Key:
 def solve(problem: Problem) -> Solution:
     """The best decision of the window: lexicographic fill by descending priority (if `fill_always`), then guided money.
 
-    `bound` is the total where no guide steers away from it. Raises TooLargeError where there are more than MAX_PLANS
-    combinations.
+    Raises TooLargeError where there are more than MAX_PLANS combinations.
     """
     every = [_choices(problem, order) for order in range(problem.orders)]
     # No combination of the orders from o on is better than the sum of their best: keys add up and keep their order.
@@ -156,8 +154,8 @@ def solve(problem: Problem) -> Solution:
     stock, parcels, units = problem.stock.copy(), problem.bucket_parcels.copy(), problem.bucket_units.copy()
     descend(0, rest[-1], [])
     assert best is not None, "the empty plan of every order is always possible"
-    settled = settle(problem, best[1], solver="brute", work=seen, bound=None, cut=False)
-    return settled if problem.guide else replace(settled, bound=settled.total)
+    goal = -(-best[0][-1] // 1000)
+    return settle(problem, best[1], solver="brute", work=seen, bound=goal, cut=False, guided_total=goal)
 
 
 def _choices(problem: Problem, order: int) -> list[_Choice]:

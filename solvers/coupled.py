@@ -11,143 +11,89 @@ from typing import Protocol
 
 import numpy as np
 
+from solvers.layers import Layers, by_boxes
 from solvers.menu import Menu
 from solvers.problem import UNLIMITED, Bools, Ints
-from solvers.states import FAR, Splits, cheapest, splits_of, trace
+from solvers.states import FAR, cheapest, splits_of, trace
 
 MAX_LAYERS = 512
-"""Boxes counted one by one at a tight bucket: more than the exact DP has units. Only `atoms` may need more."""
+"""Boxes counted one by one: more than the exact DP has units. Only `atoms` may need more."""
 
 Piece = tuple[int, int]
 """One shipment of an answer: (menu row, state shipped)."""
 
 
 class Table(Protocol):
-    """The least cost of shipping each state in some way, int64[M], and how."""
+    """The least cost of shipping each state in some way, int64[M] by layer, and how.
+
+    Where the order's boxes are limited, layer k allows k of them; otherwise there is one layer.
+    """
 
     @property
-    def least(self) -> Ints:
-        """Least cost per state."""
+    def least(self) -> list[Ints]:
+        """Least cost per state, by layer."""
 
-    def pieces(self, state: int) -> list[Piece]:
+    def pieces(self, layer: int, state: int) -> list[Piece]:
         """The shipments that reach it."""
 
 
-class _Free:
-    """Any number of shipments by any of the rows; states beyond `allowed` are impossible."""
+class _Shipped:
+    """Any number of shipments by any of the rows with at most `caps[layer]` boxes; only `allowed` states."""
 
-    def __init__(self, menu: Menu, price: Ints, rows: Ints, allowed: Bools | None = None) -> None:
-        self._states, self._price, self._rows = menu.states, price, rows
+    def __init__(self, menu: Menu, price: Ints, rows: Ints, allowed: Bools, caps: list[int]) -> None:
+        self._states, self._rows, self._caps = menu.states, rows, caps
+        self._price, self._boxes = price[:, rows], menu.boxes[:, rows]
+        enough = most_boxes(menu, price, rows)
+        counted = [cap for cap in caps if cap < enough and cap <= MAX_LAYERS]
+        start = np.zeros(1, np.int64)
+        self._layers: Layers | None = None
+        if counted and len(rows):
+            parts = by_boxes(self._price, self._boxes, start, max(counted))
+            self._layers = Layers(menu.states, parts, max(counted), 1)
+        self._counted = [cap in counted and self._layers is not None for cap in caps]
         far = np.full(len(price), FAR, np.int64)
-        self._part = price[:, rows].min(axis=1) if len(rows) else far
+        self._part = self._price.min(axis=1) if len(rows) else far
         self._whole = cheapest(menu.states, self._part[:, None])[:, 0]
-        self.least = self._whole if allowed is None else np.where(allowed, self._whole, FAR)
+        self.least = [
+            np.where(allowed, self._layers.least[cap][:, 0] if counted and self._layers else self._whole, FAR)
+            for cap, counted in zip(caps, self._counted, strict=True)
+        ]
 
-    def pieces(self, state: int) -> list[Piece]:
-        parts = trace(self._states, self._part, self._whole, state)
-        return [(int(self._rows[np.argmin(self._price[part, self._rows])]), part) for part in parts]
+    def pieces(self, layer: int, state: int) -> list[Piece]:
+        if self._counted[layer] and self._layers is not None:
+            return [
+                self._by(np.where(self._boxes[part] == boxes, self._price[part], FAR), part)
+                for part, boxes in self._layers.trace(self._caps[layer], state, 0)
+            ]
+        return [self._by(self._price[part], part) for part in trace(self._states, self._part, self._whole, state)]
 
-
-class _Counted:
-    """Shipments by rows of one bucket with at most `room` boxes together: one layer of the DP per box."""
-
-    def __init__(self, menu: Menu, price: Ints, rows: Ints, allowed: Bools, room: int) -> None:
-        self._price, self._rows, self._room = price[:, rows], rows, room
-        self._boxes = menu.boxes[:, rows]
-        self._splits = splits_of(menu.states.shape)
-        start, part, rest = self._splits
-        self._counts = [boxes for boxes in np.unique(self._boxes[1:]).tolist() if boxes]
-        nothing = np.full(len(price), FAR, np.int64)
-        nothing[0] = 0
-        self._layers = [nothing]
-        for used in range(1, room + 1):
-            layer = self._layers[-1].copy()
-            for boxes in self._counts:
-                if boxes > used:
-                    break
-                single = self._single(boxes)
-                value = np.minimum(single[part] + self._layers[used - boxes][rest], FAR)
-                layer = np.minimum(layer, np.minimum.reduceat(value, start[:-1]))
-            self._layers.append(layer)
-        self.least = np.where(allowed, self._layers[-1], FAR)
-
-    def _single(self, boxes: int) -> Ints:
-        single: Ints = np.where(self._boxes == boxes, self._price, FAR).min(axis=1)
-        single[0] = FAR
-        return single
-
-    def pieces(self, state: int) -> list[Piece]:
-        found, used = [], self._room
-        while state:
-            goal = int(self._layers[used][state])
-            while used > 1 and int(self._layers[used - 1][state]) == goal:
-                used -= 1
-            for boxes in self._counts:
-                if boxes > used:
-                    break
-                single = self._single(boxes)
-                part = _split(self._splits, single, self._layers[used - boxes], state)
-                if part >= 0 and single[part] + self._layers[used - boxes][state - part] == goal:
-                    masked = np.where(self._boxes[part] == boxes, self._price[part], FAR)
-                    found.append((int(self._rows[np.argmin(masked)]), part))
-                    state, used = state - part, used - boxes
-                    break
-        return found
+    def _by(self, price: Ints, part: int) -> Piece:
+        return int(self._rows[np.argmin(price)]), part
 
 
 class _Joined:
-    """Some of the units by one table, the rest by another."""
+    """Some of the units by one table, the rest by another; the boxes of a layer are divided between them."""
 
-    def __init__(self, menu: Menu, left: Table, right: Table, allowed: Bools | None = None) -> None:
+    def __init__(self, menu: Menu, left: Table, right: Table) -> None:
         self._left, self._right, self._splits = left, right, splits_of(menu.states.shape)
-        value = left.least[self._splits.part] + right.least[self._splits.rest]
-        self._whole = np.minimum(np.minimum.reduceat(value, self._splits.start[:-1]), FAR)
-        self.least = self._whole if allowed is None else np.where(allowed, self._whole, FAR)
+        start, part, rest = self._splits
+        self.least: list[Ints] = []
+        for layer in range(len(left.least)):
+            least = np.full(len(start) - 1, FAR, np.int64)
+            for one in range(layer + 1):
+                value = left.least[one][part] + right.least[layer - one][rest]
+                least = np.minimum(least, np.minimum.reduceat(value, start[:-1]))
+            self.least.append(least)
 
-    def pieces(self, state: int) -> list[Piece]:
-        part = _split(self._splits, self._left.least, self._right.least, state)
-        return self._left.pieces(part) + self._right.pieces(state - part)
-
-
-def _split(splits: Splits, left: Ints, right: Ints, state: int) -> int:
-    """The part at which left[part] + right[state - part] is least."""
-    at = slice(int(splits.start[state]), int(splits.start[state + 1]))
-    return int(splits.part[at][np.argmin(left[splits.part[at]] + right[splits.rest[at]])])
-
-
-def table(menu: Menu, price: Ints, rows: Ints, tight: tuple[int, ...]) -> Table:
-    """Least cost of every state of a one-order menu by the given rows, the limits of the tight nodes kept."""
-    node = menu.node[rows]
-    whole: Table = _Free(menu, price, rows[~np.isin(node, tight)])
-    for one in tight:
-        whole = _Joined(menu, whole, _node_table(menu, price, rows[node == one], one))
-    return whole
-
-
-def _node_table(menu: Menu, price: Ints, rows: Ints, node: int) -> Table:
-    """All that one node could ship, in any number of shipments, within its stock and its buckets' room."""
-    buckets = menu.bucket[rows]
-    whole: Table | None = None
-    for bucket in np.unique(buckets).tolist():
-        allowed = np.ones(len(price), np.bool_)
-        here, room = rows[buckets == bucket], UNLIMITED
-        if bucket >= 0:
-            allowed = menu.units <= menu.supply.units[bucket]
-            room = int(menu.supply.parcels[bucket])
-        one: Table
-        most = _most_boxes(menu, price, here)
-        counted = room < most and room <= MAX_LAYERS
-        one = _Counted(menu, price, here, allowed, room) if counted else _Free(menu, price, here, allowed)
-        whole = one if whole is None else _Joined(menu, whole, one)
-    stocked = _within_stock(menu, node)
-    return _Masked(whole if whole is not None else _Free(menu, price, rows), stocked)
-
-
-def _most_boxes(menu: Menu, price: Ints, rows: Ints) -> int:
-    """More boxes than this the rows never use: a box holds a unit, and a shipment a unit of the states' own numbers."""
-    possible = price[1:, rows] < FAR
-    largest = int(np.where(possible, menu.boxes[1:, rows], 0).max(initial=0))
-    return min(int(menu.units[-1]), sum(menu.states.shape) * largest)
+    def pieces(self, layer: int, state: int) -> list[Piece]:
+        at = slice(int(self._splits.start[state]), int(self._splits.start[state + 1]))
+        part, rest = self._splits.part[at], self._splits.rest[at]
+        for one in range(layer + 1):
+            value = self._left.least[one][part] + self._right.least[layer - one][rest]
+            best = int(np.argmin(value))
+            if value[best] == self.least[layer][state]:
+                return self._left.pieces(one, int(part[best])) + self._right.pieces(layer - one, int(rest[best]))
+        raise AssertionError("a joined state is reached by one of its splits")
 
 
 class _Masked:
@@ -155,19 +101,51 @@ class _Masked:
 
     def __init__(self, inner: Table, allowed: Bools) -> None:
         self._inner = inner
-        self.least = np.where(allowed, inner.least, FAR)
+        self.least = [np.where(allowed, least, FAR) for least in inner.least]
 
-    def pieces(self, state: int) -> list[Piece]:
-        return self._inner.pieces(state)
+    def pieces(self, layer: int, state: int) -> list[Piece]:
+        return self._inner.pieces(layer, state)
 
 
-def _within_stock(menu: Menu, node: int) -> Bools:
-    """bool[M]: the node has the units of the state, over all its lines of each SKU together."""
-    item = menu.problem.lines.item[menu.lines[0]]
-    allowed = np.ones(len(menu.units), np.bool_)
-    for one in np.unique(item).tolist():
-        allowed &= menu.vector[:, item == one].sum(axis=1) <= menu.supply.stock[one, node]
-    return allowed
+def table(menu: Menu, price: Ints, tight: tuple[int, ...], parcels: int) -> Table:
+    """Least cost of every state of a one-order menu in at most `parcels` boxes, the limits of the tight nodes kept."""
+    layers = [UNLIMITED] if parcels >= UNLIMITED else list(range(parcels + 1))
+    every = np.ones(len(price), np.bool_)
+    loose = np.flatnonzero(~np.isin(menu.node, tight))
+    whole: Table = _Shipped(menu, price, loose, every, layers)
+    for node in tight:
+        whole = _Joined(menu, whole, _node_table(menu, price, np.flatnonzero(menu.node == node), layers))
+    return whole
+
+
+def _node_table(menu: Menu, price: Ints, rows: Ints, layers: list[int]) -> Table:
+    """All that one node could ship, in any number of shipments, within its stock and its buckets' room."""
+    problem, supply, draws = menu.problem, menu.supply, menu.origin
+    buckets, days = menu.bucket[rows], problem.options.day[menu.rows[rows]]
+    if not draws.places:
+        days = np.zeros(len(rows), np.int64)
+    whole: Table | None = None
+    for bucket, day in np.unique(np.stack([buckets, days]), axis=1).T.tolist():
+        allowed, room = np.ones(len(price), np.bool_), UNLIMITED
+        if bucket >= 0:
+            allowed = draws.own(menu.vector) <= supply.units[bucket]
+            room = int(supply.parcels[bucket])
+        for columns, source in draws.places:
+            lent = int(problem.source_bucket[day, source[0]])
+            if lent >= 0:
+                allowed &= menu.vector @ columns <= supply.units[lent]
+        here = rows[(buckets == bucket) & (days == day)]
+        one = _Shipped(menu, price, here, allowed, [min(room, layer) for layer in layers])
+        whole = one if whole is None else _Joined(menu, whole, one)
+    assert whole is not None, "a tight node ships something"
+    return _Masked(whole, draws.in_stock(menu.vector, supply.stock, int(menu.node[rows[0]])))
+
+
+def most_boxes(menu: Menu, price: Ints, rows: Ints) -> int:
+    """More boxes than this the rows never use: a box holds a unit, and a shipment a unit of the states' own numbers."""
+    possible = price[1:, rows] < FAR
+    largest = int(np.where(possible, menu.boxes[1:, rows], 0).max(initial=0))
+    return min(int(menu.units.max()), int(menu.states.units.max()) * largest)
 
 
 def overdrawn(menu: Menu, pieces: list[Piece]) -> list[int]:
@@ -175,24 +153,37 @@ def overdrawn(menu: Menu, pieces: list[Piece]) -> list[int]:
     if len(pieces) < 2:
         return []
     node, bucket = menu.node, menu.bucket
-    item = menu.problem.lines.item[menu.lines[0]]
     taken: dict[int, Ints] = {}
-    room: dict[int, list[int]] = {}
-    of_bucket: dict[int, set[int]] = {}
     for row, state in pieces:
-        at, b = int(node[row]), int(bucket[row])
+        at = int(node[row])
         taken[at] = taken.get(at, 0) + menu.vector[state]
-        used = room.setdefault(b, [0, 0])
-        used[0] += int(menu.boxes[state, row])
-        used[1] += int(menu.units[state])
-        of_bucket.setdefault(b, set()).add(at)
     over = set()
     if len(taken) < len(pieces):
         for at, units in taken.items():
-            for one in set(item.tolist()):
-                if int(units[item == one].sum()) > menu.supply.stock[one, at]:
-                    over.add(at)
-    for b, (parcels, units_used) in room.items():
-        if b >= 0 and (parcels > menu.supply.parcels[b] or units_used > menu.supply.units[b]):
-            over |= of_bucket[b]
-    return sorted(over)
+            if not menu.origin.in_stock(units[None, :], menu.supply.stock, at)[0]:
+                over.add(at)
+    return sorted(over | _crowded(menu, pieces, node, bucket))
+
+
+def _crowded(menu: Menu, pieces: list[Piece], node: Ints, bucket: Ints) -> set[int]:
+    """Nodes whose pieces need more boxes or units than there is room for."""
+    problem, supply = menu.problem, menu.supply
+    boxes: dict[int, int] = {}
+    units: dict[int, int] = {}
+    users: dict[int, set[int]] = {}
+    for row, state in pieces:
+        own, b = int(menu.units[state]), int(bucket[row])
+        for columns, source in menu.origin.places:
+            lent = int(menu.vector[state] @ columns)
+            own -= lent
+            at = int(problem.source_bucket[problem.options.day[menu.rows[row]], source[0]])
+            units[at] = units.get(at, 0) + lent
+            users.setdefault(at, set()).add(int(node[row]))
+        boxes[b] = boxes.get(b, 0) + int(menu.boxes[state, row])
+        units[b] = units.get(b, 0) + own
+        users.setdefault(b, set()).add(int(node[row]))
+    over: set[int] = set()
+    for b, nodes in users.items():
+        if b >= 0 and (boxes.get(b, 0) > supply.parcels[b] or units.get(b, 0) > supply.units[b]):
+            over |= nodes
+    return over

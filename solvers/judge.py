@@ -23,7 +23,7 @@ MOST = 2**62
 
 
 class _Taken(NamedTuple):
-    """All shipments, flat: order, option int64[H]; units `take_units` of window lines `take_line` by shipment `of`."""
+    """All shipments, flat: order, option int64[H]; units `take_units` of `Lines` rows `take_line` by `of`."""
 
     order: Ints
     option: Ints
@@ -32,21 +32,33 @@ class _Taken(NamedTuple):
     take_units: Ints
 
 
+class _Packed(NamedTuple):
+    """The boxes that shipments make: of shipment `of` int64[P], contents `start[p]:start[p + 1]` of line and units."""
+
+    of: Ints
+    line: Ints
+    units: Ints
+    start: Ints
+
+
 def faults(problem: Problem, solution: Solution) -> Faults:
     """Every rule that the solution breaks; if its shape is wrong, only that."""
     found = _shape(problem, solution.plans)
     if found:
         return found
     taken = _flat(problem, solution.plans)
-    found += _limits(problem, taken)
+    if (taken.take_units < 0).any():
+        return [("units", "a shipment has negative units")]
+    found += _goods(problem, taken)
+    packed = _first_fit_boxes(problem, taken)
+    found += _limits(problem, taken, packed)
     found += _box_shape(problem, solution.boxes)
     if found and found[-1][0] == "shape":
         return found
-    found += _packing(problem, taken, solution.boxes)
+    found += _packing(problem, taken, packed, solution.boxes)
     found += _capacity(problem, taken, solution.boxes)
     found += _money(problem, taken, solution)
-    if problem.guide is None and solution.guided_total != int(solution.costs.total.sum()):
-        found.append(("guided_total", f"{solution.guided_total} is not the total, though nothing guides"))
+    found += _guided(problem, solution)
     if solution.bound is not None and solution.bound > solution.guided_total:
         found.append(("bound", f"bound {solution.bound} is above {solution.guided_total}"))
     return found
@@ -81,26 +93,95 @@ def _flat(problem: Problem, plans: Sequence[Sequence[Shipment]]) -> _Taken:
     return _Taken(owner, option, of[some], line[some], units[some])
 
 
-def _limits(problem: Problem, taken: _Taken) -> Faults:
-    """Signs, quantities, eligibility and stock."""
+def _goods(problem: Problem, taken: _Taken) -> Faults:
+    """Quantities, eligibility and stock."""
     lines, node = problem.lines, problem.options.node[taken.option]
     found: Faults = []
-    if (taken.take_units < 0).any():
-        return [("units", "a shipment has negative units")]
     empty = np.bincount(taken.of, minlength=len(taken.order)) == 0
     found += [("units", f"order {o} has an empty shipment") for o in taken.order[empty].tolist()]
-    shipped = np.zeros(len(lines.item), np.int64)
-    np.add.at(shipped, taken.take_line, taken.take_units)
-    for line in np.flatnonzero(shipped > lines.quantity).tolist():
-        found.append(("quantity", f"line {line} ships {shipped[line]} of {lines.quantity[line]}"))
+    first, shipped = _shipped(problem, taken)
+    for line in np.flatnonzero(shipped > lines.quantity[first]).tolist():
+        found.append(("quantity", f"line {first[line]} ships {shipped[line]} of {lines.quantity[first[line]]}"))
     at = node[taken.of]
     barred = ~lines.eligible[taken.take_line, at]
     for line, k in zip(taken.take_line[barred].tolist(), at[barred].tolist(), strict=True):
         found.append(("eligibility", f"line {line} may not ship from node {k}"))
-    used = np.zeros(problem.stock.shape, np.int64)
-    np.add.at(used, (lines.item[taken.take_line], at), taken.take_units)
+    used = _drawn(problem, lines.item[taken.take_line], at, taken.take_units)
     for item, k in np.argwhere(used > problem.stock).tolist():
         found.append(("stock", f"item {item} at node {k}: {used[item, k]} of {problem.stock[item, k]}"))
+    return found
+
+
+def _shipped(problem: Problem, taken: _Taken) -> tuple[Ints, Ints]:
+    """The first row of every line, and the units of it that ship, over all its rows."""
+    _, first, line_of = np.unique(problem.lines.line, return_index=True, return_inverse=True)
+    shipped = np.zeros(len(first), np.int64)
+    np.add.at(shipped, line_of[taken.take_line], taken.take_units)
+    return first, shipped
+
+
+def _recipe(problem: Problem, item: Ints) -> tuple[Ints, Ints]:
+    """(row of `Derived`, or -1; node that the item is always drawn from, or -1) of each item."""
+    derived, row = problem.derived, np.full(len(problem.stock), -1, np.int64)
+    row[derived.item] = np.arange(len(derived.item))
+    row = row[item]
+    return row, np.where(row >= 0, np.append(derived.source, -1)[row], -1)
+
+
+def _drawn(problem: Problem, item: Ints, node: Ints, units: Ints) -> Ints:
+    """int64[I, N]: what these units take from the stock of real goods."""
+    derived, (row, source) = problem.derived, _recipe(problem, item)
+    used = np.zeros(problem.stock.shape, np.int64)
+    own = row < 0
+    np.add.at(used, (item[own], node[own]), units[own])
+    for one in np.unique(row[~own]).tolist():
+        mine = row == one
+        place = np.where(source >= 0, source, node)[mine]
+        for at in range(int(derived.start[one]), int(derived.start[one + 1])):
+            np.add.at(used, (derived.part[at], place), units[mine] * derived.count[at])
+    return used
+
+
+def _limits(problem: Problem, taken: _Taken, packed: _Packed) -> Faults:
+    """Groups, and what every order's `Limits` ask of its shipments and boxes."""
+    limits = problem.limits
+    shipments, size = taken.order, problem.orders
+    parcels = np.bincount(shipments[packed.of], minlength=size)
+    found: Faults = []
+    for order in np.flatnonzero(parcels > limits.max_parcels).tolist():
+        found.append(("max_parcels", f"order {order} has {parcels[order]} boxes of {limits.max_parcels[order]}"))
+    first, shipped = _shipped(problem, taken)
+    owner = np.searchsorted(problem.lines.start, first, side="right") - 1
+    whole = shipped == problem.lines.quantity[first]
+    something = np.bincount(shipments, minlength=size) > 0
+    for order in np.unique(owner[~whole & (limits.complete & something)[owner]]).tolist():
+        found.append(("ship_complete", f"order {order} ships, and not all of it"))
+    pairs = np.unique(np.stack([problem.lines.line[taken.take_line], taken.of]), axis=1)
+    line, leaves = np.unique(pairs[0], return_counts=True)
+    position = np.searchsorted(problem.lines.line[first], line)
+    for at in position[(leaves > 1) & limits.whole_lines[owner[position]]].tolist():
+        found.append(("split_lines", f"line {first[at]} leaves in several shipments"))
+    several = np.bincount(shipments, minlength=size) > 1
+    for shipment in np.flatnonzero((several & (limits.min_split_value > 0))[shipments]).tolist():
+        mine = taken.of == shipment
+        prices = problem.lines.value[taken.take_line[mine]].tolist()
+        value = sum(price * units for price, units in zip(prices, taken.take_units[mine].tolist(), strict=True))
+        least = int(limits.min_split_value[shipments[shipment]])
+        if value < least:
+            found.append(("min_split_value", f"shipment {shipment} holds {value} of {least}"))
+    return found + _groups(problem, taken, packed, first, whole)
+
+
+def _groups(problem: Problem, taken: _Taken, packed: _Packed, first: Ints, whole: Bools) -> Faults:
+    """Some of a group ships only if all of it does, by one shipment that is one box."""
+    group = problem.lines.group[taken.take_line]
+    found: Faults = []
+    for one in np.unique(group[group >= 0]).tolist():
+        holding = np.unique(taken.of[group == one])
+        if not whole[problem.lines.group[first] == one].all():
+            found.append(("group", f"group {one} ships, and not all of it"))
+        if len(holding) > 1 or np.count_nonzero(packed.of == holding[0]) != 1:
+            found.append(("group", f"group {one} is not in one box"))
     return found
 
 
@@ -122,8 +203,8 @@ def _box_shape(problem: Problem, boxes: Boxes) -> Faults:
     return [] if good else [("shape", "the box arrays contradict each other")]
 
 
-def _packing(problem: Problem, taken: _Taken, boxes: Boxes) -> Faults:
-    """The boxes are exactly what first-fit makes of each shipment, in order, and weigh what they say."""
+def _packing(problem: Problem, taken: _Taken, packed: _Packed, boxes: Boxes) -> Faults:
+    """The boxes are exactly what packing makes of each shipment, in order, and weigh what they say."""
     found: Faults = []
     weight = problem.lines.weight_g
     box_of = np.repeat(np.arange(len(boxes.order)), np.diff(boxes.take_start))
@@ -134,49 +215,52 @@ def _packing(problem: Problem, taken: _Taken, boxes: Boxes) -> Faults:
         found.append(("box_weight", f"box {box} weighs {grams[box]}, not {boxes.weight_g[box]}"))
     for box in np.flatnonzero(grams > limit).tolist():
         found.append(("box_limit", f"box {box} weighs {grams[box]}, over {limit[box]}"))
-    order, option, line, units, start = _first_fit_boxes(problem, taken)
     same = (
-        np.array_equal(order, boxes.order)
-        and np.array_equal(option, boxes.option)
-        and np.array_equal(start, boxes.take_start)
-        and np.array_equal(line, boxes.take_line)
-        and np.array_equal(units, boxes.take_units)
+        np.array_equal(taken.order[packed.of], boxes.order)
+        and np.array_equal(taken.option[packed.of], boxes.option)
+        and np.array_equal(packed.start, boxes.take_start)
+        and np.array_equal(packed.line, boxes.take_line)
+        and np.array_equal(packed.units, boxes.take_units)
     )
-    return found if same else [*found, ("packing", "the boxes are not the plans packed first-fit")]
+    return found if same else [*found, ("packing", "the boxes are not the plans packed")]
 
 
-def _first_fit_boxes(problem: Problem, taken: _Taken) -> tuple[Ints, Ints, Ints, Ints, Ints]:
-    """order, option, take_line, take_units, take_start of the boxes that the shipments make."""
-    load = taken.take_units.astype(np.float64) * problem.lines.weight_g[taken.take_line]
+def _first_fit_boxes(problem: Problem, taken: _Taken) -> _Packed:
+    """The boxes by (order, option): first-fit, then every unit that goes alone."""
+    weight, alone = problem.lines.weight_g, problem.lines.alone[taken.take_line]
+    load = taken.take_units.astype(np.float64) * weight[taken.take_line]
     grams = np.bincount(taken.of, weights=load, minlength=len(taken.order))
     # In floating point only to see that a shipment is clearly light; the rest is packed in integers.
-    heavy = grams * (1 + 1e-9) >= problem.options.max_weight_g[taken.option]
+    one_box = grams * (1 + 1e-9) < problem.options.max_weight_g[taken.option]
+    one_box &= np.bincount(taken.of, weights=alone, minlength=len(taken.order)) == 0
     edge = np.searchsorted(taken.of, np.arange(len(taken.order) + 1))
     rank = np.lexsort((np.arange(len(taken.order)), taken.option, taken.order))
-    if not heavy.any() and bool((np.diff(rank) > 0).all()):
-        return taken.order, taken.option, taken.take_line, taken.take_units, edge
+    if one_box.all() and bool((np.diff(rank) > 0).all()):
+        return _Packed(np.arange(len(taken.order)), taken.take_line, taken.take_units, edge)
     none = np.zeros(0, np.int64)
-    order, option, size, line, units = [none], [none], [np.zeros(1, np.int64)], [none], [none]
+    of, size, line, units = [none], [np.zeros(1, np.int64)], [none], [none]
     for shipment in rank.tolist():
         at = slice(int(edge[shipment]), int(edge[shipment + 1]))
         inside = [(1, taken.take_units[at])]
-        if heavy[shipment]:
+        if not one_box[shipment]:
             limit = int(problem.options.max_weight_g[taken.option[shipment]])
-            inside = _first_fit(problem.lines.weight_g[taken.take_line[at]].tolist(), inside[0][1].tolist(), limit)
+            inside = _boxes_of(weight[taken.take_line[at]].tolist(), taken.take_units[at], alone[at], limit)
         for alike, box in inside:
             held = box > 0
-            order.append(np.full(alike, taken.order[shipment]))
-            option.append(np.full(alike, taken.option[shipment]))
+            of.append(np.full(alike, shipment))
             size.append(np.full(alike, held.sum()))
             line.append(np.tile(taken.take_line[at][held], alike))
             units.append(np.tile(box[held], alike))
-    return (
-        np.concatenate(order),
-        np.concatenate(option),
-        np.concatenate(line),
-        np.concatenate(units),
-        np.cumsum(np.concatenate(size)),
-    )
+    start = np.cumsum(np.concatenate(size))
+    return _Packed(np.concatenate(of), np.concatenate(line), np.concatenate(units), start)
+
+
+def _boxes_of(weight: list[int], units: Ints, alone: Bools, limit: int) -> list[tuple[int, Ints]]:
+    """Runs of boxes alike (count, units per line): what goes together, then what goes alone, in line order."""
+    together = np.where(alone, 0, units)
+    runs = _first_fit(weight, together.tolist(), limit) if together.any() else []
+    each = np.eye(len(units), dtype=np.int64)
+    return runs + [(int(units[line]), each[line]) for line in np.flatnonzero(alone).tolist()]
 
 
 def _first_fit(weight: list[int], units: list[int], limit: int) -> list[tuple[int, Ints]]:
@@ -185,7 +269,7 @@ def _first_fit(weight: list[int], units: list[int], limit: int) -> list[tuple[in
     runs: list[tuple[int, int, dict[int, int]]] = []  # how many, grams free, contents
     for line in sorted(range(len(units)), key=lambda at: (-weight[at], at)):
         left = units[line]
-        if weight[line] > limit:
+        if left and weight[line] > limit:
             return []
         after: list[tuple[int, int, dict[int, int]]] = []
         at = 0
@@ -208,12 +292,18 @@ def _first_fit(weight: list[int], units: list[int], limit: int) -> list[tuple[in
 
 
 def _capacity(problem: Problem, taken: _Taken, boxes: Boxes) -> Faults:
+    option = taken.option[taken.of]
+    _, source = _recipe(problem, problem.lines.item[taken.take_line])
+    room_of_units = problem.options.bucket[option]
+    if (source >= 0).any():
+        elsewhere = problem.source_bucket[problem.options.day[option], source]
+        room_of_units = np.where(source >= 0, elsewhere, room_of_units)
+    one = np.ones(len(boxes.option), np.int64)
     found: Faults = []
-    for name, option, amount, room in (
-        ("capacity_parcels", boxes.option, np.ones(len(boxes.option), np.int64), problem.bucket_parcels),
-        ("capacity_units", taken.option[taken.of], taken.take_units, problem.bucket_units),
+    for name, bucket, amount, room in (
+        ("capacity_parcels", problem.options.bucket[boxes.option], one, problem.bucket_parcels),
+        ("capacity_units", room_of_units, taken.take_units, problem.bucket_units),
     ):
-        bucket = problem.options.bucket[option]
         used = np.zeros(len(room), np.int64)
         np.add.at(used, bucket[bucket >= 0], amount[bucket >= 0])
         for over in np.flatnonzero(used > room).tolist():
@@ -243,9 +333,9 @@ def _money(problem: Problem, taken: _Taken, solution: Solution) -> Faults:
     terms["split"] = objective.split_parcel * np.maximum(0, parcels - 1)
     np.maximum.at(terms["late"], taken.order, problem.options.late_days[taken.option])
     terms["late"] *= objective.late_per_day
-    for line_values, sign in ((problem.lines.quantity, 1), (_shipped(problem, taken), -1)):
-        of_line = np.repeat(np.arange(size), np.diff(problem.lines.start))
-        np.add.at(terms["unfilled"], of_line, sign * line_values)
+    first, shipped = _shipped(problem, taken)
+    waiting = np.maximum(0, problem.lines.quantity[first] - shipped - problem.lines.dated[first])
+    np.add.at(terms["unfilled"], np.searchsorted(problem.lines.start, first, side="right") - 1, waiting)
     terms["unfilled"] *= objective.unfilled_per_unit
     terms["total"] = sum(terms.values(), np.zeros(size, np.int64))
     for name, right in terms.items():
@@ -258,19 +348,27 @@ def _money(problem: Problem, taken: _Taken, solution: Solution) -> Faults:
     return found
 
 
-def _shipped(problem: Problem, taken: _Taken) -> Ints:
-    shipped = np.zeros(len(problem.lines.item), np.int64)
-    np.add.at(shipped, taken.take_line, taken.take_units)
-    return shipped
+def _guided(problem: Problem, solution: Solution) -> Faults:
+    """The money that the choice went by: without a guide the total, else exact but for what a box may be rounded by."""
+    guide, boxes, costs, told = problem.guide, solution.boxes, solution.costs, solution.guided_total
+    if guide is None:
+        right, most = int(costs.total.sum()), 0
+    else:
+        weighed = guide.shipping * int(boxes.shipping.sum()) + guide.handling * int(boxes.handling.sum())
+        steered = int((guide.rules + guide.balance)[boxes.option].sum())
+        right = weighed // 1000 + steered + int((costs.split + costs.late + costs.unfilled).sum())
+        most = 1 + len(boxes.order) * (1 + guide.shipping // 1000)
+    off = abs(told - right) > most
+    return [("guided_total", f"the choice went by {right}, not {told}")] if off else []
 
 
 def _box_money(problem: Problem, boxes: Boxes) -> tuple[Ints, Ints, Bools]:
     """(shipping, handling, carried) of every box from its contents: the formula of `problem.Options`, term by term."""
     lines, options, at = problem.lines, problem.options, boxes.option
     begin = boxes.take_start[:-1]
-    count = np.diff(boxes.take_start)
     if len(begin) == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    count, draws, more = _counted(problem, boxes)
     units = np.add.reduceat(boxes.take_units, begin)
     grams = np.add.reduceat(boxes.take_units * lines.weight_g[boxes.take_line], begin)
     mm3 = np.add.reduceat(boxes.take_units * lines.volume_mm3[boxes.take_line], begin)
@@ -290,5 +388,19 @@ def _box_money(problem: Problem, boxes: Boxes) -> tuple[Ints, Ints, Bools]:
     by_weight = options.ship_per_kg[at] * grams
     rounded = by_weight // 1000 + (by_weight % 1000 >= 500)
     shipping = card + options.ship_parcel[at] + options.ship_line[at] * count + options.ship_unit[at] * units + rounded
-    handling = options.handle_parcel[at] + options.handle_line[at] * count + options.handle_unit[at] * units
+    handling = options.handle_parcel[at] + options.handle_line[at] * draws + options.handle_unit[at] * units + more
     return shipping, handling, carried
+
+
+def _counted(problem: Problem, boxes: Boxes) -> tuple[Ints, Ints, Ints]:
+    """(distinct lines, distinct draws, mills that draws and units add to the handling) of every box."""
+    lines, row, count = problem.lines, boxes.take_line, len(boxes.option)
+    box = np.repeat(np.arange(count), np.diff(boxes.take_start))
+    more = np.zeros(count, np.int64)
+    np.add.at(more, box, lines.more_unit[row] * boxes.take_units)
+    distinct = []
+    for number in (lines.line, lines.draw):
+        pairs, held = np.unique(np.stack([box, number[row]]), axis=1, return_index=True)
+        distinct.append(np.bincount(pairs[0], minlength=count))
+    np.add.at(more, box[held], lines.more_line[row[held]])
+    return distinct[0], distinct[1], more

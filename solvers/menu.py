@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from solvers.cells import Origin, origin
+from solvers.keeps import Keeps, keeps_of
 from solvers.problem import UNLIMITED, Bools, Ints, Problem
 from solvers.states import FAR, Shape, States, states_of
 from solvers.tariff import BEYOND, shipment_table
@@ -33,10 +35,10 @@ class Supply:
 class Menu:
     """G orders of one shape, M states, R options that could ship something, contiguous by order.
 
-    orders int64[G]; lines int64[G, n]: window line of every state column; vector int64[M, n], units int64[M]: what a
-    state ships; rows int64[R] options, owner int64[R] into `orders`, start int64[G] first row of each order;
+    orders int64[G]; lines int64[G, n]: row of `Lines` of every state column; vector int64[M, n], units int64[M]: what
+    a state ships; rows int64[R] options, owner int64[R] into `orders`, start int64[G] first row of each order;
     price int64[M, R] mills of one shipment with the split penalty of its boxes, FAR where it cannot be;
-    boxes int64[M, R].
+    boxes int64[M, R]; `origin`: the cells that the columns draw on; `keeps`: what each order's plan must keep.
     """
 
     problem: Problem
@@ -51,6 +53,8 @@ class Menu:
     start: Ints
     price: Ints
     boxes: Ints
+    origin: Origin
+    keeps: Keeps
 
     @property
     def node(self) -> Ints:
@@ -68,13 +72,13 @@ class Menu:
         return self.problem.options.late_days[self.rows]
 
     def staying(self, per_unit: int) -> Ints:
-        """int64[M]: what the units cost that a state leaves behind, at one price.
+        """int64[M, G]: what it costs to ship only that state, at one price per unit left; FAR where that is unlawful.
 
         Every box of `price` carries the split penalty, one too many: shipping nothing does not save it.
         """
-        cost: Ints = per_unit * (self.units[-1] - self.units)
+        cost = per_unit * self.keeps.left
         cost[0] += self.problem.objective.split_parcel
-        return cost
+        return np.where(self.keeps.last, cost, FAR)
 
     def rows_of(self, column: int) -> slice:
         """The rows of one of the orders."""
@@ -83,20 +87,18 @@ class Menu:
 
     def one(self, column: int) -> Menu:
         """The menu of one of the orders alone."""
-        at = self.rows_of(column)
-        return Menu(
-            self.problem,
-            self.supply,
-            self.orders[column : column + 1],
-            self.lines[column : column + 1],
-            self.states,
-            self.vector,
-            self.units,
-            self.rows[at],
-            np.zeros(at.stop - at.start, np.int64),
-            np.zeros(1, np.int64),
-            self.price[:, at],
-            self.boxes[:, at],
+        at, only = self.rows_of(column), np.array([column])
+        return replace(
+            self,
+            orders=self.orders[only],
+            lines=self.lines[only],
+            rows=self.rows[at],
+            owner=np.zeros(at.stop - at.start, np.int64),
+            start=np.zeros(1, np.int64),
+            price=self.price[:, at],
+            boxes=self.boxes[:, at],
+            origin=self.origin.only(only),
+            keeps=self.keeps.only(only),
         )
 
     def only(self, columns: Ints) -> Menu:
@@ -116,6 +118,8 @@ class Menu:
             start=np.searchsorted(owner, np.arange(len(columns))),
             price=self.price[:, keep],
             boxes=self.boxes[:, keep],
+            origin=self.origin.only(columns),
+            keeps=self.keeps.only(columns),
         )
 
     def units_in_line_order(self, column: int, state: int) -> Ints:
@@ -153,11 +157,12 @@ def spans(start: Ints, which: Ints) -> tuple[Ints, Ints]:
 
 
 def has_room(problem: Problem, rows: Ints, supply: Supply) -> Bools:
-    """bool[R]: the bucket of the option has room for at least one unit in one box."""
+    """bool[R]: the option's bucket has room for a box, and for a unit (unless others of a dock may lend theirs)."""
     bucket = problem.options.bucket[rows]
     if len(supply.parcels) == 0:
         return np.ones(len(rows), np.bool_)
-    return (bucket < 0) | ((supply.parcels[bucket] > 0) & (supply.units[bucket] > 0))
+    lent = bool((problem.derived.source >= 0).any())
+    return (bucket < 0) | ((supply.parcels[bucket] > 0) & ((supply.units[bucket] > 0) | lent))
 
 
 def build_menu(
@@ -171,7 +176,6 @@ def build_menu(
     options = problem.options
     states = states_of(shape)
     ships = states.vector if vector is None else vector
-    units = ships.sum(axis=1)
     rows, owner = spans(options.start, orders)
     free = _free(problem, lines, rows, owner, supply)
     keep = (free > 0).any(axis=0) & has_room(problem, rows, supply)
@@ -179,15 +183,16 @@ def build_menu(
     orders, lines = orders[alive], lines[alive]
     rows, owner, free = rows[keep], (np.cumsum(alive) - 1)[owner[keep]], free[:, keep]
     start = np.searchsorted(owner, np.arange(len(orders)))
-    price, boxes = shipment_table(
-        problem, rows, owner, ships, problem.lines.weight_g[lines], problem.lines.volume_mm3[lines]
-    )
-    possible = _possible(problem, lines, rows, owner, free, ships, supply)
-    possible &= _roomy(problem, rows, boxes, units, supply)
+    price, boxes = shipment_table(problem, rows, owner, ships, lines)
+    draws, keeps = origin(problem, lines), keeps_of(problem, orders, lines, ships)
+    possible = _possible(problem, rows, owner, free, ships, supply, draws)
+    possible &= _roomy(problem, rows, owner, boxes, ships, supply, draws)
+    possible &= _lawful(problem, lines, ships, owner, boxes, keeps)
     if problem.objective.split_parcel:
         price = price + problem.objective.split_parcel * boxes
     price = np.where(possible & (price < BEYOND), price, FAR)
-    return Menu(problem, supply, orders, lines, states, ships, units, rows, owner, start, price, boxes)
+    units = ships.sum(axis=1)
+    return Menu(problem, supply, orders, lines, states, ships, units, rows, owner, start, price, boxes, draws, keeps)
 
 
 def narrowed(one: Menu, left: Supply) -> Menu:
@@ -201,21 +206,10 @@ def narrowed(one: Menu, left: Supply) -> Menu:
     if len(rows) == 0:
         rows, owner, free = one.rows[:1], one.owner[:1], np.zeros((one.lines.shape[1], 1), np.int64)
         price, boxes = one.price[:, :1], one.boxes[:, :1]
-    possible = _possible(problem, one.lines, rows, owner, free, one.vector, left)
-    possible &= _roomy(problem, rows, boxes, one.units, left)
+    possible = _possible(problem, rows, owner, free, one.vector, left, one.origin)
+    possible &= _roomy(problem, rows, owner, boxes, one.vector, left, one.origin)
     price = np.where(possible, price, FAR)
     return replace(one, supply=left, rows=rows, owner=owner, price=price, boxes=boxes)
-
-
-def _roomy(problem: Problem, rows: Ints, boxes: Ints, units: Ints, supply: Supply) -> Bools:
-    """bool[M, R]: the bucket of the row has room for the state's boxes and units."""
-    bucket = problem.options.bucket[rows]
-    if not (bucket >= 0).any():
-        return np.ones(boxes.shape, np.bool_)
-    in_parcels = np.where(bucket >= 0, supply.parcels[bucket], UNLIMITED)
-    in_units = np.where(bucket >= 0, supply.units[bucket], UNLIMITED)
-    fitting: Bools = (boxes <= in_parcels) & (units[:, None] <= in_units)
-    return fitting
 
 
 def _free(problem: Problem, lines: Ints, rows: Ints, owner: Ints, supply: Supply) -> Ints:
@@ -224,17 +218,40 @@ def _free(problem: Problem, lines: Ints, rows: Ints, owner: Ints, supply: Supply
     return np.where(problem.lines.eligible[at, node], supply.stock[problem.lines.item[at], node], 0)
 
 
-def _possible(problem: Problem, lines: Ints, rows: Ints, owner: Ints, free: Ints, ships: Ints, supply: Supply) -> Bools:
+def _possible(
+    problem: Problem, rows: Ints, owner: Ints, free: Ints, ships: Ints, supply: Supply, draws: Origin
+) -> Bools:
     """bool[M, R]: stock and eligibility allow the state to leave by the row in one shipment."""
     possible = np.ones((len(ships), len(rows)), np.bool_)
     for column in range(ships.shape[1]):
         possible &= ships[:, column, None] <= free[column]
-    if ships.shape[1] > 1:
-        # Lines of one SKU draw on the same cell; the orders of a menu repeat SKUs on the same columns.
-        item = problem.lines.item[lines[0]].tolist() if len(lines) else []
-        node = problem.options.node[rows]
-        for one in sorted({i for i in item if item.count(i) > 1}):
-            same = [column for column, i in enumerate(item) if i == one]
-            stock = supply.stock[problem.lines.item[lines[:, same[0]]][owner], node]
-            possible &= ships[:, same].sum(axis=1)[:, None] <= stock
+    node = problem.options.node[rows]
+    for per_unit, part, source in draws.cells:
+        if np.count_nonzero(per_unit) > 1:
+            where = np.where(source[owner] < 0, node, source[owner])
+            possible &= (ships @ per_unit)[:, None] <= supply.stock[part[owner], where]
     return possible
+
+
+def _roomy(problem: Problem, rows: Ints, owner: Ints, boxes: Ints, ships: Ints, supply: Supply, draws: Origin) -> Bools:
+    """bool[M, R]: the row's bucket has room for the state's boxes and units, other nodes of the dock for theirs."""
+    bucket = problem.options.bucket[rows]
+    fitting: Bools = np.ones(boxes.shape, np.bool_)
+    if (bucket >= 0).any():
+        in_parcels = np.where(bucket >= 0, supply.parcels[bucket], UNLIMITED)
+        in_units = np.where(bucket >= 0, supply.units[bucket], UNLIMITED)
+        fitting = (boxes <= in_parcels) & (draws.own(ships)[:, None] <= in_units)
+    for columns, source in draws.places:
+        lent = problem.source_bucket[problem.options.day[rows], source[owner]]
+        if (lent >= 0).any():
+            fitting &= (ships @ columns)[:, None] <= np.where(lent >= 0, supply.units[lent], UNLIMITED)
+    return fitting
+
+
+def _lawful(problem: Problem, lines: Ints, ships: Ints, owner: Ints, boxes: Ints, keeps: Keeps) -> Bools:
+    """bool[M, R]: the state breaks no group in one shipment by the row, and ships no line twice over."""
+    lawful: Bools = keeps.single[:, owner]
+    grouped = np.flatnonzero(problem.lines.group[lines[:1]] >= 0)
+    if len(grouped):
+        lawful &= (ships[:, grouped].sum(axis=1) == 0)[:, None] | (boxes == 1)
+    return lawful

@@ -88,32 +88,45 @@ def use_of(problem: Problem, order: int, plan: tuple[Shipment, ...]) -> Use:
 
     Cells are those of real goods: of a derived item, its parts where they are drawn.
     """
-    cells: dict[tuple[int, int], int] = {}
-    parcels: dict[int, int] = {}
-    units_in: dict[int, int] = {}
-    first = int(problem.lines.start[order])
-    for option, units in plan:
-        node, bucket = int(problem.options.node[option]), int(problem.options.bucket[option])
-        for row in np.flatnonzero(units).tolist():
-            taken = int(units[row])
-            source, parts = parts_of(problem, int(problem.lines.item[first + row]))
-            for part, count in parts:
-                cell = (part, node if source < 0 else source)
-                cells[cell] = cells.get(cell, 0) + count * taken
-            room = bucket if source < 0 else int(problem.source_bucket[problem.options.day[option], source])
-            if room >= 0:
-                units_in[room] = units_in.get(room, 0) + taken
+    use = Use({}, {}, {})
+    for shipment in plan:
+        draw(problem, order, shipment, use)
+        bucket = int(problem.options.bucket[shipment.option])
         if bucket >= 0:
-            cost = shipment_cost(problem, option, units)
+            cost = shipment_cost(problem, shipment.option, shipment.units)
             if cost is None:
-                raise ValueError(f"option {option} cannot carry its shipment")
-            parcels[bucket] = parcels.get(bucket, 0) + cost.boxes
-    return Use(cells, parcels, units_in)
+                raise ValueError(f"option {shipment.option} cannot carry its shipment")
+            use.parcels[bucket] = use.parcels.get(bucket, 0) + cost.boxes
+    return use
+
+
+def draw(problem: Problem, order: int, shipment: Shipment, use: Use) -> None:
+    """Add to `use` the cells and the room for units that a shipment takes, its boxes left aside."""
+    option, units = shipment
+    node, first = int(problem.options.node[option]), int(problem.lines.start[order])
+    for row in np.flatnonzero(units).tolist():
+        taken = int(units[row])
+        source, parts = parts_of(problem, int(problem.lines.item[first + row]))
+        for part, count in parts:
+            cell = (part, node if source < 0 else source)
+            use.cells[cell] = use.cells.get(cell, 0) + count * taken
+        room = unit_bucket(problem, option, source)
+        if room >= 0:
+            use.units[room] = use.units.get(room, 0) + taken
+
+
+def unit_bucket(problem: Problem, option: int, source: int) -> int:
+    """The bucket in which units count that leave by an option and are drawn from a source; -1 for no limit."""
+    if source < 0:
+        return int(problem.options.bucket[option])
+    return int(problem.source_bucket[problem.options.day[option], source])
 
 
 def parts_of(problem: Problem, item: int) -> tuple[int, list[tuple[int, int]]]:
     """What one unit of an item is drawn from: (node or -1 for the option's own, [(real item, units)])."""
     derived = problem.derived
+    if not len(derived.item):
+        return -1, [(item, 1)]
     at = int(np.searchsorted(derived.item, item))
     if at == len(derived.item) or int(derived.item[at]) != item:
         return -1, [(item, 1)]
@@ -141,14 +154,21 @@ def take(problem: Problem, use: Use, stock: Ints, room_parcels: Ints, room_units
     for bucket, taken in use.units.items():
         room_units[bucket] -= sign * taken
     if len(problem.derived.item) and use.cells:
-        derive(problem, stock)
+        derive(problem, stock, {part for part, _ in use.cells})
 
 
-def derive(problem: Problem, stock: Ints) -> None:
-    """Set the rows of derived items, in place, to what their parts allow for one taker."""
+def derive(problem: Problem, stock: Ints, parts: set[int] | None = None) -> None:
+    """Set the rows of derived items, in place, to what their parts allow for one taker.
+
+    `parts`: only of items made of one of these; None for all.
+    """
     derived = problem.derived
-    for at, item in enumerate(derived.item.tolist()):
+    which = np.arange(len(derived.item))
+    if parts is not None:
+        touched = np.isin(derived.part, np.fromiter(parts, np.int64, len(parts)))
+        which = np.flatnonzero(np.logical_or.reduceat(touched, derived.start[:-1]))
+    for at in which.tolist():
         inside = slice(int(derived.start[at]), int(derived.start[at + 1]))
         whole = (np.maximum(stock[derived.part[inside]], 0) // derived.count[inside][:, None]).min(axis=0)
-        source = int(derived.source[at])
+        source, item = int(derived.source[at]), int(derived.item[at])
         stock[item] = whole if source < 0 else np.where(problem.stock[item] > 0, whole[source], 0)

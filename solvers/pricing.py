@@ -13,11 +13,11 @@ import numpy as np
 
 from solvers.coupled import Piece, overdrawn
 from solvers.fill import Targets
-from solvers.master import FINE, Column, Prices, Resource
+from solvers.master import FINE, Column, Prices, Resource, column_of
 from solvers.menu import Menu
 from solvers.problem import Ints, Problem
 from solvers.solution import Shipment
-from solvers.states import FAR, cheapest, pairs
+from solvers.states import FAR, cheapest, pairs, parts_of_state
 from solvers.subset import Found, answer, as_plan
 
 ORDER, CAREFUL = 2_000, 90_000
@@ -60,11 +60,13 @@ class Pricer:
         self.orders = {order for menu in found for order in menu.orders.tolist()}
 
     def column(self, offer: Offer) -> Column:
-        """The offer as a column of the master; every number is in the menu already."""
+        """The offer as a column of the master; for plain goods every number is in the menu already."""
         problem, menu, pieces = self._problem, offer.menu, offer.found.pieces
-        objective, first = problem.objective, int(problem.lines.start[offer.order])
+        if len(problem.derived.item):
+            return column_of(problem, offer.order, offer.plan, self._targets)
+        objective = problem.objective
         lines = menu.lines[offer.column].tolist()
-        cost = late = shipped = 0
+        cost = late = 0
         taken: dict[Resource, int] = {}
         fills: dict[int, int] = {}
         for row, state in pieces:
@@ -72,7 +74,6 @@ class Pricer:
             node, bucket = int(problem.options.node[option]), int(problem.options.bucket[option])
             late = max(late, int(problem.options.late_days[option]))
             cost += int(menu.price[state, row])
-            shipped += int(menu.units[state])
             for line, units in zip(lines, menu.vector[state].tolist(), strict=True):
                 if units:
                     cell = (0, int(problem.lines.item[line]), node)
@@ -83,15 +84,15 @@ class Pricer:
             if bucket >= 0:
                 taken[1, bucket, 0] = taken.get((1, bucket, 0), 0) + int(menu.boxes[state, row])
                 taken[2, bucket, 0] = taken.get((2, bucket, 0), 0) + int(menu.units[state])
-        demand = int(problem.lines.quantity[first : int(problem.lines.start[offer.order + 1])].sum())
-        cost += objective.late_per_day * late + objective.unfilled_per_unit * (demand - shipped)
+        left = int(menu.keeps.left[offer.found.state, offer.column])
+        cost += objective.late_per_day * late + objective.unfilled_per_unit * left
         cost -= objective.split_parcel if pieces else 0
         return Column(offer.order, cost, offer.plan, taken, fills)
 
     def steps(self, offers: Sequence[Offer]) -> int:
         """Work of one pricing pass in menu cells: all menus, the splits of every order, and the careful looks."""
         cells = sum(menu.price.size + 4 * pairs(menu.states.shape) * len(menu.orders) for menu, _ in self._menus)
-        careful = sum(40 * pairs(one.menu.states.shape) + CAREFUL for one in offers if one.found.careful)
+        careful = sum(one.found.careful * (40 * pairs(one.menu.states.shape) + CAREFUL) for one in offers)
         late = 2 if self._problem.objective.late_per_day else 1
         return late * cells + ORDER * len(offers) + careful
 
@@ -116,6 +117,7 @@ class Pricer:
                 cell[a, b] = worth
             else:
                 toll[kind - 1, a] = worth
+        self._add_up(cell)
         node, bucket = options.node[menu.rows], options.bucket[menu.rows]
         total = fine
         at = cell[lines.item[menu.lines[menu.owner]], node[:, None]]
@@ -123,27 +125,35 @@ class Pricer:
             total = total + menu.vector @ at.T
         # Bucket -1 reads the spare last entry, which is never priced.
         if toll.any():
-            total = total + menu.boxes * toll[0, bucket] + menu.units[:, None] * toll[1, bucket]
+            own = menu.origin.own(menu.vector)
+            total = total + menu.boxes * toll[0, bucket] + own[:, None] * toll[1, bucket]
+            for columns, source in menu.origin.places:
+                lent = self._problem.source_bucket[options.day[menu.rows], source[menu.owner]]
+                total = total + (menu.vector @ columns)[:, None] * toll[1, lent]
         return np.minimum(total, FAR)
+
+    def _add_up(self, cell: Ints) -> None:
+        """Price the rows of derived items, in place: what their parts cost where they are drawn."""
+        derived = self._problem.derived
+        for at, item in enumerate(derived.item.tolist()):
+            inside = slice(int(derived.start[at]), int(derived.start[at + 1]))
+            each, source = derived.count[inside] @ cell[derived.part[inside]], int(derived.source[at])
+            cell[item] = each if source < 0 else each[source]
 
     def _staying(self, menu: Menu, prices: Prices) -> tuple[Ints, Ints]:
         """(stay int64[M, G], free int64[G]): the price of shipping only a state; the constant in every value."""
         objective, targets = self._problem.objective, self._targets
-        base = menu.staying(objective.unfilled_per_unit * FINE)
-        base[0] += objective.split_parcel * (FINE - 1)
-        stay = np.repeat(base[:, None], len(menu.orders), axis=1)
-        quantity = self._problem.lines.quantity
-        start = self._problem.lines.start
-        running = np.concatenate([np.zeros(1, np.int64), np.cumsum(quantity)])
-        demand = running[start[menu.orders + 1]] - running[start[menu.orders]]
-        free = FINE * (objective.split_parcel - objective.unfilled_per_unit * (demand - menu.units[-1]))
+        stay = menu.staying(objective.unfilled_per_unit * FINE)
+        stay[0] += objective.split_parcel * (FINE - 1)
+        free = np.full(len(menu.orders), FINE * objective.split_parcel, np.int64)
         if targets is None:
-            return stay, free
+            return np.minimum(stay, FAR), free
         row = targets.row[menu.lines]
         worth = np.where(row >= 0, prices.fill[row] if len(prices.fill) else 0, 0)
-        missing = menu.vector[-1] - menu.vector
+        most = menu.vector.max(axis=0)
+        missing = most - menu.vector
         stay += missing @ worth.T
-        free = free + (menu.vector[-1] * worth).sum(axis=1)
+        free = free + worth @ most
         must = (row < 0).astype(np.int64)
         return np.where(missing @ must.T > 0, FAR, np.minimum(stay, FAR)), free
 
@@ -187,20 +197,22 @@ class _Near:
         if state == 0:
             days = max((int(self._menu.late[row]) for row, _ in pieces), default=0)
             key = tuple(sorted(pieces))
-            if (
-                key not in self._found
-                and spent + self._late * days <= self._limit
-                and not overdrawn(self._menu, pieces)
-            ):
+            if key not in self._found and spent + self._late * days <= self._limit and self._lawful(pieces):
                 self._found[key] = as_plan(self._menu, 0, pieces)
             return True
-        level = self._menu.states.levels[int(self._menu.states.units[state]) - 1]
-        at = int(np.searchsorted(level.state, state))
-        end = int(level.start[at + 1]) if at + 1 < len(level.start) else len(level.part)
-        part, rest = level.part[int(level.start[at]) : end], level.rest[int(level.start[at]) : end]
+        part, rest = parts_of_state(self._menu.states, state)
         within = self._price[part] + self._least[rest][:, None] <= self._limit - spent
         for index, row in np.argwhere(within).tolist():
             one = int(part[index])
             if not self._descend(int(rest[index]), spent + int(self._price[one, row]), [*pieces, (row, one)]):
                 return False
         return True
+
+    def _lawful(self, pieces: list[Piece]) -> bool:
+        """Whether the shipments may leave together."""
+        keeps, boxes = self._menu.keeps, self._menu.boxes
+        if sum(int(boxes[state, row]) for row, state in pieces) > keeps.parcels[0]:
+            return False
+        if keeps.several is not None and len(pieces) > 1 and not keeps.several[[state for _, state in pieces], 0].all():
+            return False
+        return not overdrawn(self._menu, pieces)

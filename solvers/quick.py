@@ -1,13 +1,15 @@
 """One order at little and bounded cost: node after node, each time the shipment that is cheapest per unit it carries.
 
 The method of last resort, for orders that the budget leaves no search for. Whatever the size of the order it looks at
-every option once per shipment; the plan is always feasible, never proven.
+every option once per shipment; the plan is always feasible, never proven. Orders with limits go by `careful`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from solvers.careful import careful_addition, careful_plan
+from solvers.load import is_careful
 from solvers.menu import Supply, has_room
 from solvers.plan import Priced, plan_cost
 from solvers.problem import Ints, Problem
@@ -26,13 +28,16 @@ STEP = 10_000
 
 def quick_plan(problem: Problem, order: int, supply: Supply) -> Priced:
     """A feasible plan of one order on the supply, which is left as it is; fills what it finds room for."""
-    rows = np.arange(problem.options.start[order], problem.options.start[order + 1])
-    pour = _Pour(problem, order, rows[has_room(problem, rows, supply)], supply)
-    while len(pour.shipments) < MAX_SHIPMENTS and pour.step():
-        pass
-    plan = tuple(sorted(pour.shipments, key=lambda shipment: shipment.option))
+    if is_careful(problem, order):
+        plan, steps = careful_plan(problem, order, supply)
+    else:
+        rows = np.arange(problem.options.start[order], problem.options.start[order + 1])
+        pour = _Pour(problem, order, rows[has_room(problem, rows, supply)], supply)
+        while len(pour.shipments) < MAX_SHIPMENTS and pour.step():
+            pass
+        plan, steps = tuple(sorted(pour.shipments, key=lambda shipment: shipment.option)), pour.steps
     filled = sum(int(shipment.units.sum()) for shipment in plan)
-    return Priced(plan, plan_cost(problem, order, plan).total, filled, None, STEP * (1 + pour.steps))
+    return Priced(plan, plan_cost(problem, order, plan).total, filled, None, STEP * (1 + steps))
 
 
 def topped_up(
@@ -42,6 +47,8 @@ def topped_up(
 
     `supply` is what there was before the plan.
     """
+    if is_careful(problem, order):
+        return careful_addition(problem, order, supply, plan)
     rows = np.arange(problem.options.start[order], problem.options.start[order + 1])
     rows = rows[has_room(problem, rows, supply)]
     pour = _Pour(problem, order, rows, supply)

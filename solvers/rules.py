@@ -2,7 +2,9 @@
 
 Orders are served in index order, whatever their priority. At a node the cheapest option that can carry what is taken is
 used (by shipping plus handling, then option index). Where no option carries all of it, lines are added in line order as
-far as some option carries them; the rest moves on to the next node.
+far as some option carries them; the rest moves on to the next node. Limits are kept on the way: no shipment is begun
+that would break one, a line that must not be split waits for a node that has all of it, and only then takes the first
+that has some.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from solvers.load import loaded, most_at, rows_of
 from solvers.menu import Supply
+from solvers.plan import take, use_of
 from solvers.problem import Ints, Mode, Problem
 from solvers.solution import Shipment, Solution, settle
-from solvers.tariff import shipment_cost
 
 
 def solve(problem: Problem) -> Solution:
@@ -23,17 +26,10 @@ def solve(problem: Problem) -> Solution:
     plans = []
     work = 0
     for order in range(problem.orders):
-        plan = []
-        missing = problem.lines.quantity[problem.lines_of(order)].copy()
-        for node in _ranked(problem, order, left):
-            if not missing.any():
-                break
-            work += 1
-            shipment = _take_at(problem, order, node, missing, left)
-            if shipment is not None:
-                plan.append(shipment)
-                missing -= shipment.units
-        plans.append(tuple(plan))
+        route = _Route(problem, order, left)
+        route.run()
+        work += route.visits
+        plans.append(tuple(route.shipments))
     return settle(
         problem,
         plans,
@@ -64,53 +60,73 @@ def _ranked(problem: Problem, order: int, left: Supply) -> Iterator[int]:
     return iter(nodes[np.lexsort((nodes, key))].tolist())
 
 
-def _take_at(problem: Problem, order: int, node: int, missing: Ints, left: Supply) -> Shipment | None:
-    """Ship what the node has of the missing units, and subtract it from `left`."""
-    at = problem.lines_of(order)
-    item = problem.lines.item[at]
-    options = [o for o in range(*problem.options_of(order).indices(2**62)) if problem.options.node[o] == node]
-    wanted = np.zeros(len(missing), np.int64)
-    free = {int(i): int(left.stock[i, node]) for i in item}
-    for line in np.flatnonzero(missing).tolist():
-        if problem.lines.eligible[at.start + line, node]:
-            wanted[line] = min(int(missing[line]), free[int(item[line])])
-            free[int(item[line])] -= int(wanted[line])
-    if not wanted.any():
-        return None
-    units, option, boxes = wanted, *_cheapest(problem, options, wanted, left)
-    if option < 0:
-        units = np.zeros(len(missing), np.int64)
-        for line in np.flatnonzero(wanted).tolist():
-            more = int(wanted[line])
-            while more:
-                grown = units.copy()
-                grown[line] += more
-                found = _cheapest(problem, options, grown, left)
-                if found[0] >= 0:
-                    units, (option, boxes) = grown, found
-                    break
-                more //= 2
-    if option < 0:
-        return None
-    for line in np.flatnonzero(units).tolist():
-        left.stock[item[line], node] -= units[line]
-    bucket = int(problem.options.bucket[option])
-    if bucket >= 0:
-        left.parcels[bucket] -= boxes
-        left.units[bucket] -= int(units.sum())
-    return Shipment(option, units)
+class _Route:
+    """One order on its way from node to node: what it misses still, and what its limits still allow.
 
+    `missing` int64[lines]: what may still ship; what it ships is taken from `left` at once.
+    """
 
-def _cheapest(problem: Problem, options: list[int], units: Ints, left: Supply) -> tuple[int, int]:
-    """(option, boxes) of the cheapest way these units can go, (-1, 0) if none can."""
-    best: tuple[int, int, int] | None = None
-    for option in options:
-        cost = shipment_cost(problem, option, units)
-        bucket = int(problem.options.bucket[option])
-        if cost is None:
-            continue
-        if bucket >= 0 and (cost.boxes > left.parcels[bucket] or int(units.sum()) > left.units[bucket]):
-            continue
-        if best is None or cost.shipping + cost.handling < best[0]:
-            best = (cost.shipping + cost.handling, option, cost.boxes)
-    return (best[1], best[2]) if best else (-1, 0)
+    def __init__(self, problem: Problem, order: int, left: Supply) -> None:
+        self.problem, self.order, self.left = problem, order, left
+        self.rows = rows_of(problem, order)
+        self.missing = self.rows.wanted.copy()
+        self.boxes = int(problem.limits.max_parcels[order])
+        self.shipments: list[Shipment] = []
+        self.visits = 0
+
+    def run(self) -> None:
+        """Visit the nodes; an order that goes whole or not at all gives everything back where something is short."""
+        limits, order = self.problem.limits, self.order
+        nodes = list(_ranked(self.problem, order, self.left))
+        least, whole = int(limits.min_split_value[order]), bool(limits.whole_lines[order])
+        for only_whole in (True, False) if whole else (False,):
+            for node in nodes:
+                # What has to go in a box of its own, as groups do, may leave more behind.
+                while self.visit(node, only_whole, least) and any(self.rows.tied):
+                    pass
+        if least and not self.shipments:
+            # Alone a shipment may hold as little as it likes.
+            next((node for node in nodes if self.visit(node, whole, 0)), None)
+        if limits.complete[order] and self._shipped() < self.problem.demand_of(order):
+            for shipment in self.shipments:
+                self._take(shipment, -1)
+            self.shipments = []
+
+    def visit(self, node: int, whole: bool, least: int) -> bool:
+        """Ship what the node has of what is missing, in one shipment; False if nothing went.
+
+        `whole`: only lines it has all of; `least`: mills that the shipment must hold.
+        """
+        problem, order = self.problem, self.order
+        if not self.missing.any() or self.boxes <= 0:
+            return False
+        self.visits += 1
+        options = [o for o in range(*problem.options_of(order).indices(2**62)) if problem.options.node[o] == node]
+        wanted = most_at(problem, order, self.rows, options[0], self.missing, self.left)
+        if whole:
+            enough = self._by_line(wanted) == self.missing
+            wanted = np.where(enough[self.rows.line], wanted, 0)
+        found = loaded(problem, order, self.rows, options, wanted, self.left, boxes=self.boxes, whole=whole)
+        if found is None or self._value(found.shipment.units) < least:
+            return False
+        shipped = self._by_line(found.shipment.units)
+        self.shipments.append(found.shipment)
+        self.boxes -= found.boxes
+        self._take(found.shipment, 1)
+        self.missing -= shipped
+        if problem.limits.whole_lines[order]:
+            self.missing[shipped > 0] = 0
+        return True
+
+    def _take(self, shipment: Shipment, sign: int) -> None:
+        use, left = use_of(self.problem, self.order, (shipment,)), self.left
+        take(self.problem, use, left.stock, left.parcels, left.units, sign)
+
+    def _by_line(self, units: Ints) -> Ints:
+        return np.bincount(self.rows.line, weights=units, minlength=len(self.missing)).astype(np.int64)
+
+    def _shipped(self) -> int:
+        return sum(int(shipment.units.sum()) for shipment in self.shipments)
+
+    def _value(self, units: Ints) -> int:
+        return int((units * self.problem.lines.value[self.problem.lines_of(self.order)]).sum())

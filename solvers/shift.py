@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
+from solvers.limits import Broken, broken
+from solvers.load import Rows, is_careful, rows_of
 from solvers.menu import Supply
-from solvers.plan import fits, plan_cost, use_of
+from solvers.plan import Use, draw, fits, parts_of, plan_cost, take, unit_bucket, use_of
 from solvers.problem import Ints, Problem
 from solvers.solution import Shipment
 from solvers.tariff import shipment_cost
@@ -18,69 +22,104 @@ Moves = tuple[Shipment, ...]
 def top_up(problem: Problem, order: int, plan: Moves, left: Supply) -> Moves:
     """Ship missing units from what is left, cheapest per unit first; with economic fill only where it pays.
 
-    `left` is what the plan itself does not take; it is used up in place.
+    `left` is what the plan itself does not take; it is used up in place. A plan that keeps the order's limits still
+    does, but that not everything may ship of an order that must be complete.
     """
-    objective, at = problem.objective, problem.lines_of(order)
-    missing = problem.lines.quantity[at] - sum((s.units for s in plan), np.zeros(at.stop - at.start, np.int64))
+    objective, rows = problem.objective, rows_of(problem, order)
+    shipped = sum((shipment.units for shipment in plan), np.zeros(len(rows.line), np.int64))
+    missing = rows.wanted - np.bincount(rows.line, weights=shipped, minlength=len(rows.wanted)).astype(np.int64)
+    careful = is_careful(problem, order)
     shipments = list(plan)
     stuck: set[int] = set()
-    for _ in range(8 * len(missing) + 64):
-        line = next((i for i in np.flatnonzero(missing).tolist() if i not in stuck), None)
-        if line is None:
+    for _ in range(8 * len(rows.line) + 64):
+        row = next((i for i in np.flatnonzero(missing[rows.line]).tolist() if i not in stuck), None)
+        if row is None:
             break
-        found = _cheapest_addition(problem, order, shipments, left, line, int(missing[line]))
-        if found is None or (not objective.fill_always and found[0] >= objective.unfilled_per_unit):
-            stuck.add(line)
+        line = int(rows.line[row])
+        found = _cheapest_addition(problem, order, shipments, left, row, int(missing[line]), careful=careful)
+        if found is None:
+            stuck.add(row)
             continue
-        _, at_shipment, option, units, boxes = found
-        grown = _plus(shipments[at_shipment].units if at_shipment >= 0 else np.zeros_like(missing), line, units)
-        if at_shipment >= 0:
-            shipments[at_shipment] = Shipment(option, grown)
-        else:
-            shipments.append(Shipment(option, grown))
-        missing[line] -= units
-        left.stock[problem.lines.item[at.start + line], problem.options.node[option]] -= units
-        bucket = int(problem.options.bucket[option])
-        if bucket >= 0:
-            left.parcels[bucket] -= boxes
-            left.units[bucket] -= units
+        uncharged = int(rows.dated[line])
+        spared = max(0, int(missing[line]) - uncharged) - max(0, int(missing[line]) - found.units - uncharged)
+        if not objective.fill_always and found.mills >= objective.unfilled_per_unit * spared:
+            stuck.add(row)
+            continue
+        _add(shipments, found, row, len(rows.line))
+        missing[line] -= found.units
+        take(problem, found.use, left.stock, left.parcels, left.units)
     return tuple(sorted(shipments, key=lambda shipment: shipment.option))
 
 
+class _Addition(NamedTuple):
+    """More of one row: `mills` it costs, the shipment (-1: a new one) and option it goes by, and what it takes."""
+
+    mills: int
+    shipment: int
+    option: int
+    units: int
+    use: Use
+
+
+def _add(shipments: list[Shipment], more: _Addition, row: int, size: int) -> None:
+    """Put an addition into a plan's shipments, in place."""
+    if more.shipment >= 0:
+        shipments[more.shipment] = Shipment(more.option, _plus(shipments[more.shipment].units, row, more.units))
+    else:
+        shipments.append(Shipment(more.option, _plus(np.zeros(size, np.int64), row, more.units)))
+
+
 def _cheapest_addition(
-    problem: Problem, order: int, shipments: list[Shipment], left: Supply, line: int, wanted: int
-) -> tuple[float, int, int, int, int] | None:
-    """(mills per unit, shipment index or -1, option, units, boxes more) of the cheapest way to ship more of a line."""
+    problem: Problem, order: int, shipments: list[Shipment], left: Supply, row: int, wanted: int, *, careful: bool
+) -> _Addition | None:
+    """The cheapest way per unit to ship more of a row; `careful`: that breaks no limit of the order."""
     options, at = problem.options, problem.lines_of(order)
-    item = int(problem.lines.item[at.start + line])
+    item = int(problem.lines.item[at.start + row])
+    source, _ = parts_of(problem, item)
     empty = np.zeros(at.stop - at.start, np.int64)
     ways = [(index, shipment.option, shipment.units) for index, shipment in enumerate(shipments)]
     ways += [(-1, option, empty) for option in range(*problem.options_of(order).indices(len(options.node)))]
-    best: tuple[float, int, int, int, int] | None = None
+    best: _Addition | None = None
     for index, option, before in ways:
-        node, bucket = int(options.node[option]), int(options.bucket[option])
+        node, bucket, room = (
+            int(options.node[option]),
+            int(options.bucket[option]),
+            unit_bucket(problem, option, source),
+        )
         units = min(wanted, int(left.stock[item, node]))
-        if bucket >= 0:
-            units = min(units, int(left.units[bucket]))
-        if units <= 0 or not problem.lines.eligible[at.start + line, node]:
+        if room >= 0:
+            units = min(units, int(left.units[room]))
+        if units <= 0 or not problem.lines.eligible[at.start + row, node]:
             continue
         old = shipment_cost(problem, option, before) if index >= 0 else None
-        new = shipment_cost(problem, option, _plus(before, line, units))
+        new = shipment_cost(problem, option, _plus(before, row, units))
         while new is None and units > 1:
             units //= 2
-            new = shipment_cost(problem, option, _plus(before, line, units))
+            new = shipment_cost(problem, option, _plus(before, row, units))
         if new is None:
             continue
         more = new.boxes - (old.boxes if old else 0)
         if bucket >= 0 and more > left.parcels[bucket]:
             continue
-        delta = new.shipping + new.handling - (old.shipping + old.handling if old else 0)
+        mills = new.shipping + new.handling - (old.shipping + old.handling if old else 0)
         if shipments:
-            delta += problem.objective.split_parcel * more
-        found = (delta / units, index, option, units, more)
-        if best is None or found[0] < best[0]:
+            mills += problem.objective.split_parcel * more
+        if best is not None and mills * best.units >= best.mills * units:
+            continue
+        use = Use({}, {bucket: more} if bucket >= 0 else {}, {})
+        draw(problem, order, Shipment(option, _plus(empty, row, units)), use)
+        found = _Addition(mills, index, option, units, use)
+        if not careful or _lawful(problem, order, shipments, found, row):
             best = found
     return best
+
+
+def _lawful(problem: Problem, order: int, shipments: list[Shipment], more: _Addition, row: int) -> bool:
+    """Whether the plan with the addition breaks no limit, but that it need not be complete yet."""
+    grown = list(shipments)
+    at = problem.lines_of(order)
+    _add(grown, more, row, at.stop - at.start)
+    return broken(problem, order, grown) in (None, Broken.COMPLETE)
 
 
 def _plus(units: Ints, line: int, more: int) -> Ints:
@@ -90,20 +129,21 @@ def _plus(units: Ints, line: int, more: int) -> Ints:
 
 
 def improve(problem: Problem, order: int, plan: Moves, supply: Supply, *, work: int) -> tuple[Moves, int]:
-    """Move a line, or a whole shipment, into another shipment while that is cheaper; (plan, moves tried).
+    """Move a row, or a whole shipment, into another shipment while that is cheaper; (plan, moves tried).
 
-    The fill stays as it is. First improvement in a fixed order, at most `work` moves tried.
+    The fill stays as it is, and so do the limits. First improvement in a fixed order, at most `work` moves tried.
     """
     tried = 0
     cost = plan_cost(problem, order, plan).total
-    improved = True
-    while improved and len(plan) > 1 and tried < work:
+    rows, careful = rows_of(problem, order), is_careful(problem, order)
+    improved = len(plan) > 1 or len(rows.wanted) < len(rows.line)
+    while improved and tried < work:
         improved = False
-        for candidate in _moves(problem, order, plan, supply):
+        for candidate in _moves(problem, order, plan, supply, rows):
             tried += 1
             better = _cost_if_possible(problem, order, candidate, supply)
-            if better is not None and better < cost:
-                plan, cost, improved = candidate, better, True
+            if better is not None and better < cost and not (careful and broken(problem, order, candidate)):
+                plan, cost, improved = candidate, better, len(candidate) > 1 or len(rows.wanted) < len(rows.line)
                 break
             if tried >= work:
                 break
@@ -119,8 +159,9 @@ def _cost_if_possible(problem: Problem, order: int, plan: Moves, supply: Supply)
     return cost if possible else None
 
 
-def _moves(problem: Problem, order: int, plan: Moves, supply: Supply) -> Iterator[Moves]:
-    """All plans one move away: a shipment emptied into the others, then a line (as far as it goes) into another."""
+def _moves(problem: Problem, order: int, plan: Moves, supply: Supply, rows: Rows) -> Iterator[Moves]:
+    """All plans one move away: a shipment emptied into the others, then a row (as far as it goes) into another, or
+    supplied in another way."""
     at = problem.lines_of(order)
     item = problem.lines.item[at]
     node = [int(problem.options.node[shipment.option]) for shipment in plan]
@@ -146,15 +187,15 @@ def _moves(problem: Problem, order: int, plan: Moves, supply: Supply) -> Iterato
         if not units[source].any():
             yield _rebuilt(plan, units)
     for source in range(len(plan)):
-        for line in np.flatnonzero(plan[source].units).tolist():
-            for to in range(len(plan)):
-                moved = int(plan[source].units[line])
-                if node[to] != node[source]:
-                    moved = min(moved, spare(line, to))
-                if to != source and moved:
+        for row in np.flatnonzero(plan[source].units).tolist():
+            for to, other in product(range(len(plan)), np.flatnonzero(rows.line == rows.line[row]).tolist()):
+                moved = int(plan[source].units[row])
+                if node[to] != node[source] or other != row:
+                    moved = min(moved, spare(other, to))
+                if (to, other) != (source, row) and moved:
                     units = [shipment.units.copy() for shipment in plan]
-                    units[source][line] -= moved
-                    units[to][line] += moved
+                    units[source][row] -= moved
+                    units[to][other] += moved
                     yield _rebuilt(plan, units)
 
 

@@ -8,18 +8,19 @@ S a vector of units, so a line may be split over nodes. Many orders of one shape
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 import numpy as np
 
 from solvers.atoms import cheapest_by_atoms
+from solvers.cells import pattern
 from solvers.menu import Menu, Supply, build_menu, fillable, narrowed
-from solvers.plan import Priced
-from solvers.problem import UNLIMITED, Ints, Problem
+from solvers.plan import Priced, charged
+from solvers.problem import UNLIMITED, Bools, Ints, Problem
 from solvers.purse import Purse
 from solvers.quick import quick_plan
-from solvers.states import pairs
-from solvers.subset import answer, as_plan
+from solvers.states import Line, Shape, pairs, size
+from solvers.subset import as_plan, best_alone
 
 MAX_SKUS = 12
 """Orders with more distinct SKUs are priced by `cover`."""
@@ -35,6 +36,9 @@ KEPT_CELLS = 1 << 23
 
 MAX_PAIRS = 2_500
 """Above this many (state, part) pairs quantities are not divided unit by unit (12 single units always are)."""
+
+MAX_CHOSEN_PAIRS = 20_000
+"""The same where lines have alternatives or must not be divided: nothing else is exact for them."""
 
 BATCH_CELLS = 1 << 18
 """Menu cells priced in one pass: keeps the working set in the cache."""
@@ -79,10 +83,10 @@ def priced_plans(
 
 def _unbatched(problem: Problem, order: int, supply: Supply, purse: Purse, skipped: bool, *, work: int) -> Priced:
     """An order without a menu: nothing can be shipped, it is too large for one, or it could not be paid for."""
-    _, most = fillable(problem, np.array([order], np.int64), supply)
-    shape = tuple(sorted((int(q) for q in most if q), reverse=True))
+    at, most = fillable(problem, np.array([order], np.int64), supply)
+    shape, _ = _shaped(problem, order, at.tolist(), most.tolist())
     if not shape or (_exact(shape, work) and not skipped):
-        cost = _unshipped(problem, order, 0)
+        cost = problem.objective.unfilled_per_unit * charged(problem, order, ())
         return Priced((), cost, 0, cost, 1)
     found = quick_plan(problem, order, supply)
     purse.pay(found.work)
@@ -92,9 +96,58 @@ def _unbatched(problem: Problem, order: int, supply: Supply, purse: Purse, skipp
     return found
 
 
-def _exact(shape: tuple[int, ...], work: int) -> bool:
-    size = pairs(shape)
-    return size <= work and (size <= MAX_PAIRS or (max(shape) == 1 and len(shape) <= MAX_SKUS))
+def _exact(shape: Shape, work: int) -> bool:
+    count = pairs(shape)
+    if any(line.whole or len(line.rows) > 1 for line in shape):
+        return count <= min(work, MAX_CHOSEN_PAIRS)
+    single = len(shape) <= MAX_SKUS and all(line.most == 1 for line in shape)
+    return count <= work and (count <= MAX_PAIRS or single)
+
+
+def _shaped(problem: Problem, order: int, at: list[int], most: list[int]) -> tuple[Shape, list[int]]:
+    """The order's shape and the rows of its columns: lines that can ship anything, by descending units.
+
+    `at`: the order's rows; `most`: the units of each that could ship.
+    """
+    lines, whole = problem.lines, bool(problem.limits.whole_lines[order])
+    found: list[tuple[Line, list[int]]] = []
+    line = lines.line[at].tolist()
+    for index, (row, units) in enumerate(zip(at, most, strict=True)):
+        if not units:
+            continue
+        if found and int(lines.line[found[-1][1][0]]) == line[index]:
+            (rows, _, _), columns = found.pop()
+        else:
+            rows, columns = (), []
+        rows, columns = (*rows, units), [*columns, row]
+        together = min(sum(rows), int(lines.quantity[row]))
+        found.append((Line(rows, together, whole and together > 1), columns))
+    found.sort(key=lambda one: -one[0].most)
+    return tuple(one for one, _ in found), [row for _, columns in found for row in columns]
+
+
+def _odd(problem: Problem) -> Bools:
+    """bool[L]: the row is an alternative, of a group, alone or of a derived item."""
+    lines = problem.lines
+    same = np.diff(lines.line, prepend=-1) == 0
+    same[:-1] |= same[1:]
+    odd: Bools = same | (lines.group >= 0) | lines.alone | np.isin(lines.item, problem.derived.item)
+    return odd
+
+
+def _numbered(labels: Ints) -> tuple[int, ...]:
+    """The labels numbered by first occurrence; negative ones as they are."""
+    found: dict[int, int] = {}
+    return tuple(found.setdefault(one, len(found)) if one >= 0 else one for one in labels.tolist())
+
+
+def _alike(problem: Problem, rows: list[int], odd: Bools) -> Hashable:
+    """What orders of one menu have in common beside their shape."""
+    lines = problem.lines
+    if not odd[rows].any():
+        return _numbered(lines.item[rows])
+    shared = tuple(_numbered(column[rows]) for column in (lines.line, lines.draw, lines.group))
+    return (*shared, tuple(lines.alone[rows].tolist()), pattern(problem, rows))
 
 
 def menus(
@@ -105,30 +158,26 @@ def menus(
     Those missing can ship nothing or are larger; those that `purse` does not afford are added to `skipped`.
     """
     at, most = fillable(problem, orders, supply)
-    first = np.r_[0, np.cumsum(problem.lines.start[orders + 1] - problem.lines.start[orders])]
-    item = problem.lines.item[at].tolist()
-    quantity, lines = most.tolist(), at.tolist()
-    groups: dict[tuple[tuple[int, ...], tuple[int, ...]], list[tuple[int, list[int]]]] = defaultdict(list)
+    first = np.r_[0, np.cumsum(problem.lines.start[orders + 1] - problem.lines.start[orders])].tolist()
+    odd, quantity, lines = _odd(problem), most.tolist(), at.tolist()
+    groups: dict[tuple[Shape, Hashable], list[tuple[int, list[int]]]] = defaultdict(list)
     for index, order in enumerate(orders.tolist()):
-        here = [p for p in range(first[index], first[index + 1]) if quantity[p]]
-        here.sort(key=lambda p: -quantity[p])
-        shape = tuple(quantity[p] for p in here)
+        here = slice(first[index], first[index + 1])
+        shape, rows = _shaped(problem, order, lines[here], quantity[here])
         if shape and _exact(shape, work):
-            items = [item[p] for p in here]
-            repeats = tuple(items.index(i) for i in items)
-            groups[shape, repeats].append((order, [lines[p] for p in here]))
+            groups[shape, _alike(problem, rows, odd)].append((order, rows))
     for (shape, _), members in sorted(groups.items(), key=lambda group: pairs(group[0][0])):
         # All options of all members are one axis of the table, so the batch is cut by cells rather than orders.
         options = int(np.mean([problem.options.start[o + 1] - problem.options.start[o] for o, _ in members])) + 1
-        size = int(np.prod(np.array(shape, np.int64) + 1))
-        step = max(1, BATCH_CELLS // max(size * options, pairs(shape)))
+        states = size(shape)
+        step = max(1, BATCH_CELLS // max(states * options, pairs(shape)))
         for low in range(0, len(members), step):
             batch = members[low : low + step]
-            if not purse.affords(len(batch) * (2 * size * options + 4 * pairs(shape))):
+            if not purse.affords(len(batch) * (2 * states * options + 4 * pairs(shape))):
                 skipped |= {order for order, _ in batch}
                 continue
             which = np.array([order for order, _ in batch], np.int64)
-            columns = np.array([at_lines for _, at_lines in batch], np.int64)
+            columns = np.array([rows for _, rows in batch], np.int64)
             menu = build_menu(problem, which, columns, shape, supply)
             if len(menu.orders):
                 yield menu
@@ -136,30 +185,18 @@ def menus(
 
 def price_alone(menu: Menu) -> list[Priced]:
     """The plan of every order of a menu as if it were alone, under the window's objective."""
-    problem = menu.problem
-    objective = problem.objective
-    stay = None
-    if not objective.fill_always:
-        stay = np.repeat(menu.staying(objective.unfilled_per_unit)[:, None], len(menu.orders), axis=1)
-    work = 2 * len(menu.units) * len(menu.rows) // max(1, len(menu.orders)) + 4 * pairs(menu.states.shape)
+    objective, splits = menu.problem.objective, pairs(menu.states.shape)
+    work = 2 * len(menu.units) * len(menu.rows) // max(1, len(menu.orders)) + 4 * splits
     if objective.late_per_day and menu.late.any():
         work *= 2
     answers = []
-    for column, found in enumerate(answer(menu, menu.price, stay, objective.late_per_day)):
-        order, filled = int(menu.orders[column]), int(menu.units[found.state])
-        extra = _unshipped(problem, order, filled)
-        extra -= int(stay[found.state, column]) if stay is not None else 0
-        extra -= objective.split_parcel if found.pieces else 0
-        plan = as_plan(menu, column, found.pieces)
-        own = work + (CAREFUL + 40 * pairs(menu.states.shape) if found.careful else 0)
-        answers.append(Priced(plan, found.value + extra, filled, found.value + extra, own))
+    for column, found in enumerate(best_alone(menu)):
+        cost = found.value - objective.split_parcel
+        own = work + found.careful * (CAREFUL + 40 * splits)
+        answers.append(Priced(as_plan(menu, column, found.pieces), cost, int(menu.units[found.state]), cost, own))
     return answers
 
 
 def price_again(menu: Menu, column: int, left: Supply) -> Priced:
     """The plan of one order of a menu on a part of the menu's supply: prices stay, shipments become impossible."""
     return price_alone(narrowed(menu.one(column), left))[0]
-
-
-def _unshipped(problem: Problem, order: int, filled: int) -> int:
-    return problem.objective.unfilled_per_unit * (problem.demand_of(order) - filled)

@@ -1,7 +1,7 @@
-"""The subset DP on a menu: the best state and plan of every order, lateness and each node's limits kept.
+"""The subset DP on a menu: the best state and plan of every order, its limits, lateness and each node's limits kept.
 
-The plain DP answers a batch in one pass, those that are late in another per lateness; only orders whose plan overdraws
-a node are looked at one by one.
+The plain DP answers a batch in one pass, those with too many boxes in another that counts them, those that are late in
+another per lateness; only orders whose plan overdraws a node are looked at one by one.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from solvers import coupled
-from solvers.coupled import Piece
+from solvers.coupled import MAX_LAYERS, Piece
+from solvers.layers import Layers, by_boxes
 from solvers.menu import Menu
-from solvers.problem import Ints
+from solvers.problem import UNLIMITED, Ints
 from solvers.solution import Shipment
 from solvers.states import FAR, cheapest, trace
 
@@ -21,13 +22,13 @@ from solvers.states import FAR, cheapest, trace
 class Found(NamedTuple):
     """The cheapest answer for one order of a menu: its shipments' prices, what staying units cost, and lateness.
 
-    `value` is FAR and nothing ships where no allowed state can be reached. `careful`: it took a look of its own.
+    `value` is FAR and nothing ships where no allowed state can be reached. `careful`: layers of the looks of its own.
     """
 
     value: int
     state: int
     pieces: list[Piece]
-    careful: bool = False
+    careful: int = 0
 
 
 def as_plan(menu: Menu, column: int, pieces: list[Piece]) -> tuple[Shipment, ...]:
@@ -36,45 +37,104 @@ def as_plan(menu: Menu, column: int, pieces: list[Piece]) -> tuple[Shipment, ...
     return tuple(Shipment(option, menu.units_in_line_order(column, -state)) for option, state in parts)
 
 
-def answer(menu: Menu, price: Ints, stay: Ints | None, late_price: int) -> list[Found]:
+def best_alone(menu: Menu) -> list[Found]:
+    """The answer of every order at the menu's own prices, under the window's objective."""
+    objective = menu.problem.objective
+    stay = menu.staying(objective.unfilled_per_unit)
+    return answer(menu, menu.price, stay, objective.late_per_day, fullest=objective.fill_always)
+
+
+def answer(menu: Menu, price: Ints, stay: Ints, late_price: int, *, fullest: bool = False) -> list[Found]:
     """The best state and plan of every order of the menu.
 
     price int64[M, R]: of each shipment, FAR where impossible (the menu's own, or with tolls added). stay int64[M, G]:
-    what it costs to ship only that state, FAR where not allowed; None: ship as much as possible, then cheapest.
+    what it costs to ship only that state, FAR where not allowed. `fullest`: as many units as can be, then cheapest.
     """
     columns = np.arange(len(menu.orders))
     part = np.minimum.reduceat(price, menu.start, axis=1)
-    least = cheapest(menu.states, part)
-    if stay is None:
-        most = np.where(least < FAR, menu.units[:, None], -1).max(axis=0)
-        staying = np.where(menu.units[:, None] == most, 0, FAR)
-    else:
-        staying = np.zeros(0, np.int64) if stay is None else stay
-    total = least + staying
-    state = np.argmin(total, axis=0)
-    value = total[state, columns].tolist()
+    several = menu.keeps.several
+    among = part if several is None else np.where(several, part, FAR)
+    shared = cheapest(menu.states, among)
+    least = shared if several is None else np.minimum(shared, part)
+    state, value = _chosen(menu, least + stay, fullest)
     whole = (part[state, columns] == least[state, columns]) & (state > 0)
     at_state = price[state[menu.owner], np.arange(len(menu.rows))]
     index = np.where(at_state == part[state, columns][menu.owner], np.arange(len(menu.rows)), len(menu.rows))
     row = np.minimum.reduceat(index, menu.start).tolist()
     answers = []
-    for column, chosen in enumerate(state.tolist()):
+    for column, (chosen, worth) in enumerate(zip(state.tolist(), value.tolist(), strict=True)):
+        if worth >= FAR:
+            answers.append(Found(FAR, 0, []))
+            continue
         if whole[column]:
             pieces = [(row[column], chosen)]
         else:
-            parts = trace(menu.states, part[:, column], least[:, column], chosen)
+            parts = trace(menu.states, among[:, column], shared[:, column], chosen)
             rows = menu.rows_of(column)
             pieces = [(rows.start + int(np.argmin(price[p, rows])), p) for p in parts]
-        found = Found(value[column], chosen, pieces)
-        if len(pieces) > 1:
-            over = coupled.overdrawn(menu.one(column), _local(menu, column, pieces))
+        answers.append(Found(worth, chosen, pieces))
+    answers = _in_fewer_boxes(menu, price, stay, answers, fullest=fullest)
+    for column, found in enumerate(answers):
+        if len(found.pieces) > 1:
+            over = coupled.overdrawn(menu.one(column), _local(menu, column, found.pieces))
             if over:
-                found = _careful(menu, column, price, None if stay is None else stay[:, column], tuple(over))
-        answers.append(found)
-    return _less_late(menu, price, stay, late_price, answers) if late_price and menu.late.any() else answers
+                answers[column] = _careful(menu, column, price, stay[:, column], tuple(over), fullest=fullest)
+    return _less_late(menu, price, stay, late_price, answers, fullest=fullest) if late_price else answers
 
 
-def _less_late(menu: Menu, price: Ints, stay: Ints | None, late_price: int, found: list[Found]) -> list[Found]:
+def _chosen(menu: Menu, total: Ints, fullest: bool) -> tuple[Ints, Ints]:
+    """(state, value) int64[G] each: the cheapest of total int64[M, G], among the fullest if that comes first."""
+    if fullest:
+        most = np.where(total < FAR, menu.units[:, None], -1).max(axis=0)
+        total = np.where(menu.units[:, None] == most, total, FAR)
+    state = np.argmin(total, axis=0)
+    return state, total[state, np.arange(total.shape[1])]
+
+
+def _some(menu: Menu, price: Ints, columns: Ints) -> tuple[Menu, Ints, list[int]]:
+    """The menu and prices of some of the orders, and the row in the whole menu of each of theirs."""
+    back = np.flatnonzero(np.isin(menu.owner, columns))
+    return menu.only(columns), price[:, back], back.tolist()
+
+
+def _in_fewer_boxes(menu: Menu, price: Ints, stay: Ints, found: list[Found], *, fullest: bool) -> list[Found]:
+    """The answers with those that need more boxes than their order may have replaced: the DP that counts boxes."""
+    parcels = menu.keeps.parcels.tolist()
+    over = [
+        column
+        for column, one in enumerate(found)
+        if parcels[column] <= MAX_LAYERS and sum(int(menu.boxes[s, row]) for row, s in one.pieces) > parcels[column]
+    ]
+    if not over:
+        return found
+    columns, best = np.array(over, np.int64), list(found)
+    some, kept, back = _some(menu, price, columns)
+    room, several = max(parcels[column] for column in over), some.keeps.several
+    single = by_boxes(kept, some.boxes, some.start, room)
+    among = single if several is None else {n: np.where(several, part, FAR) for n, part in single.items()}
+    layers = Layers(some.states, among, room, len(over))
+    for at, column in enumerate(over):
+        alone = {n: part[:, at] for n, part in single.items() if n <= parcels[column]}
+        least = np.minimum.reduce([layers.least[parcels[column]][:, at], *alone.values()])
+        state, value = _chosen(menu, (least + stay[:, column])[:, None], fullest)
+        goal = int(state[0])
+        if value[0] >= FAR:
+            best[column] = Found(FAR, 0, [])
+            continue
+        one = next((n for n, part in alone.items() if part[goal] == least[goal]), 0) if goal else 0
+        parts = [(goal, one)] if one else layers.trace(parcels[column], goal, at)
+        rows = some.rows_of(at)
+        pieces = []
+        for part, boxes in parts:
+            row = int(np.argmin(np.where(some.boxes[part, rows] == boxes, kept[part, rows], FAR)))
+            pieces.append((back[rows.start + row], part))
+        best[column] = Found(int(value[0]), goal, pieces)
+    return best
+
+
+def _less_late(
+    menu: Menu, price: Ints, stay: Ints, late_price: int, found: list[Found], *, fullest: bool
+) -> list[Found]:
     """The answers with lateness paid: those that are late against the best with at most so many days, all at once.
 
     The latest parcel decides, so `limit` days are allowed and those that come about are paid for.
@@ -83,7 +143,7 @@ def _less_late(menu: Menu, price: Ints, stay: Ints | None, late_price: int, foun
     days = np.array([max((int(late[row]) for row, _ in one.pieces), default=0) for one in found], np.int64)
     floor = [one.value for one in found]
     best = [one._replace(value=one.value + late_price * int(d)) for one, d in zip(found, days, strict=True)]
-    for limit in np.unique(np.append(late[late < days.max(initial=0)], 0)).tolist():
+    for limit in np.unique(np.append(late[late < days.max(initial=0)], 0)).tolist() if days.any() else []:
         which = [
             column
             for column, one in enumerate(best)
@@ -92,15 +152,12 @@ def _less_late(menu: Menu, price: Ints, stay: Ints | None, late_price: int, foun
         if not which:
             continue
         columns = np.array(which, np.int64)
-        some = menu.only(columns)
-        kept = price[:, np.isin(menu.owner, columns)] if len(which) < len(best) else price
-        if stay is None:
+        some, kept, back = _some(menu, price, columns)
+        staying = stay[:, columns]
+        if fullest:
             filled = menu.units[[found[column].state for column in which]]
-            staying = np.where(menu.units[:, None] == filled, 0, FAR)
-        else:
-            staying = stay[:, columns]
+            staying = np.where(menu.units[:, None] == filled, staying, FAR)
         others = answer(some, np.where(some.late <= limit, kept, FAR), staying, 0)
-        back = np.flatnonzero(np.isin(menu.owner, columns)).tolist()
         for column, one in zip(which, others, strict=True):
             real = max((int(some.late[row]) for row, _ in one.pieces), default=0)
             if one.value < FAR and one.value + late_price * real < best[column].value:
@@ -114,26 +171,35 @@ def _local(menu: Menu, column: int, pieces: list[Piece]) -> list[Piece]:
     return [(row - first, state) for row, state in pieces]
 
 
-def _careful(menu: Menu, column: int, price: Ints, stay: Ints | None, tight: tuple[int, ...]) -> Found:
+def _careful(menu: Menu, column: int, price: Ints, stay: Ints, tight: tuple[int, ...], *, fullest: bool) -> Found:
     """One order for which the `tight` nodes are short: limits kept inside."""
     one, at = menu.one(column), menu.rows_of(column)
-    best = within_limits(one, price[:, at], np.arange(at.stop - at.start), stay, tight)
+    best = within_limits(one, price[:, at], stay, tight, fullest=fullest)
     shifted = [(row + at.start, state) for row, state in best.pieces]
-    return Found(best.value, best.state, shifted, careful=True)
+    return best._replace(pieces=shifted)
 
 
-def within_limits(one: Menu, price: Ints, rows: Ints, stay: Ints | None, tight: tuple[int, ...] = ()) -> Found:
-    """The best answer by some of the rows of a one-order menu; value FAR if there is none."""
+def within_limits(one: Menu, price: Ints, stay: Ints, tight: tuple[int, ...], *, fullest: bool) -> Found:
+    """The best answer of a one-order menu; value FAR if there is none."""
+    parcels = int(one.keeps.parcels[0])
+    if parcels >= min(MAX_LAYERS, coupled.most_boxes(one, price, np.arange(len(one.rows)))):
+        parcels = UNLIMITED
+    several = one.keeps.several
+    among = price if several is None else np.where(several, price, FAR)
+    single = np.where(one.boxes <= parcels, price, FAR)
+    looks = 0
     while True:
-        table = coupled.table(one, price, rows, tight)
-        most = int(one.units[table.least < FAR].max())
-        staying = np.where(one.units == most, 0, FAR) if stay is None else stay
-        total = table.least + staying
-        state = int(np.argmin(total))
-        if total[state] >= FAR:
-            return Found(FAR, 0, [])
-        pieces = table.pieces(state)
+        table = coupled.table(one, among, tight, parcels)
+        looks += len(table.least)
+        least = table.least[-1] if several is None else np.minimum(table.least[-1], single.min(axis=1))
+        chosen, value = _chosen(one, (least + stay)[:, None], fullest)
+        state = int(chosen[0])
+        if value[0] >= FAR:
+            return Found(FAR, 0, [], looks)
+        if several is not None and state and int(single[state].min()) == least[state]:
+            return Found(int(value[0]), state, [(int(np.argmin(single[state])), state)], looks)
+        pieces = table.pieces(len(table.least) - 1, state)
         over = [node for node in coupled.overdrawn(one, pieces) if node not in tight]
         if not over:
-            return Found(int(total[state]), state, pieces)
+            return Found(int(value[0]), state, pieces, looks)
         tight = tuple(sorted({*tight, *over}))

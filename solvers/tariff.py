@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from solvers.packing import pack
-from solvers.problem import UNLIMITED, Curves, Ints, Problem
+from solvers.packing import MAX_BOXES, pack
+from solvers.problem import UNLIMITED, Bools, Curves, Ints, Problem
 
 BEYOND = 2**50
 """A price from here on counts as "cannot go": sums of thousands of them, times a thousand, still fit an int64."""
@@ -178,21 +178,40 @@ def box_shipping(problem: Problem, option: Ints, inside: Contents) -> Ints:
     return held
 
 
-def shipment_table(
-    problem: Problem, option: Ints, owner: Ints, states: Ints, unit_weight: Ints, unit_volume: Ints
-) -> tuple[Ints, Ints]:
+def shipment_table(problem: Problem, option: Ints, owner: Ints, states: Ints, rows: Ints) -> tuple[Ints, Ints]:
     """Price many candidate shipments by many options at once.
 
-    option int64[R]; owner int64[R]: which of G orders of one shape the option serves; states int64[M, n]: units
-    per line of every candidate shipment; unit_weight, unit_volume int64[G, n]. Returns (mills, boxes), int64[M, R]
-    both: BEYOND where the option cannot carry the candidate; the empty candidate costs what an empty box would.
+    option int64[R]; owner int64[R]: which of G orders the option serves; states int64[M, n]: units of every candidate
+    by row; rows int64[G, n]: the rows of `Lines` of each order, alike in which share a line or a draw and are alone.
+    Returns (mills, boxes), int64[M, R] both: BEYOND where the option cannot carry the candidate; the empty candidate
+    costs what an empty box would.
     """
-    weight, volume = totals(states, unit_weight), totals(states, unit_volume)
-    lines, units = (states > 0).sum(axis=1, dtype=np.int64)[:, None], states.sum(axis=1)[:, None]
-    limit = problem.options.max_weight_g[option]
+    alone = problem.lines.alone[rows[0]] if len(rows) else np.zeros(rows.shape[1], np.bool_)
+    if not alone.any():
+        return _together(problem, option, owner, states, rows)
+    shared = np.where(alone, 0, states)
+    cost, boxes = _together(problem, option, owner, shared, rows)
+    only_alone = (shared.sum(axis=1) == 0) & (states.sum(axis=1) > 0)
+    cost[only_alone], boxes[only_alone] = 0, 0
+    for column in np.flatnonzero(alone).tolist():
+        count = states[:, column, None]
+        unit = np.zeros((1, states.shape[1]), np.int64)
+        unit[0, column] = 1
+        each, _ = _together(problem, option, owner, unit, rows)
+        each[each >= BEYOND] = HEAVIEST
+        cost = np.minimum(cost + times(np.broadcast_to(each, cost.shape), count), BEYOND)
+        boxes = boxes + count
+    return np.where(boxes > MAX_BOXES, BEYOND, cost), boxes
+
+
+def _together(problem: Problem, option: Ints, owner: Ints, states: Ints, rows: Ints) -> tuple[Ints, Ints]:
+    """`shipment_table` where no unit needs a box of its own."""
+    weight = totals(states, problem.lines.weight_g[rows])
     at_weight = weight[:, owner]
-    cost = box_prices(problem, option, Contents(at_weight, volume[:, owner], lines, lines, units))
+    at_volume = totals(states, problem.lines.volume_mm3[rows])[:, owner]
+    cost = box_prices(problem, option, _contents(problem, states, rows, at_weight, at_volume, owner))
     boxes = np.ones(cost.shape, np.int64)
+    limit = problem.options.max_weight_g[option]
     over = at_weight > limit
     if over.any():
         # Options of one order with one limit pack alike: pack once, price the boxes for all of them.
@@ -200,9 +219,34 @@ def shipment_table(
         for order, grams in sorted({(int(owner[r]), int(limit[r])) for r in columns.tolist()}):
             same = columns[(owner[columns] == order) & (limit[columns] == grams)]
             which = np.flatnonzero(weight[:, order] > grams)
-            priced, count = _packed(problem, option[same], states[which], unit_weight[order], unit_volume[order], grams)
+            priced, count = _packed(problem, option[same], states[which], rows[order], grams)
             cost[np.ix_(which, same)], boxes[np.ix_(which, same)] = priced, count[:, None]
     return cost, boxes
+
+
+def _contents(problem: Problem, states: Ints, rows: Ints, weight: Ints, volume: Ints, owner: Ints) -> Contents:
+    """One box for every state: states int64[M, n], rows int64[G, n]; weight, volume int64[M, R] as given."""
+    lines, some = problem.lines, states > 0
+    units = states.sum(axis=1)[:, None]
+    if len(rows) == 0:
+        return Contents(weight, volume, units, units, units)
+    draw = lines.draw[rows[0]]
+    more: Ints | int = 0
+    more_line, more_unit = lines.more_line[rows], lines.more_unit[rows]
+    if more_line.any() or more_unit.any():
+        _, head = np.unique(draw, return_index=True)
+        more = (states @ more_unit.T + _present(some, draw) @ more_line[:, head].T)[:, owner]
+    n_lines = _present(some, lines.line[rows[0]]).sum(axis=1)[:, None]
+    return Contents(weight, volume, n_lines, _present(some, draw).sum(axis=1)[:, None], units, more)
+
+
+def _present(some: Bools, label: Ints) -> Ints:
+    """int64[M, labels]: 1 where a column of the label, ascending, is there. some bool[M, n], label int64[n]."""
+    order = np.argsort(label, kind="stable")
+    first = np.flatnonzero(np.diff(label[order], prepend=-1))
+    if len(first) == len(label):
+        return some[:, order].astype(np.int64)
+    return np.maximum.reduceat(some[:, order].astype(np.int64), first, axis=1)
 
 
 def totals(states: Ints, per_unit: Ints) -> Ints:
@@ -216,11 +260,11 @@ def totals(states: Ints, per_unit: Ints) -> Ints:
     return held
 
 
-def _packed(
-    problem: Problem, option: Ints, states: Ints, unit_weight: Ints, unit_volume: Ints, limit_g: int
-) -> tuple[Ints, Ints]:
+def _packed(problem: Problem, option: Ints, states: Ints, rows: Ints, limit_g: int) -> tuple[Ints, Ints]:
     """(mills int64[m, r], boxes int64[m]) of candidates over one weight limit; BEYOND where they cannot be packed."""
-    weights = unit_weight.tolist()
+    by_row = np.argsort(rows)
+    states, rows = states[:, by_row], rows[by_row]
+    weights = problem.lines.weight_g[rows].tolist()
     inside: list[tuple[int, ...]] = []
     counts: list[int] = []
     starts: list[int] = []
@@ -238,16 +282,9 @@ def _packed(
         boxes[at] = sum(group.boxes for group in groups)
     if not carried:
         return cost, boxes
-    packed = np.array(inside, np.int64)
-    lines = (packed > 0).sum(axis=1, dtype=np.int64)[:, None]
-    contents = Contents(
-        totals(packed, unit_weight[None, :]),
-        totals(packed, unit_volume[None, :]),
-        lines,
-        lines,
-        packed.sum(axis=1)[:, None],
-    )
-    each = box_prices(problem, option, contents)
+    packed, one, every = np.array(inside, np.int64), rows[None, :], np.zeros(len(option), np.int64)
+    weight, volume = totals(packed, problem.lines.weight_g[one]), totals(packed, problem.lines.volume_mm3[one])
+    each = box_prices(problem, option, _contents(problem, packed, one, weight, volume, every))
     whole = np.minimum(times(each, np.array(counts, np.int64)[:, None]), BEYOND)
     cost[carried] = np.minimum(np.add.reduceat(whole, starts, axis=0), BEYOND)
     return cost, boxes

@@ -18,7 +18,6 @@ from api.cli.tally import Tally
 from engine.assembly import Engine, build_memory
 from engine.domain import Movement, Order, Sku, StockRow
 from engine.errors import EngineError
-from engine.policy import Policy
 from engine.settings import Settings
 
 PARTITION = "default"
@@ -90,7 +89,7 @@ class _Run:
         match message:
             case Start(network, skus, stock):
                 await self._engine.registry.put_network(PARTITION, bytes(network))
-                await self._engine.registry.put_policy(PARTITION, Policy(mode="nearest"))
+                await self._engine.registry.put_policy(PARTITION, "default", b'{"mode": "nearest"}')
                 await self._engine.registry.put_skus(PARTITION, skus)
                 await self._engine.stock.write(PARTITION, list(enumerate(stock, start=1)))
             case Ask(order):

@@ -70,7 +70,7 @@ class MemoryTarget:
         self._clock.set(epoch_ms(work.deliveries[0].at))
         await self._engine.start()
         await self._engine.registry.put_network(PARTITION, work.network)
-        await self._engine.registry.put_policy(PARTITION, policy_of(mode, window))
+        await self._engine.registry.put_policy(PARTITION, "default", msgspec.json.encode(policy_of(mode, window)))
         await self._engine.registry.put_skus(PARTITION, work.skus)
 
     async def deliver(self, movements: Sequence[Movement], at_ms: int) -> None:
@@ -114,17 +114,8 @@ class HttpTarget:
         if (await self._client.get("/v1/network")).status == 200:
             raise TargetError(f"partition {self._partition!r} of that service is not empty; name another --tag")
         await self._put("/v1/network", work.network)
-        await self._put_policy(mode, window)
+        await self._put("/v1/policies/default", msgspec.json.encode(policy_of(mode, window)))
         await self._put("/v1/skus", b"\n".join(map(msgspec.json.encode, work.skus)) + b"\n", NDJSON)
-
-    async def _put_policy(self, mode: str, window: int) -> None:
-        """A service that takes no policies yet decides by the default one, which is `optimise`."""
-        body = msgspec.json.encode(policy_of(mode, window))
-        response = await self._client.put("/v1/policies/default", body)
-        if response.status in (404, 405) and mode == "optimise":
-            return
-        if response.status >= 300:
-            raise TargetError(f"that service takes no policy, so mode {mode} cannot be asked of it: {response.problem}")
 
     async def _put(self, path: str, body: bytes, kind: str = "application/json") -> None:
         response = await self._client.put(path, body, kind)

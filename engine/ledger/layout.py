@@ -27,6 +27,8 @@ STOCK_CHUNK = 400
 """Stock writes applied in one step: one script call, one log entry."""
 SKUS_CHUNK = 400
 """Catalogue entries written in one step; each step is one catalogue version."""
+EDITIONS_KEPT = 100
+"""Versions kept of each policy."""
 SKUS_PAGE = 2_000
 """About how many catalogue entries one reading returns."""
 TAIL_ENTRIES_MAX = 64

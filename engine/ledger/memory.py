@@ -141,12 +141,19 @@ class MemoryLedger(MemoryRetention, MemoryBacklog):
         return self._partition(partition).versions()
 
     async def put_network(
-        self, partition: str, body: bytes, node_ids: Sequence[str], replaces: int | None = None
+        self,
+        partition: str,
+        body: bytes,
+        node_ids: Sequence[str],
+        replaces: int | None = None,
+        matrices: int | None = None,
     ) -> int:
         """As `Ledger.put_network`."""
         kept = self._partition(partition)
         if replaces not in (None, kept.versions().network):
             raise SupersededError(f"version {replaces} of the network is not current")
+        if matrices not in (None, kept.matrices_version()):
+            raise SupersededError(f"version {matrices} of the zone matrices is not current")
         staying = set(node_ids)
         leaving = [node for node, number in kept.numbers.items() if number in kept.present and node not in staying]
         today = self._clock.epoch_ms() // layout.DAY_MS
@@ -175,20 +182,59 @@ class MemoryLedger(MemoryRetention, MemoryBacklog):
         kept = self._partition(partition)
         return None if kept.network is None else (kept.network, dict(kept.numbers))
 
-    async def put_policy(self, partition: str, body: bytes) -> int:
+    async def put_matrix(
+        self, partition: str, matrix: str, body: bytes, network: int, *, used: bool
+    ) -> tuple[int, int]:
+        """As `Ledger.put_matrix`."""
+        kept, at_ms = self._partition(partition), self._clock.epoch_ms()
+        if network != kept.versions().network:
+            raise SupersededError(f"version {network} of the network is not current")
+        logged = Body(matrices=kept.matrices_version() + 1)
+        kept.matrices[matrix] = Document(logged.matrices, body)
+        if used:
+            assert kept.network is not None, "only a network that is there uses a matrix"
+            logged.version = network + 1
+            kept.network = Document(logged.version, kept.network.body)
+            kept.append(at_ms, "network", logged, (b"network", kept.network.body, matrix.encode(), body))
+        else:
+            kept.append(at_ms, "matrix", logged, (matrix.encode(), body))
+        return logged.matrices, kept.versions().network
+
+    async def matrices(self, partition: str) -> tuple[int, dict[str, int]]:
+        """As `Ledger.matrices`."""
+        kept = self._partition(partition)
+        return kept.matrices_version(), {name: matrix.version for name, matrix in sorted(kept.matrices.items())}
+
+    async def matrix(self, partition: str, matrix: str) -> Document | None:
+        """As `Ledger.matrix`."""
+        return self._partition(partition).matrices.get(matrix)
+
+    async def put_policy(self, partition: str, policy_id: str, body: bytes) -> int:
         """As `Ledger.put_policy`."""
         kept = self._partition(partition)
-        kept.policy = Document(kept.versions().policy + 1, body)
-        kept.append(self._clock.epoch_ms(), "policy", Body(version=kept.policy.version), (b"policy", body))
-        return kept.policy.version
+        editions = kept.policies.setdefault(policy_id, {})
+        version = max(editions, default=1 if policy_id == "default" else 0) + 1
+        editions[version] = body
+        editions.pop(version - layout.EDITIONS_KEPT, None)
+        kept.policy_set += 1
+        told = Body(version=kept.policy_set, edition=version)
+        kept.append(self._clock.epoch_ms(), "policy", told, (policy_id.encode(), body))
+        return version
 
-    async def policy(self, partition: str) -> Document | None:
+    async def policies(self, partition: str) -> tuple[int, Mapping[str, Document]]:
+        """As `Ledger.policies`."""
+        kept = self._partition(partition)
+        return kept.policy_set, {each: Document(n := max(of), of[n]) for each, of in kept.policies.items()}
+
+    async def policy(self, partition: str, policy_id: str, version: int) -> bytes | None:
         """As `Ledger.policy`."""
-        return self._partition(partition).policy
+        return self._partition(partition).policies.get(policy_id, {}).get(version)
 
-    async def put_skus(self, partition: str, entries: Mapping[str, bytes]) -> int:
+    async def put_skus(self, partition: str, entries: Mapping[str, bytes], replaces: int | None = None) -> int:
         """As `Ledger.put_skus`; each chunk is one version."""
         kept, items = self._partition(partition), list(entries.items())
+        if replaces not in (None, kept.catalog):
+            raise SupersededError(f"version {replaces} of the catalogue is not current")
         for start in range(0, len(items), layout.SKUS_CHUNK):
             chunk = items[start : start + layout.SKUS_CHUNK]
             kept.catalog += 1

@@ -43,7 +43,10 @@ class LedgerRefusedError(Exception):
 
 
 class Versions(NamedTuple):
-    """The documents that a decision rests on. Network 0: there is none yet. Policy 1: the built-in default."""
+    """The documents that a decision rests on. Network 0: there is none yet.
+
+    `policy` counts the changes of the whole set of policies; 1: only the built-in default.
+    """
 
     network: int
     policy: int
@@ -363,24 +366,52 @@ class Ledger(Retaining, Backlogging, Protocol):
         """The current versions."""
 
     async def put_network(
-        self, partition: str, body: bytes, node_ids: Sequence[str], replaces: int | None = None
+        self,
+        partition: str,
+        body: bytes,
+        node_ids: Sequence[str],
+        replaces: int | None = None,
+        matrices: int | None = None,
     ) -> int:
         """Replace the network, number its new nodes, return the new version.
 
-        `replaces`: the version that must still be current. Raises NodeInUseError, SupersededError.
+        `replaces`, `matrices`: the versions of the network and of all zone matrices that must still be current. Raises
+        NodeInUseError, SupersededError.
         """
 
     async def network(self, partition: str) -> tuple[Document, dict[str, int]] | None:
         """The network document and the numbers of all nodes it ever had; None if there is none."""
 
-    async def put_policy(self, partition: str, body: bytes) -> int:
-        """Replace the policy `default`; returns the new version."""
+    async def put_matrix(
+        self, partition: str, matrix: str, body: bytes, network: int, *, used: bool
+    ) -> tuple[int, int]:
+        """Insert or replace a zone matrix; returns its version and that of the network.
 
-    async def policy(self, partition: str) -> Document | None:
-        """The stored policy, or None while the built-in default applies."""
+        `network`: the version (0: none) that it was checked against and that must still be current; it gets a new
+        version in the same step if it uses the matrix. Raises SupersededError.
+        """
 
-    async def put_skus(self, partition: str, entries: Mapping[str, bytes]) -> int:
-        """Upsert catalogue entries (JSON by SKU); returns the new catalogue version."""
+    async def matrices(self, partition: str) -> tuple[int, dict[str, int]]:
+        """The version of all zone matrices together, which is the highest, and that of each, by id."""
+
+    async def matrix(self, partition: str, matrix: str) -> Document | None:
+        """A zone matrix."""
+
+    async def put_policy(self, partition: str, policy_id: str, body: bytes) -> int:
+        """Add or replace a policy; returns its own new version. The built-in `default` is its version 1."""
+
+    async def policies(self, partition: str) -> tuple[int, Mapping[str, Document]]:
+        """Version of the set, and every stored policy by id; the built-in default is not among them."""
+
+    async def policy(self, partition: str, policy_id: str, version: int) -> bytes | None:
+        """One stored version of a policy; the last 100 are kept."""
+
+    async def put_skus(self, partition: str, entries: Mapping[str, bytes], replaces: int | None = None) -> int:
+        """Upsert catalogue entries (JSON by SKU); returns the new catalogue version.
+
+        `replaces`: the catalogue version that must still be current. Raises SupersededError; of many entries the first
+        may then be written already.
+        """
 
     async def skus_since(self, partition: str, version: int) -> tuple[int, dict[str, bytes]]:
         """Catalogue entries changed after `version`, and the version they bring it to (call until it is current)."""

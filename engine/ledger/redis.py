@@ -10,11 +10,14 @@ goes through scripts, each of which first finishes what an earlier one may have 
     {p}:soft:<field> units of soft holds by deadline;  {p}:due  fields, {p}:holds  orders, by deadline (see orders.lua)
     {p}:move:<id>    digest of a movement that was applied
     {p}:nodes     number by node id;  {p}:use  per node number: in the network or not, cells in use
-    {p}:network  {p}:policy  {p}:skus   documents;  {p}:changed  SKUs by catalogue version
     {p}:waits:<name>  orders that wait, by rank;  {p}:waited  {p}:ripe  their names (see lua/waits.lua)
     {p}:incoming  {p}:coming:<sku>  units to come in, by id and by SKU
+    {p}:network  {p}:skus  documents;  {p}:changed  SKUs by catalogue version
+    {p}:policies  current version by policy id;  {p}:policy:<id>  its last versions
+    {p}:matrices  zone matrices;  {p}:matrix_versions  theirs
     {p}:gone:<n>  a filter of the ids that left (see lua/bloom.lua)
-    {}:partitions  their names;  {}:waiting  those where orders waited;  {}:projector  the lease of the one that feeds the archive
+    {}:partitions  their names;  {}:waiting  those where orders ever waited
+    {}:projector  the lease of the one that feeds the archive
 """
 
 from __future__ import annotations
@@ -243,14 +246,20 @@ class RedisLedger(RedisRetention, RedisBacklog):
         return Versions(int(network or 0), int(policy or 1), int(catalog or 0))
 
     async def put_network(
-        self, partition: str, body: bytes, node_ids: Sequence[str], replaces: int | None = None
+        self,
+        partition: str,
+        body: bytes,
+        node_ids: Sequence[str],
+        replaces: int | None = None,
+        matrices: int | None = None,
     ) -> int:
         """As `Ledger.put_network`."""
         await self._enrol(partition)
         nodes = _pack(list(dict.fromkeys(node_ids)))
-        answer = await self._run("network", partition, body, nodes, -1 if replaces is None else replaces)
+        checked = [-1 if version is None else version for version in (replaces, matrices)]
+        answer = await self._run("network", partition, body, nodes, *checked)
         if answer[0] < 0:
-            raise SupersededError(f"version {replaces} of the network is not current")
+            raise SupersededError(f"version {replaces} of the network or {matrices} of the matrices is not current")
         if answer[0] == 0:
             raise NodeInUseError(sorted(node.decode() for node in answer[1:]))
         version: int = answer[0]
@@ -266,25 +275,58 @@ class RedisLedger(RedisRetention, RedisBacklog):
         numbers = {node.decode(): int(number) for node, number in _strides(nodes, 2)}
         return Document(int(version), body), dict(sorted(numbers.items(), key=lambda item: item[1]))
 
-    async def put_policy(self, partition: str, body: bytes) -> int:
-        """As `Ledger.put_policy`."""
+    async def put_matrix(
+        self, partition: str, matrix: str, body: bytes, network: int, *, used: bool
+    ) -> tuple[int, int]:
+        """As `Ledger.put_matrix`."""
         await self._enrol(partition)
-        version: int = await self._run("policy", partition, body)
-        return version
+        answer = await self._run("matrix", partition, matrix, body, network, int(used))
+        if answer[0] < 0:
+            raise SupersededError(f"version {network} of the network is not current")
+        return answer[0], answer[1]
 
-    async def policy(self, partition: str) -> Document | None:
-        """As `Ledger.policy`."""
-        version, body = await self._read(partition, ("HGET", "meta", "policy"), ("GET", "policy"))
+    async def matrices(self, partition: str) -> tuple[int, dict[str, int]]:
+        """As `Ledger.matrices`."""
+        version, found = await self._read(partition, ("HGET", "meta", "matrices"), ("HGETALL", "matrix_versions"))
+        return int(version or 0), {matrix.decode(): int(number) for matrix, number in sorted(_strides(found, 2))}
+
+    async def matrix(self, partition: str, matrix: str) -> Document | None:
+        """As `Ledger.matrix`."""
+        version, body = await self._read(partition, ("HGET", "matrix_versions", matrix), ("HGET", "matrices", matrix))
         return None if version is None else Document(int(version), body)
 
-    async def put_skus(self, partition: str, entries: Mapping[str, bytes]) -> int:
+    async def put_policy(self, partition: str, policy_id: str, body: bytes) -> int:
+        """As `Ledger.put_policy`."""
+        await self._enrol(partition)
+        version: int = await self._run("policy", partition, policy_id, body)
+        return version
+
+    async def policies(self, partition: str) -> tuple[int, Mapping[str, Document]]:
+        """As `Ledger.policies`; what a version says never changes, so a second look may read it."""
+        while True:
+            version, flat = await self._read(partition, ("HGET", "meta", "policy"), ("HGETALL", "policies"))
+            current = {policy_id.decode(): int(edition) for policy_id, edition in _strides(flat, 2)}
+            bodies = await self._read(partition, *(("HGET", f"policy:{each}", n) for each, n in current.items()))
+            if None not in bodies:
+                stored = {each: Document(n, body) for (each, n), body in zip(current.items(), bodies, strict=True)}
+                return int(version or 1), stored
+
+    async def policy(self, partition: str, policy_id: str, version: int) -> bytes | None:
+        """As `Ledger.policy`."""
+        [body] = await self._read(partition, ("HGET", f"policy:{policy_id}", version))
+        return body  # type: ignore[no-any-return]
+
+    async def put_skus(self, partition: str, entries: Mapping[str, bytes], replaces: int | None = None) -> int:
         """As `Ledger.put_skus`; each chunk is one version."""
         await self._enrol(partition)
         items = list(entries.items())
-        version = 0
+        version = -1 if replaces is None else replaces
         for start in range(0, len(items), layout.SKUS_CHUNK):
             flat = [part for item in items[start : start + layout.SKUS_CHUNK] for part in item]
-            version = await self._run("skus", partition, *flat)
+            answer = await self._run("skus", partition, -1 if replaces is None else version, *flat)
+            if answer < 0:
+                raise SupersededError(f"version {version} of the catalogue is not current")
+            version = answer
         return version if items else (await self.versions(partition)).catalog
 
     async def skus_since(self, partition: str, version: int) -> tuple[int, dict[str, bytes]]:

@@ -30,6 +30,7 @@ _PARTS = {
     "incoming": (*_BEGINNING, "incoming"),
     "queue": (*_BEGINNING, "queue"),
     "tried": (*_BEGINNING, "tried"),
+    "matrix": (*_BEGINNING, "matrix"),
     "policy": (*_BEGINNING, "policy"),
     "skus": (*_BEGINNING, "skus"),
     "read": (*_BEGINNING, "read"),

@@ -61,7 +61,7 @@ class WindowTerms(Record, frozen=True, kw_only=True):
 class SolverTerms(Record, frozen=True, kw_only=True):
     """How hard a window is worked on: `work` steps decide, `budget_ms` is the safety cut.
 
-    `gap`: a plan proven this close to the best, as a share of its cost, is good enough.
+    `gap`: a plan proven this close to the best, as a share of its cost, is good enough; not used by a method yet.
     """
 
     work: Annotated[int, Meta(ge=1)] = 20_000_000

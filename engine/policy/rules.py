@@ -41,6 +41,19 @@ def span(asked: PriorityRange | ValueRange) -> tuple[float, float]:
     return float("-inf") if low is None else low, float("inf") if high is None else high
 
 
+def contains(outer: When, inner: When) -> bool:
+    """Whether a rule with `outer` is for every order that one with `inner` is for."""
+    for name in When.__struct_fields__:
+        wide, narrow = getattr(outer, name), getattr(inner, name)
+        if isinstance(wide, PriorityRange | ValueRange):
+            (low, high), (lowest, highest) = span(wide), span(narrow)
+            if low > lowest or high < highest:
+                return False
+        elif (wide := names(wide)) and not (names(narrow) and names(narrow) <= wide):
+            return False
+    return True
+
+
 def order_value(order: Order, items: Mapping[str, Sku]) -> int:
     """What its goods are worth, in mills: by unit price, else by the catalogue, else nothing."""
     total = 0

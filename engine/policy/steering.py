@@ -114,11 +114,13 @@ def joined(one: Limits, other: Limits) -> Limits:
 class Places:
     """The nodes of a network, as masks bool[N]."""
 
-    def __init__(self, network: Network) -> None:
-        self.count = len(network.node_ids)
-        self._index = {node_id: n for n, node_id in enumerate(network.node_ids)}
-        self._kind = {node.node_id: node.kind for node in network.document.nodes}
-        self._ids = network.node_ids
+    def __init__(self, network: Network | None) -> None:
+        """None: there is no network yet, and so no node."""
+        ids = network.node_ids if network is not None else ()
+        kind = {node.node_id: node.kind for node in network.document.nodes} if network is not None else {}
+        self.count = len(ids)
+        self._index = {node_id: n for n, node_id in enumerate(ids)}
+        self._kinds = [kind[node_id] for node_id in ids]
 
     def index(self, node_id: str) -> int | None:
         """A node's index, None if the network does not have it."""
@@ -129,7 +131,7 @@ class Places:
         mask = np.zeros(self.count, np.bool_)
         mask[[self._index[node_id] for node_id in node_ids if node_id in self._index]] = True
         if kinds:
-            mask |= np.array([self._kind[node_id] in kinds for node_id in self._ids], np.bool_)
+            mask |= np.array([kind in kinds for kind in self._kinds], np.bool_)
         return mask
 
 
@@ -177,16 +179,16 @@ def _of_rules(policy: Policy, bits: int, places: Places) -> _Stance:
             if (n := places.index(node_id)) is not None:
                 money[n] += mills(amount)
     names = tuple(rule.name for rule in rules)
-    return _Stance(_left(bars, places), money, Mode(mode), limits, names, tuple(bars))
+    return _Stance(left(bars, places), money, Mode(mode), limits, names, tuple(bars))
 
 
 def _of_order(stance: _Stance, limits: Limits, places: Places) -> _Stance:
     """The stance of orders that limit themselves, too."""
     bars = (*stance.bars, *_bars_of_limits(limits, ORDER_LIMITS, "limits", places, firm=True))
-    return stance._replace(allowed=_left(bars, places), limits=joined(stance.limits, limits), bars=bars)
+    return stance._replace(allowed=left(bars, places), limits=joined(stance.limits, limits), bars=bars)
 
 
-def _left(bars: Sequence[Bar], places: Places) -> Bools:
+def left(bars: Sequence[Bar], places: Places) -> Bools:
     """Nodes that nothing keeps out."""
     left = np.ones(places.count, np.bool_)
     for bar in bars:

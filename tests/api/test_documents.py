@@ -90,3 +90,55 @@ async def test_faulty_entries_come_back(client):
     problem(await client.put("/v1/skus", json={"sku": "T", "weight": 1}), 422, "invalid-input")
     problem(await client.get("/v1/skus/T"), 404, "not-found")
     assert (await client.put("/v1/skus", content=b"[]")).json()["catalog_version"] == 1
+
+
+KIT = {"sku": "KIT", "components": [{"sku": "A", "quantity": 2}, {"sku": "B", "quantity": 1}], "ships_alone": True}
+
+
+async def test_kits_and_substitutes_are_kept(client):
+    """The contract's fields come back as they were sent."""
+    entry = {**KIT, "substitutes": [{"sku": "OTHER", "ratio": 3}]}
+    assert (await client.put("/v1/skus", json=entry)).json()["accepted"] == 1
+    assert (await client.get("/v1/skus/KIT")).json().items() >= entry.items()
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"components": [{"sku": "A", "quantity": 0}]}, "$.components[0].quantity"),
+        ({"components": [{"sku": "A", "quantity": 10_001}]}, "$.components[0].quantity"),
+        ({"components": [{"sku": "A"}]}, "$.components[0].quantity"),
+        ({"components": [{"sku": f"A{k}", "quantity": 1} for k in range(101)]}, "$.components"),
+        ({"components": [{"sku": "KIT", "quantity": 1}]}, "$.components[0].sku"),
+        ({"components": [{"sku": "A", "quantity": 1}] * 2}, "$.components[1].sku"),
+        ({"substitutes": [{"sku": "KIT", "ratio": 1}]}, "$.substitutes[0].sku"),
+        ({"substitutes": [{"sku": "B", "ratio": 0}]}, "$.substitutes[0].ratio"),
+        ({"substitutes": [{"sku": "B", "ratio": 1}] * 2}, "$.substitutes[1].sku"),
+        ({"ships_alone": 1}, "$.ships_alone"),
+    ],
+)
+async def test_a_bad_kit_is_refused_with_its_path(client, fields, path):
+    """Each field of a kit, a substitute and `ships_alone` has its bounds."""
+    body = problem(await client.put("/v1/skus", json={"sku": "KIT", **fields}), 422, "invalid-input")
+    assert body["errors"][0]["path"] == f"line 1: {path}"
+    problem(await client.get("/v1/skus/KIT"), 404, "not-found")
+
+
+async def test_cyclic_kits_are_refused_with_every_fault_named(client):
+    """Both rows of a cycle come back with each reason; a kit that is sound applies, whatever stands around it."""
+    cycle = [{"sku": a, "components": [{"sku": b, "quantity": 1}]} for a, b in (("X", "Y"), ("Y", "X"))]
+    answer = (await client.put("/v1/skus", json=[*cycle, KIT])).json()
+    assert (answer["accepted"], answer["faulty"]) == (1, 2)
+    assert [error["line"] for error in answer["errors"]] == [1, 1, 2, 2]
+    assert "'Y' is itself a kit (line 2)" in answer["errors"][1]["reason"]
+    body = problem(await client.put("/v1/skus", json=cycle), 422, "invalid-input")
+    assert len(body["errors"]) == 4
+
+
+async def test_a_part_of_a_stored_kit_stays_plain(client):
+    """Turning it into a kit is refused and names the kits that use it."""
+    await client.put("/v1/skus", json=KIT)
+    part = {"sku": "A", "components": [{"sku": "C", "quantity": 1}]}
+    body = problem(await client.put("/v1/skus", json=part), 422, "invalid-input")
+    assert "'KIT'" in body["errors"][0]["reason"]
+    assert (await client.put("/v1/skus", json=[{"sku": "KIT"}, part])).json()["accepted"] == 2

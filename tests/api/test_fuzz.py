@@ -99,6 +99,15 @@ def _mangled(body: bytes, chance: random.Random) -> bytes:
         ),
         ("PUT", "/v1/skus", [{"sku": "A", "weight_g": 3, "value": "1.00", "requires": ["x"]}]),
         ("PUT", "/v1/network", NETWORK),
+        (
+            "PUT",
+            "/v1/policies/mangled",
+            {
+                "objective": {"fill": "economic", "shipping": 1.5, "balance": "0.10"},
+                "limits": {"except_nodes": ["LAX"]},
+                "rules": [{"name": "r", "when": {"value": {"min": "1"}}, "then": {"money": {"NYC": "1.00"}}}],
+            },
+        ),
         ("PATCH", "/v1/nodes/NYC", {"costs": {"per_parcel": "1.00"}, "holidays": ["2026-12-25"]}),
         ("POST", "/v1/orders/O-1/cancel", {"command_id": "c"}),
     ],

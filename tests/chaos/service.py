@@ -56,6 +56,10 @@ class Connection:
         self._http.close()
 
 
+FORGETFUL = {"order_retention_days": 0, "sweep_seconds": 0.05, "log_tail_entries": 5}
+"""Settings under which log entries and ended orders leave the store as soon as the archive has them."""
+
+
 class Service:
     """One `apportion serve`. It keeps its port when it is started again; its log is `log_file`."""
 

@@ -80,7 +80,7 @@ def test_sigterm_answers_what_is_under_way_and_exits_with_nought(tmp_path):
 async def _linger(service: Service) -> None:
     """A policy that lets windows stay open for `LINGER_MS`."""
     ledger = RedisLedger(running_url(service.data_dir))
-    await ledger.put_policy("default", json.dumps({"window": {"max_wait_ms": LINGER_MS}}).encode())
+    await ledger.put_policy("default", "default", json.dumps({"window": {"max_wait_ms": LINGER_MS}}).encode())
     await ledger.close()
 
 

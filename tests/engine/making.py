@@ -139,7 +139,7 @@ def option_of(lowered: Lowered, o: int, node_id: str, service: str = "ground") -
         j
         for j in range(*lowered.problem.options_of(o).indices(len(options.node)))
         if network.node_ids[options.node[j]] == node_id
-        and network.rates.services[lowered.service[j]].service == service
+        and network.rates.services[lowered.ways.service[j]].service == service
     ]
     assert len(found) == 1, f"{len(found)} options from {node_id} by {service}"
     return found[0]
@@ -172,4 +172,4 @@ def lowered_equal(one: WindowInput, other: WindowInput) -> None:
     first, second = lower(one), lower(other)
     compare(first.problem, second.problem)
     compare(first.cells, second.cells)
-    compare(first.ship_day, second.ship_day)
+    compare(first.days.ship, second.days.ship)

@@ -19,17 +19,7 @@ def test_a_plain_order_is_taken():
 @pytest.mark.parametrize(
     ("fields", "path"),
     [
-        ({"limits": {"max_parcels": 1}}, "$.limits.max_parcels"),
-        ({"limits": {"ship_complete": True}}, "$.limits.ship_complete"),
-        ({"limits": {"split_lines": False}}, "$.limits.split_lines"),
-        ({"limits": {"nodes": ["A"]}}, "$.limits.nodes"),
-        ({"limits": {"except_nodes": ["A"]}}, "$.limits.except_nodes"),
-        ({"limits": {"min_split_value": "1.00"}}, "$.limits.min_split_value"),
-        ({"limits": {"allow_late": False}}, "$.limits.allow_late"),
-        ({"limits": {"allow_substitutes": True}}, "$.limits.allow_substitutes"),
-        ({"pickup_node": "A"}, "$.pickup_node"),
         ({"backorder": True}, "$.backorder"),
-        ({"policy_id": "other"}, "$.policy_id"),
     ],
 )
 def test_what_is_not_honoured_is_refused_by_name(fields, path):
@@ -78,10 +68,37 @@ def test_an_order_has_an_end_in_units():
     assert fault.path == "$.lines"
 
 
-def test_a_group_is_refused_on_its_line():
-    """Line groups come later; shipping their lines apart meanwhile would break the promise."""
-    body = order("O", ("A", 1))
-    grouped = msgspec.structs.replace(body, lines=[msgspec.structs.replace(body.lines[0], group="g")])
-    fault = unsupported(grouped)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"limits": {"max_parcels": 1, "ship_complete": True, "split_lines": False, "min_split_value": "1.00"}},
+        {"limits": {"nodes": ["A", "B"], "except_nodes": ["A"], "allow_late": False, "allow_substitutes": True}},
+        {"pickup_node": "A"},
+        {"pickup_node": "A", "limits": {"nodes": ["A"], "except_nodes": ["B"]}},
+    ],
+)
+def test_every_limit_is_taken(fields):
+    """All limits of the contract are honoured, alone and together."""
+    assert unsupported(order("O", ("A", 1), **fields)) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"limits": {"nodes": ["A", "B"], "except_nodes": ["B", "A"]}}, "$.limits.except_nodes"),
+        ({"pickup_node": "A", "limits": {"nodes": ["B"]}}, "$.pickup_node"),
+        ({"pickup_node": "A", "limits": {"except_nodes": ["A"]}}, "$.pickup_node"),
+    ],
+)
+def test_limits_that_leave_no_node_are_a_slip(fields, path):
+    """No node could ever ship it, whatever the network: better said at once than as a refusal."""
+    fault = unsupported(order("O", ("A", 1), **fields))
     assert fault is not None
-    assert fault.path == "$.lines[0].group"
+    assert fault.path == path
+
+
+def test_a_group_is_taken():
+    """Lines that go together, on some lines and not on others."""
+    body = order("O", ("A", 1), ("B", 1))
+    grouped = msgspec.structs.replace(body.lines[0], group="g")
+    assert unsupported(msgspec.structs.replace(body, lines=[grouped, body.lines[1]])) is None

@@ -15,9 +15,10 @@ from engine.policy import WindowTerms
 from engine.settings import Settings
 
 
-def order(order_id: str, lines: int = 1) -> Order:
+def order(order_id: str, lines: int = 1, policy_id: str = "default") -> Order:
     return Order(
         order_id=order_id,
+        policy_id=policy_id,
         ship_to=ShipTo(country="US"),
         lines=[OrderLine(line_id=str(number), sku=f"S{number}", quantity=1) for number in range(lines)],
     )
@@ -42,7 +43,7 @@ class Allocator:
 
 
 def gate(allocator: Allocator, terms: WindowTerms | None = None, **settings) -> Gate:
-    async def terms_of(_partition: str) -> WindowTerms:
+    async def terms_of(_partition: str, _order: Order) -> WindowTerms:
         return terms or WindowTerms()
 
     return Gate(allocator.allocate, terms_of, Settings(**settings), SystemClock(), Metrics())
@@ -164,3 +165,44 @@ async def test_drain_decides_what_waits_and_takes_no_more():
     allocator.free.set()
     await draining
     assert [answer.decision for answer in await asyncio.gather(*tasks)] == [b"p/O0", b"p/O1", b"p/O2"]
+
+
+def asked(gate: Gate, *orders: Order) -> list[asyncio.Task[Answer]]:
+    return [asyncio.create_task(gate.submit("p", each)) for each in orders]
+
+
+async def test_a_window_holds_orders_of_one_policy():
+    """Policies never mix in a window, and the orders of each stay in their order."""
+    allocator = Allocator(free=False)
+    waiting = gate(allocator, window_linger_ms=0)
+    tasks = asked(waiting, order("first"))
+    await allocator.entered.wait()
+    tasks += asked(waiting, *(order(f"{policy_id}{k}", policy_id=policy_id) for k in range(3) for policy_id in "ab"))
+    await asyncio.sleep(0.005)
+    allocator.free.set()
+    await asyncio.gather(*tasks)
+    assert allocator.windows == [["first"], ["a0", "a1", "a2"], ["b0", "b1", "b2"]]
+
+
+async def test_a_busy_policy_starves_no_other():
+    """However many orders of one policy wait, another's first order has its turn by when it came."""
+    allocator = Allocator(free=False)
+    waiting = gate(allocator, WindowTerms(max_orders=2), window_linger_ms=0)
+    tasks = asked(waiting, order("first"))
+    await allocator.entered.wait()
+    tasks += asked(waiting, *(order(f"a{k}", policy_id="a") for k in range(3)), order("rare", policy_id="b"))
+    tasks += asked(waiting, *(order(f"a{k}", policy_id="a") for k in range(3, 9)))
+    await asyncio.sleep(0.005)
+    allocator.free.set()
+    await asyncio.gather(*tasks)
+    assert allocator.windows[:4] == [["first"], ["a0", "a1"], ["a2", "a3"], ["rare"]]
+
+
+async def test_a_full_window_does_not_wait_for_another_policy_that_lingers():
+    """A lone order that waits for company holds up nobody else's window."""
+    allocator = Allocator()
+    waiting = gate(allocator, WindowTerms(max_orders=2, max_wait_ms=60_000), window_linger_ms=200)
+    alone, *pair = asked(waiting, order("lone", policy_id="a"), *(order(f"b{k}", policy_id="b") for k in range(2)))
+    await asyncio.gather(*pair)
+    assert allocator.windows == [["b0", "b1"]]
+    await alone

@@ -308,7 +308,8 @@ def test_a_node_that_never_stocked_it_is_out_of_stock():
 def test_the_reasons_come_in_the_order_of_the_funnel():
     """Precedence is part of the contract, and only what may pass by itself is transient."""
     assert [reason.value for reason in Reason] == [
-        "no_eligible_node", "no_lane", "out_of_stock", "held", "capacity", "uneconomic", "undecided",
+        "unknown_sku", "no_eligible_node", "no_lane", "out_of_stock", "held", "capacity", "max_parcels",
+        "ship_complete", "group", "split_lines", "min_split_value", "too_late", "uneconomic", "undecided",
     ]  # fmt: skip
     assert [reason.value for reason in Reason if reason.transient] == ["held", "capacity", "undecided"]
 

@@ -31,6 +31,11 @@ def nodes_of(lowered: Lowered, o: int = 0) -> list[str]:
     return [lowered.window.network.node_ids[n] for n in lowered.problem.options.node[rows]]
 
 
+def ship_days(lowered: Lowered) -> list[int]:
+    """The ship day of every option."""
+    return column(lowered.ship_day(np.arange(len(lowered.problem.options.node))))
+
+
 def test_free_stock_is_what_is_on_hand_less_held_safety_and_blocked():
     """10 - 2 - 3 - 1 = 4; the node's default safety where the cell has none; never below zero."""
     network = compiled(document([node("A", safety_units=5), node("B"), node("C")]))
@@ -129,7 +134,7 @@ def test_options_are_ordered_by_node_and_only_where_there_is_something_to_ship()
         ["B", "B"],
         ["B", "B", "A", "A", "C", "C"],
     ]
-    carriers_used = [network.rates.services[k].carrier for k in lowered.service]
+    carriers_used = [network.rates.services[k].carrier for k in lowered.ways.service]
     assert carriers_used == ["dhl", "usps"] * 6
 
 
@@ -140,9 +145,9 @@ def test_ship_dates_run_from_the_later_of_placing_and_now():
         {}, {"placed_at": "2026-11-20T10:00:00Z"}, {"placed_at": "2026-12-01T16:00:00Z"},
     ))]  # fmt: skip
     asked = window(network, orders, {"X": {"A": 9}})
-    days = [to_date(day) for day in lower(asked).ship_day[:, 0]]
+    days = [to_date(day) for day in ship_days(lower(asked))]
     assert days == [date(2026, 11, 23), date(2026, 11, 23), date(2026, 12, 2)]
-    days = [to_date(day) for day in lower(replace(asked, as_placed=True)).ship_day[:, 0]]
+    days = [to_date(day) for day in ship_days(lower(replace(asked, as_placed=True)))]
     assert days == [date(2026, 11, 23), date(2026, 11, 20), date(2026, 12, 2)]
 
 
@@ -166,7 +171,7 @@ def test_late_days_are_calendar_days_after_the_promise(deliver_by, timezone, lat
     asked = order("O", ("X", 1), deliver_by=deliver_by, ship_to={"timezone": timezone})
     lowered = lower(window(network, [asked, order("P", ("X", 1))], {"X": {"A": 9}}))
     assert column(lowered.problem.options.late_days) == [late, 0]
-    assert column(lowered.transit_days) == [2, 2]
+    assert column(lowered.ways.transit_days) == [2, 2]
 
 
 def test_capacity_is_the_room_left_on_the_ship_date():
@@ -264,7 +269,7 @@ def test_the_dates_of_many_orders_are_those_of_each_alone():
     together = lower(window(network, orders, stock, as_placed=True))
     for o, one in enumerate(orders):
         alone = lower(window(network, [one], stock, as_placed=True))
-        assert column(alone.ship_day[0]) == column(together.ship_day[o])
+        assert column(alone.days.ship[0, 0]) == column(together.days.ship[0, together.days.of_order[o]])
         rows = together.problem.options_of(o)
         room = together.problem.bucket_units[together.problem.options.bucket[rows]]
         assert column(room) == column(alone.problem.bucket_units[alone.problem.options.bucket])
@@ -276,4 +281,4 @@ def test_instants_before_a_quarter_hour_belong_to_the_quarter_that_began():
     change = datetime(2026, 3, 8, 7, 0, tzinfo=UTC)
     for at, day in ((change - timedelta(milliseconds=1), 8), (change, 8), (change + timedelta(hours=21), 9)):
         lowered = lower(window(network, [order("O", ("X", 1))], {"X": {"A": 1}}, at=at))
-        assert to_date(lowered.ship_day[0, 0]) == date(2026, 3, day)
+        assert to_date(ship_days(lowered)[0]) == date(2026, 3, day)

@@ -176,7 +176,7 @@ def test_a_lane_beats_every_card_of_its_service_only():
     network = compiled(document([node("A"), node("B")], carriers, [lane("US-NY", parcel="50.00")]))
     ny, elsewhere = order("O1", ("A", 1), ship_to={"region": "NY"}), order("O2", ("A", 1))
     lowered = lower(window(network, [ny, elsewhere], {"A": {"A": 9, "B": 9}}))
-    services = [network.rates.services[k] for k in lowered.service]
+    services = [network.rates.services[k] for k in lowered.ways.service]
     ways = [
         (network.node_ids[n], s.carrier, s.service, s.is_lane)
         for n, s in zip(lowered.problem.options.node, services, strict=True)
@@ -213,7 +213,7 @@ def test_a_level_goes_by_the_services_that_serve_it(level, services):
     lanes = [lane("US"), lane("US", service="pallet")]
     network = compiled(document([node("A")], carriers, lanes))
     lowered = lower(window(network, [order("O", ("A", 1), level=level)], {"A": {"A": 9}}))
-    assert [network.rates.services[k].service for k in lowered.service] == services
+    assert [network.rates.services[k].service for k in lowered.ways.service] == services
 
 
 def test_equal_services_are_ordered_by_carrier_then_service():

@@ -55,3 +55,20 @@ def test_too_many_boxes_or_too_heavy_a_unit_cannot_go() -> None:
     assert pack([10], [MAX_BOXES], 10) is not None
     assert pack([10], [MAX_BOXES + 1], 10) is None
     assert pack([11], [1], 10) is None
+
+
+def test_a_unit_that_ships_alone_has_a_box_of_its_own() -> None:
+    """The others are packed as if it were not there; its boxes follow, in line order."""
+    groups = pack([100, 250, 100], [2, 2, 1], 300, [False, True, False])
+    assert groups is not None
+    assert [(g.boxes, g.units, g.weight_g) for g in groups] == [(1, (2, 0, 1), 300), (2, (0, 1, 0), 250)]
+    assert pack([100, 250], [0, 1], 300, [False, True]) == [(1, (0, 1), 250)]
+    assert pack([9, 5], [1, 1], 9, [True, True]) == [(1, (1, 0), 9), (1, (0, 1), 5)]
+
+
+def test_units_that_ship_alone_obey_the_limits_of_boxes() -> None:
+    """Weight and number of boxes count for them too, together with the boxes of the others."""
+    assert pack([301], [1], 300, [True]) is None
+    assert pack([1, 301], [1, 0], 300, [False, True]) is not None
+    assert pack([1], [MAX_BOXES], 300, [True]) == [(MAX_BOXES, (1,), 1)]
+    assert pack([1, 1], [1, MAX_BOXES], 300, [False, True]) is None

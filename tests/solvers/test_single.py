@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from solvers import brute
+from solvers.guided import guided
+from solvers.limits import broken
 from solvers.plan import Priced, fits, plan_cost, use_of
 from solvers.problem import Objective, Problem
 from solvers.single import cheapest_plan
-from tests.solvers.worlds import Want, Way, World, random_world
+from tests.solvers.worlds import Want, Way, World, random_limited_world, random_world
 
 
 def priced(problem: Problem, work: int = 10**6) -> Priced:
@@ -35,6 +37,24 @@ def test_no_plan_beats_it_on_random_orders(start: int) -> None:
         found = priced(problem)
         assert found.cost == found.bound == best.cost, seed
         assert found.filled == best.filled or not problem.objective.fill_always, seed
+
+
+@pytest.mark.parametrize("start", range(0, 400, 50))
+def test_no_lawful_plan_beats_it_under_any_limits(start: int) -> None:
+    """Limits, groups, alternatives, kits, docks, lone and dated units: the DP keeps them all and stays optimal."""
+    for seed in range(start, start + 50):
+        problem = guided(random_limited_world(seed)).problem
+        free = (problem.stock, problem.bucket_parcels, problem.bucket_units)
+        for order in range(problem.orders):
+            try:
+                best = brute.best_plan(problem, order, *free)
+            except brute.TooLargeError:
+                continue
+            found = cheapest_plan(problem, order, *free, work=10**6)
+            assert broken(problem, order, found.plan) is None, seed
+            assert fits(use_of(problem, order, found.plan), *free), seed
+            assert found.cost == found.bound == best.cost == plan_cost(problem, order, found.plan).total, seed
+            assert found.filled == best.filled or not problem.objective.fill_always, seed
 
 
 @pytest.mark.parametrize("start", range(0, 200, 50))

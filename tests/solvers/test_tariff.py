@@ -48,8 +48,8 @@ def test_the_table_agrees_with_one_at_a_time() -> None:
         if len(rows) == 0:
             continue
         states = np.array(list(np.ndindex(*(problem.lines.quantity[at] + 1))), np.int64)
-        weight, volume = problem.lines.weight_g[at][None], problem.lines.volume_mm3[at][None]
-        price, boxes = shipment_table(problem, rows, np.zeros_like(rows), states, weight, volume)
+        every = np.arange(at.start, at.stop)[None]
+        price, boxes = shipment_table(problem, rows, np.zeros_like(rows), states, every)
         for m, r in np.ndindex(price.shape):
             if m:
                 cost = shipment_cost(problem, r, states[m])
@@ -62,9 +62,6 @@ def test_huge_quantities_do_not_wrap_around() -> None:
     free, dear = Way(0, ship_unit=10**6), Way(0, ship_per_kg=10**9)
     problem = World([[2**40]]).order([Want(0, 2**31 - 1, 10**6, 10**9)], [free, dear]).problem()
     quantity = np.array([[2**31 - 1]], np.int64)
-    lines = problem.lines
-    price, _ = shipment_table(
-        problem, np.arange(2), np.zeros(2, np.int64), quantity, lines.weight_g[None], lines.volume_mm3[None]
-    )
+    price, _ = shipment_table(problem, np.arange(2), np.zeros(2, np.int64), quantity, np.zeros((1, 1), np.int64))
     assert price.tolist() == [[BEYOND, BEYOND]]
     assert shipment_cost(problem, 0, quantity[0]) is None

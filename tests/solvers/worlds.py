@@ -414,6 +414,8 @@ class _Places:
     def ways(self, *, guided: bool) -> list[Way]:
         """The options of one order: none leaves from another node of the dock than its first."""
         dice, found = self.dice, []
+        # Guided or not, the term per kilogram is whole mills only where nothing is rounded before it is weighed.
+        per_kg = 330 if guided else 333
         for node in range(self.nodes):
             for _ in range(0 if node in self.members else (0, 1, 1, 2)[dice.roll(0, 3)]):
                 lane, day = dice.chance(2), dice.roll(0, 1)
@@ -424,7 +426,7 @@ class _Places:
                         ship_parcel=dice.roll(0, 5) * 300 if lane else 0,
                         ship_line=dice.roll(0, 2) * 50 if lane else 0,
                         ship_unit=dice.roll(0, 3) * 77 if lane else 0,
-                        ship_per_kg=dice.roll(0, 3) * 333 if lane else 0,
+                        ship_per_kg=dice.roll(0, 3) * per_kg if lane else 0,
                         handle_parcel=dice.roll(0, 3) * 100,
                         handle_line=self.handle_line[node],
                         handle_unit=self.handle_unit[node],

@@ -1,5 +1,7 @@
 -- Units: goods in units, instants in ms since the epoch. Makes the change that an entry of the log describes.
 
+local EDITIONS_KEPT = 100 -- versions kept of each policy
+
 -- Orders decided, and decided again: `replaced` is {command, revision, token, digest, reason, excluded nodes}. What waits
 -- comes after it: flat (name, units), and the rank.
 local function apply_orders(body, raw, at_ms)
@@ -54,6 +56,12 @@ local function command(name)
   end
 end
 
+local function put_matrix(id, matrix, version)
+  call('HSET', P .. 'matrices', id, matrix)
+  call('HSET', P .. 'matrix_versions', id, version)
+  call('HSET', META, 'matrices', version)
+end
+
 -- By kind of entry: what is not rows, days or node use.
 local apply_kind = {
   commit = apply_orders,
@@ -90,11 +98,16 @@ local apply_kind = {
     call('HSET', META, 'catalog', body.version)
   end,
   policy = function(body, raw)
-    call('SET', P .. 'policy', raw[2])
+    local editions = P .. 'policy:' .. raw[1]
+    call('HSET', editions, body.edition, raw[2])
+    call('HDEL', editions, body.edition - EDITIONS_KEPT)
+    call('HSET', P .. 'policies', raw[1], body.edition)
     call('HSET', META, 'policy', body.version)
   end,
+  matrix = function(body, raw) put_matrix(raw[1], raw[2], body.matrices) end,
   network = function(body, raw)
     call('SET', P .. 'network', raw[2])
+    if raw[3] then put_matrix(raw[3], raw[4], body.matrices) end
     for at = 1, #body.nodes, 2 do call('HSET', P .. 'nodes', body.nodes[at], body.nodes[at + 1]) end
     call('HSET', META, 'network', body.version)
   end,

@@ -26,7 +26,7 @@ async def test_an_empty_partition(ledger: Ledger, partition: str):
     assert len(seen.days[DAY].nodes) == 0
     assert seen.decided == {}
     assert await ledger.network(partition) is None
-    assert await ledger.policy(partition) is None
+    assert await ledger.policies(partition) == (1, {})
     assert await ledger.order(partition, "O") is None
     assert await ledger.cancel(partition, "O") is Cancelled.UNKNOWN
     assert await ledger.sku(partition, "A") is None
@@ -119,7 +119,7 @@ async def test_repeats_and_conflicts(shop: Shop):
     again = replace(order, decision=b"another")
     other = replace(order, content=content("other"))
     assert await shop.commit(seen, order, again, other) == [C, R, Verdict.CONFLICT]
-    await shop.ledger.put_policy(shop.partition, b"{}")
+    await shop.ledger.put_policy(shop.partition, "default", b"{}")
     outcomes = await shop.outcomes(seen, again, other, replace(order, order_id="P"), replace(order, order_id="Q"))
     assert [o.verdict for o in outcomes] == [R, Verdict.CONFLICT, Verdict.KEY_CONFLICT, Verdict.KEY_CONFLICT]
     assert outcomes[0].decision == order.decision
@@ -151,7 +151,7 @@ async def test_versions_are_checked(shop: Shop):
     await shop.ledger.put_network(shop.partition, b"{}", ["N0", "N1", "N2"])
     assert await shop.commit(seen, shop.proposal(seen, "P", {("A", 0): 1})) == [Verdict.STALE]
     seen = await shop.look("A")
-    await shop.ledger.put_policy(shop.partition, b"{}")
+    await shop.ledger.put_policy(shop.partition, "default", b"{}")
     assert await shop.commit(seen, shop.proposal(seen, "P", {("A", 0): 1})) == [Verdict.STALE]
 
 
@@ -281,7 +281,7 @@ async def test_tail_waits_for_what_comes(shop: Shop):
     assert await shop.ledger.tail(shop.partition, "$", 20) == []
     waiting = asyncio.create_task(shop.ledger.tail(shop.partition, "$", 5_000))
     await asyncio.sleep(0.1)
-    await shop.ledger.put_policy(shop.partition, b"{}")
+    await shop.ledger.put_policy(shop.partition, "default", b"{}")
     [entry] = await asyncio.wait_for(waiting, 3)
     assert entry.kind == "policy"
     assert await shop.ledger.tail(shop.partition, entry.entry_id, 20) == []

@@ -15,6 +15,7 @@ from engine.ledger.port import (
     SupersededError,
     Verdict,
 )
+from engine.ledger.reconcile import reconcile
 from tests.engine.ledger.shop import Shop, load
 
 C, L = Verdict.COMMITTED, Verdict.LOST
@@ -94,6 +95,18 @@ async def test_many_writes_at_once(shop: Shop):
     assert found == expected
 
 
+async def test_the_catalogue_is_replaced_only_at_the_version_it_was_checked_at(shop: Shop):
+    """Protects kits: an entry that was checked against another catalogue is not written."""
+    first = await shop.ledger.put_skus(shop.partition, {"A": b"1"}, replaces=0)
+    with pytest.raises(SupersededError):
+        await shop.ledger.put_skus(shop.partition, {"B": b"2"}, replaces=first - 1)
+    assert await shop.ledger.sku(shop.partition, "B") is None
+    many = {f"S{k:04}": b"x" for k in range(900)}
+    last = await shop.ledger.put_skus(shop.partition, many, replaces=first)
+    assert (await shop.ledger.versions(shop.partition)).catalog == last > first
+    assert (await shop.ledger.skus_since(shop.partition, first))[1] == many
+
+
 async def test_network_numbers_nodes_for_ever(shop: Shop):
     """Protects node numbers: new nodes get new ones, those that return their old one, none is used twice."""
     assert await shop.ledger.put_network(shop.partition, b'{"a":1}', ["X", "N0"]) == 2
@@ -112,6 +125,38 @@ async def test_a_network_replaces_only_the_version_it_was_made_from(shop: Shop):
         await shop.ledger.put_network(shop.partition, b'{"b":1}', ["N0"], replaces=1)
     document, _ = await shop.ledger.network(shop.partition)
     assert document == Document(2, b'{"a":1}')
+
+
+async def test_zone_matrices_and_the_network_hold_each_other(shop: Shop):
+    """Protects rate charts: a matrix is checked against the network that is current, and a network against matrices."""
+    ledger, partition = shop.ledger, shop.partition
+    assert await ledger.matrices(partition) == (0, {})
+    assert await ledger.matrix(partition, "chart") is None
+    assert await ledger.put_matrix(partition, "chart", b"1", 1, used=False) == (1, 1)
+    with pytest.raises(SupersededError):
+        await ledger.put_network(partition, b'{"a":1}', ["N0"], matrices=0)
+    assert await ledger.put_network(partition, b'{"a":1}', ["N0"], matrices=1) == 2
+    with pytest.raises(SupersededError):
+        await ledger.put_matrix(partition, "chart", b"2", 1, used=False)
+    assert await ledger.put_matrix(partition, "chart", b"2", 2, used=True) == (2, 3)
+    assert await ledger.put_matrix(partition, "other", b"3", 3, used=False) == (3, 3)
+    assert await ledger.matrices(partition) == (3, {"chart": 2, "other": 3})
+    assert await ledger.matrix(partition, "chart") == Document(2, b"2")
+    document, numbers = await ledger.network(partition)
+    assert (document, numbers["N2"]) == (Document(3, b'{"a":1}'), 2)
+    events = [(event.type, event.subject) for entry in (await shop.log())[-3:] for event in entry.events]
+    assert events == [
+        ("network.changed", ""), ("network.changed", ""), ("matrix.changed", "chart"), ("matrix.changed", "other"),
+    ]  # fmt: skip
+    assert (await reconcile(ledger, partition)).clean
+
+
+async def test_a_matrix_may_come_before_any_network(shop: Shop):
+    """Protects the first upload: a network that names a matrix needs it to be there already."""
+    fresh = shop.partition + "-fresh"
+    assert await shop.ledger.put_matrix(fresh, "chart", b"1", 0, used=False) == (1, 0)
+    assert await shop.ledger.network(fresh) is None
+    assert await shop.ledger.put_network(fresh, b"{}", ["N0"], matrices=1) == 1
 
 
 async def test_nodes_in_use_stay(shop: Shop):
@@ -138,10 +183,33 @@ async def test_node_numbers_run_out(shop: Shop):
     assert (await shop.ledger.versions(shop.partition)).network == 1
 
 
-async def test_policy_and_catalogue(shop: Shop):
+async def test_policies(shop: Shop):
+    """Protects the set of policies: each has versions of its own, which stay, and every change is one of the set."""
+    ledger, partition = shop.ledger, shop.partition
+    assert await ledger.policies(partition) == (1, {})
+    assert [await ledger.put_policy(partition, *each) for each in (("default", b"1"), ("x y/z", b"2"))] == [2, 1]
+    assert await ledger.put_policy(partition, "x y/z", b"3") == 2
+    assert await ledger.policies(partition) == (4, {"default": Document(2, b"1"), "x y/z": Document(2, b"3")})
+    assert (await ledger.versions(partition)).policy == 4
+    assert [await ledger.policy(partition, "x y/z", version) for version in (0, 1, 2, 3)] == [None, b"2", b"3", None]
+    assert await ledger.policy(partition, "unknown", 1) is None
+    [event] = (await ledger.tail(partition, "0", 0))[-1].events
+    assert (event.type, event.subject) == ("policy.changed", "x y/z")
+    assert msgspec.json.decode(event.data) == {"version": 4, "policy_id": "x y/z", "policy_version": 2}
+
+
+async def test_old_policies_go_after_a_hundred(shop: Shop):
+    """Protects memory: of each policy the last hundred versions are kept, of the others all of theirs."""
+    await shop.ledger.put_policy(shop.partition, "calm", b"calm")
+    for k in range(1, 103):
+        assert await shop.ledger.put_policy(shop.partition, "busy", b"%d" % k) == k
+    kept = [await shop.ledger.policy(shop.partition, "busy", version) for version in (2, 3, 102)]
+    assert kept == [None, b"3", b"102"]
+    assert await shop.ledger.policy(shop.partition, "calm", 1) == b"calm"
+
+
+async def test_the_catalogue(shop: Shop):
     """Protects documents: versions rise by one, changes are handed out by version, in whole versions."""
-    assert await shop.ledger.put_policy(shop.partition, b"1") == 2
-    assert await shop.ledger.policy(shop.partition) == Document(2, b"1")
     many = {f"S{k:04}": b'{"k":%d}' % k for k in range(2_500)}
     first = await shop.ledger.put_skus(shop.partition, many)
     second = await shop.ledger.put_skus(shop.partition, {"S0001": b"new", "T": b"t"})

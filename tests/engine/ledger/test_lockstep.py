@@ -279,10 +279,12 @@ class Lockstep(RuleBasedStateMachine):
         """The network is replaced."""
         self._both(lambda ledger: ledger.put_network(self._partition, b"{}", [f"N{k}" for k in sorted(nodes)]))
 
-    @rule(skus=st.sets(st.sampled_from(SKUS)))
-    def documents(self, skus: set[str]) -> None:
-        """Policy and catalogue change."""
-        self._both(lambda ledger: ledger.put_policy(self._partition, b"{}"))
+    @rule(skus=st.sets(st.sampled_from(SKUS)), policy_id=st.sampled_from(("default", "other")))
+    def documents(self, skus: set[str], policy_id: str) -> None:
+        """A policy, the catalogue and a zone matrix change."""
+        for used in (False, True):
+            self._both(lambda ledger, used=used: _put_matrix(ledger, self._partition, used))
+        self._both(lambda ledger: ledger.put_policy(self._partition, policy_id, b"{}"))
         self._both(lambda ledger: ledger.put_skus(self._partition, dict.fromkeys(sorted(skus), b"{}")))
 
     @invariant()
@@ -290,6 +292,7 @@ class Lockstep(RuleBasedStateMachine):
         """Both hold the same, and both reconcile."""
         self._both(self._snapshot, _snapshot)
         self._both(lambda ledger: ledger.network(self._partition))
+        self._both(lambda ledger: ledger.policies(self._partition))
         self._both(lambda ledger: ledger.skus_since(self._partition, 0))
         self._both(lambda ledger: ledger.waited(self._partition))
         self._both(lambda ledger: ledger.ripe(self._partition, 9), sorted)
@@ -346,3 +349,8 @@ def test_lockstep(server: Server):
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+async def _put_matrix(ledger: Ledger, partition: str, used: bool) -> tuple[int, int]:
+    network = (await ledger.versions(partition)).network
+    return await ledger.put_matrix(partition, "chart", b"1", network, used=used)

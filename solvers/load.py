@@ -1,0 +1,197 @@
+"""One lawful shipment: as much of what an order misses as can leave one place by one of some options.
+
+For orders whose rows do not stand alone (limits, groups, alternatives, kits, stock of other nodes, units that may
+wait): what ships of one row there decides what may ship of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from solvers.menu import Supply
+from solvers.plan import fits, parts_of, unit_bucket, use_of
+from solvers.problem import UNLIMITED, Ints, Problem
+from solvers.solution import Shipment
+from solvers.tariff import shipment_cost
+
+MOST_TRIES = 400
+"""Loads tried for one shipment."""
+
+
+class Load(NamedTuple):
+    """A shipment that can go: its boxes, and mills of shipping and handling."""
+
+    shipment: Shipment
+    boxes: int
+    price: int
+
+
+class Rows(NamedTuple):
+    """How the rows of one order hang together.
+
+    `line` int64[rows] numbers its lines from 0; `wanted`, `dated` int64[lines]; `lots`: rows that ship together or not
+    at all (`tied`, groups), else rows of one line.
+    """
+
+    line: Ints
+    wanted: Ints
+    dated: Ints
+    lots: list[Ints]
+    tied: list[bool]
+
+
+def is_careful(problem: Problem, order: int) -> bool:
+    """Whether the order has a limit, or rows that do not stand alone."""
+    limits, lines, at = problem.limits, problem.lines, problem.lines_of(order)
+    own = limits.max_parcels[order] < UNLIMITED or limits.complete[order] or limits.whole_lines[order]
+    if own or limits.min_split_value[order] > 0 or (lines.group[at] >= 0).any() or lines.dated[at].any():
+        return True
+    if (np.diff(lines.line[at]) == 0).any():
+        return True
+    return bool(len(problem.derived.item) and np.isin(lines.item[at], problem.derived.item).any())
+
+
+def rows_of(problem: Problem, order: int) -> Rows:
+    """The rows of an order, their lines and lots in row order."""
+    lines, at = problem.lines, problem.lines_of(order)
+    opens = np.diff(lines.line[at], prepend=-1) != 0
+    line, head = np.cumsum(opens) - 1, np.flatnonzero(opens)
+    group = lines.group[at]
+    key = np.where(group >= 0, group, -1 - line)
+    _, first, lot = np.unique(key, return_index=True, return_inverse=True)
+    order_of_lots = np.argsort(first, kind="stable").tolist()
+    lots = [np.flatnonzero(lot == one) for one in order_of_lots]
+    tied = [bool(group[rows[0]] >= 0) for rows in lots]
+    return Rows(line, lines.quantity[at][head], lines.dated[at][head], lots, tied)
+
+
+def most_at(
+    problem: Problem,
+    order: int,
+    rows: Rows,
+    option: int,
+    missing: Ints,
+    left: Supply,
+    *,
+    roomy: bool = False,
+    within: Ints | None = None,
+) -> Ints:
+    """Units by row that stock lets leave by an option, within what is missing of each line int64[lines]; rows in order.
+
+    Groups are whole or not there at all. `roomy`: also within the room for units; `within` int64[rows]: and these.
+    """
+    lines, at = problem.lines, problem.lines_of(order)
+    open_lines = missing.copy()
+    stock, room = _Rest(left.stock), _Rest(left.units)
+    units = np.zeros(len(rows.line), np.int64)
+    for lot, tied in zip(rows.lots, rows.tied, strict=True):
+        for row in lot.tolist():
+            node, line = int(problem.options.node[option]), int(rows.line[row])
+            if not lines.eligible[at.start + row, node]:
+                continue
+            source, parts = parts_of(problem, int(lines.item[at.start + row]))
+            bucket, node = unit_bucket(problem, option, source), node if source < 0 else source
+            most = min(int(open_lines[line]), *(stock.of((part, node)) // count for part, count in parts))
+            if roomy and bucket >= 0:
+                most = min(most, room.of(bucket))
+            if within is not None:
+                most = min(most, int(within[row]))
+            if most <= 0:
+                continue
+            for part, count in parts:
+                stock.take((part, node), count * most)
+            room.take(bucket, most)
+            open_lines[line] -= most
+            units[row] = most
+        if tied and open_lines[np.unique(rows.line[lot])].any():
+            # What a group held that is not whole is not offered to later lots: rare, and never too much.
+            units[lot] = 0
+    return units
+
+
+class _Rest:
+    """What is left of an array's cells while some are taken."""
+
+    def __init__(self, table: Ints) -> None:
+        self._table = table
+        self._taken: dict[object, int] = {}
+
+    def of(self, cell: int | tuple[int, int]) -> int:
+        return int(self._table[cell]) - self._taken.get(cell, 0)
+
+    def take(self, cell: int | tuple[int, int], amount: int) -> None:
+        self._taken[cell] = self._taken.get(cell, 0) + amount
+
+
+def loaded(
+    problem: Problem,
+    order: int,
+    rows: Rows,
+    options: Sequence[int],
+    wanted: Ints,
+    left: Supply,
+    *,
+    boxes: int = UNLIMITED,
+    whole: bool = False,
+) -> Load | None:
+    """As much of `wanted` int64[rows], lots in order, as one shipment can hold, by the cheapest option that does.
+
+    At most `boxes` boxes, one where it holds a group; `whole`: what is wanted of a line goes whole or not at all.
+    `wanted` has groups whole and keeps to the lines. None where nothing can go.
+    """
+    found = _carried(problem, order, rows, options, wanted, left, boxes)
+    if found is not None or not wanted.any():
+        return found
+    units = np.zeros(len(wanted), np.int64)
+    best: Load | None = None
+    tries = 0
+    # Blocks of lots, halved until they can go, so that many lots cost few tries.
+    blocks = [list(range(len(rows.lots)))]
+    while blocks and tries < MOST_TRIES:
+        block = [lot for lot in blocks.pop() if wanted[rows.lots[lot]].any()]
+        if not block:
+            continue
+        more = np.zeros(len(wanted), np.int64)
+        for lot in block:
+            more[rows.lots[lot]] = wanted[rows.lots[lot]]
+        tries += 1
+        found = _carried(problem, order, rows, options, units + more, left, boxes)
+        if found is None and len(block) > 1:
+            middle = len(block) // 2
+            blocks += [block[middle:], block[:middle]]
+            continue
+        while found is None and not whole and not rows.tied[block[0]] and int(more.sum()) > 1:
+            more = _first(more, int(more.sum()) // 2)
+            tries += 1
+            found = _carried(problem, order, rows, options, units + more, left, boxes)
+        if found is not None:
+            units, best = units + more, found
+    return best
+
+
+def _first(units: Ints, count: int) -> Ints:
+    """The first so many of some units, in row order."""
+    first: Ints = np.clip(count - (np.cumsum(units) - units), 0, units)
+    return first
+
+
+def _carried(
+    problem: Problem, order: int, rows: Rows, options: Sequence[int], units: Ints, left: Supply, boxes: int
+) -> Load | None:
+    """The units by the cheapest option that takes all of them, None if none does."""
+    if not units.any():
+        return None
+    grouped = any(tied and units[lot].any() for lot, tied in zip(rows.lots, rows.tied, strict=True))
+    found: list[tuple[int, int, int]] = []
+    for option in options:
+        cost = shipment_cost(problem, option, units)
+        if cost is not None and cost.boxes <= min(boxes, 1 if grouped else boxes):
+            found.append((cost.shipping + cost.handling, option, cost.boxes))
+    for price, option, count in sorted(found):
+        shipment = Shipment(option, units)
+        if fits(use_of(problem, order, (shipment,)), left.stock, left.parcels, left.units):
+            return Load(shipment, count, price)
+    return None
