@@ -2,6 +2,7 @@
 
 snapshot   one round trip: stock, load and versions at one instant, and which orders were decided before
            (the archive is asked too, if one may have been decided so long ago that it left the store)
+           (if orders wait for what is free now, they are filled first: `backorders`)
 decide     pure, off the event loop: lower -> solve -> check -> lift (`deciding`)
 commit     one round trip: each order whole or not at all, against live stock
 again      for orders that another commit overtook: contention alone never refuses an order
@@ -10,7 +11,7 @@ again      for orders that another commit overtook: contention alone never refus
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 
 import structlog
@@ -30,12 +31,17 @@ log = structlog.get_logger("apportion.allocator")
 PAUSE_SECONDS = 0.05
 """Between attempts while the store does not answer."""
 
+GIVE_WAY_TURNS = 10
+"""How often one window lets orders that wait for its SKUs go first; those behind them can wait a little longer."""
+
+Fill = Callable[[str, Sequence[str]], Awaitable[bool]]
+
 
 class Allocator:
     """Decides windows. One per process; windows of different partitions may be under way at once."""
 
     def __init__(
-        self, past: Recall, registry: Registry, crew: Crew, clock: Clock, metrics: Metrics, process_id: str
+        self, past: Recall, registry: Registry, crew: Crew, clock: Clock, metrics: Metrics, process_id: str, fill: Fill
     ) -> None:
         self._past = past
         self._ledger: Ledger = past.ledger
@@ -43,6 +49,7 @@ class Allocator:
         self._crew = crew
         self._clock = clock
         self._metrics = metrics
+        self._fill = fill
         self._window_ids = (f"{process_id}-{number}" for number in count(1))
 
     async def allocate(self, partition: str, tickets: Sequence[Ticket]) -> None:
@@ -78,13 +85,19 @@ class Allocator:
         books = await self._registry.books(window.partition)
         skus, days = window.skus(books), window.days(books, self._clock.epoch_ms())
         with self._metrics.snapshot.time():
-            snapshot = await self._past.snapshot(window.partition, skus, days, window.keys(), window.standing_of())
+            snapshot = await self._past.snapshot(
+                window.partition, skus, days, window.keys(), window.standing_of(), window.expected(books)
+            )
         books = await self._registry.books(window.partition, snapshot.versions)
         if books.versions[:2] != snapshot.versions[:2] or not set(window.skus(books)) <= set(skus):
             return
         self._metrics.repeated(window.answer_repeats(snapshot))
         if not window.open:
             return
+        if snapshot.ripe and window.gave_way < GIVE_WAY_TURNS:
+            window.gave_way += 1
+            if await self._fill(window.partition, snapshot.ripe):
+                return
         question = window.question(books, snapshot, skus)
         decided = await self._crew.decide(question)
         self._metrics.solved(decided.solve_seconds, decided.gap)

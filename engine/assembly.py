@@ -16,6 +16,7 @@ from engine.archive.database import Archive, sqlite_url
 from engine.archive.history import History
 from engine.archive.projector import Projector
 from engine.archive.recall import Recall
+from engine.backorders import Backorders
 from engine.clock import Clock, SystemClock
 from engine.crew import Crew, InlineCrew, ProcessCrew
 from engine.domain import Order
@@ -64,7 +65,9 @@ class Engine:
         self._refusal = refusal
         self._crew = crew
         self.sweeper = Sweeper(ledger)
-        self._allocator = Allocator(self.past, self.registry, crew, clock, metrics, process_id)
+        self.backorders = Backorders(ledger, self.registry, crew, clock, metrics, process_id)
+        fill = self.backorders.fill
+        self._allocator = Allocator(self.past, self.registry, crew, clock, metrics, process_id, fill)
         self.gate = Gate(self._allocate, self._window_terms, settings, clock, metrics)
         self._pulse: asyncio.Task[None] | None = None
         self._reasons = ["starting"]
@@ -90,6 +93,7 @@ class Engine:
             self.projector.start()
         self._pulse = asyncio.create_task(self._watch(), name="pulse")
         self.sweeper.start()
+        self.backorders.start()
 
     async def _watch(self) -> None:
         while True:
@@ -113,6 +117,7 @@ class Engine:
             self._pulse.cancel()
         self._reasons = ["stopping"]
         await self.gate.drain()
+        await self.backorders.stop()
         await self.sweeper.stop()
         await self._crew.stop()
         if self.projector is not None:

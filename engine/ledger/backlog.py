@@ -1,7 +1,7 @@
 """What the port says of orders that wait for stock, and of stock that is to come in.
 
-An order waits under names: the SKUs of which a unit would help it, and "" for room at a node. A name is *ripe* from when
-something of it becomes available until all orders that wait under it were tried on that.
+An order waits under names: the SKUs of which a unit would help it, and "" for room at a node. A name is *ripe* from
+when something of it becomes available until all orders that wait under it were tried on that.
 """
 
 from __future__ import annotations

@@ -204,7 +204,9 @@ class Partition:
         names = [body.rows[at] for at in range(0, len(body.rows), 2) if body.rows[at + 1] >= 0]
         if any(body.days[at + 1] >= 0 for at in range(0, len(body.days), 2)):
             names.append(ROOM)
-        if kind == "skus":
+        if kind == states.CONFIRM:  # what became available while the hold was soft was nobody's to wait for
+            names += body.waited[::2]
+        elif kind == "skus":
             names += [sku.decode() for sku in raw[::2]]
         elif kind in ("network", "policy"):
             names += self.waited

@@ -67,7 +67,9 @@ local function apply_waits(kind, body, raw)
       break
     end
   end
-  if kind == 'skus' then
+  if kind == 'confirm' then -- what became available while the hold was soft was nobody's to wait for
+    for at = 1, #waited, 2 do ripen(waited[at]) end
+  elseif kind == 'skus' then
     for at = 1, #raw, 2 do ripen(raw[at]) end
   elseif kind == 'network' or kind == 'policy' then
     for _, name in ipairs(call('ZRANGE', WAITED, 0, -1)) do ripen(name) end
