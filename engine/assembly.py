@@ -66,8 +66,7 @@ class Engine:
         self._crew = crew
         self.sweeper = Sweeper(ledger)
         self.backorders = Backorders(ledger, self.registry, crew, clock, metrics, process_id)
-        fill = self.backorders.fill
-        self._allocator = Allocator(self.past, self.registry, crew, clock, metrics, process_id, fill)
+        self._allocator = Allocator(self.past, self.registry, crew, clock, metrics, process_id, self.backorders.fill)
         self.gate = Gate(self._allocate, self._window_terms, settings, clock, metrics)
         self._pulse: asyncio.Task[None] | None = None
         self._reasons = ["starting"]

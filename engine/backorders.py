@@ -9,7 +9,7 @@ which nothing is free any more, is ripe no longer until more comes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, groupby
 
@@ -42,6 +42,9 @@ _READ_ORDERS = 16
 """Orders read at once."""
 _BREATH_ORDERS = 8
 """Decisions joined between two looks of the event loop at others: about a millisecond."""
+
+Fill = Callable[[str, Sequence[str]], Awaitable[bool]]
+"""`Backorders.fill`."""
 
 
 @dataclass(slots=True)

@@ -22,6 +22,9 @@ from engine.lowering import WindowInput, days_of, touched
 from engine.registry import Books
 from engine.waiting import without
 
+GIVE_WAY_TURNS = 10
+"""How often one window lets orders that wait go first; those behind them wait a little longer."""
+
 
 class Window:
     """Tickets by order id. Several tickets with one id are one order: the first leads, the others get its answer.
@@ -40,8 +43,7 @@ class Window:
         """Set in the window of the one order that is decided again."""
         assert self.anew is None or len(tickets) == 1, "an order that is decided again is alone"
         self._again: Again | None = None
-        self.gave_way = 0
-        """How often orders that wait were filled before this window."""
+        self._gave_way = 0
         self._waits: tuple[Wait, ...] = ()
         """What the order waits for that is decided again."""
         for ticket in tickets:
@@ -72,9 +74,19 @@ class Window:
         """The distinct SKUs that may ship for the open orders, those of their lines first."""
         return touched(self.orders(), books.items)
 
-    def expected(self, books: Books) -> tuple[str, ...]:
-        """The SKUs of which it matters what is to come in: those that may ship for orders that may wait."""
-        return touched([order for order in self.orders() if order.backorder], books.items)
+    def asked(self, books: Books) -> tuple[dict[str, str | None], tuple[str, str] | None, tuple[str, ...]]:
+        """What a snapshot is to tell beside stock and load.
+
+        Which order ids and keys are known; what stands, if an order is decided again; what is to come in of the SKUs
+        that may ship for orders that may wait.
+        """
+        patient = [order for order in self.orders() if order.backorder]
+        return self.keys(), self.standing_of(), touched(patient, books.items)
+
+    def gives_way(self, snapshot: Snapshot) -> bool:
+        """Whether orders that wait for what this window is about go first."""
+        self._gave_way += bool(snapshot.ripe)
+        return bool(snapshot.ripe) and self._gave_way <= GIVE_WAY_TURNS
 
     def days(self, books: Books, now_ms: int) -> list[int]:
         """The days whose load bears on the open orders, ascending."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from engine.ledger.port import StockOutcome
+    from engine.ledger.writes import StockOutcome
 
 ROOM = ""
 """The name under which orders wait for capacity."""

@@ -24,6 +24,9 @@ from engine.ledger.orders import Commanded as Commanded
 from engine.ledger.orders import OrderRecord as OrderRecord
 from engine.ledger.orders import Standing as Standing
 from engine.ledger.retention import Retaining
+from engine.ledger.writes import StockKind as StockKind
+from engine.ledger.writes import StockOutcome as StockOutcome
+from engine.ledger.writes import StockWrite as StockWrite
 
 SLOT = np.dtype([("node", "<u2"), ("on_hand", "<i4"), ("held", "<i4"), ("safety", "<i4"), ("blocked", "<i4")])
 """One stocked cell of a SKU's row; safety -1 means that the node's default applies."""
@@ -189,53 +192,6 @@ class Outcome(NamedTuple):
 
     verdict: Verdict
     decision: bytes | None = None
-
-
-class StockKind(Enum):
-    """How a stock write changes a cell; `SNAPSHOT` and `COUNT` set on_hand and are logged as deltas."""
-
-    SNAPSHOT = "snapshot"
-    RECEIVE = "receive"
-    ADJUST = "adjust"
-    COUNT = "count"
-    DAMAGE = "damage"
-    WRITE_OFF = "write_off"
-
-
-@dataclass(frozen=True, slots=True)
-class StockWrite:
-    """One change of one cell. `safety` only with SNAPSHOT (None keeps it); `movement_id` makes it apply once."""
-
-    sku: str
-    node: int
-    kind: StockKind
-    quantity: int
-    safety: int | None = None
-    movement_id: str | None = None
-    incoming_id: str | None = None
-    """With RECEIVE: the incoming units that this brings, which are that many fewer then."""
-    vetted: int = -1
-    """`Retention.evicted` when the archive said that it does not know this movement; -1: it was not asked."""
-
-
-class StockOutcome(Enum):
-    """What became of a stock write."""
-
-    APPLIED = "applied"
-    REPEATED = "repeated"
-    """The movement id was applied before, with the same content."""
-    CONFLICT = "conflict"
-    """The movement id was applied before with other content."""
-    BELOW_ZERO = "below_zero"
-    """on_hand or blocked would fall below zero."""
-    TOO_LARGE = "too_large"
-    """on_hand or blocked would pass 2^31 - 1."""
-    NODE_REMOVED = "node_removed"
-    """The node is being removed from the network, or is not part of it."""
-    OTHER_INCOMING = "other_incoming"
-    """The incoming id names units of another SKU, or for another node."""
-    ASK = "ask"
-    """The movement may have been applied and have left: ask the archive. Neither this nor any later write applied."""
 
 
 class Document(NamedTuple):

@@ -236,7 +236,7 @@ class Lockstep(RuleBasedStateMachine):
         """All orders under a name were tried, perhaps on less than there is now."""
         stamps = [self._run(ledger.queue(self._partition, name, None, 2)).stamp for ledger in self._ledgers]
         for ledger, stamp in zip(self._ledgers, stamps, strict=True):
-            self._run(ledger.tried(self._partition, name, stamp if fresh else "1"))
+            self._run(ledger.tried(self._partition, name, stamp if fresh else "0"))
 
     @rule()
     def sweep(self) -> None:
