@@ -21,6 +21,7 @@ from engine.clock import Clock, SystemClock
 from engine.crew import Crew, InlineCrew, ProcessCrew
 from engine.domain import Order
 from engine.gate import Gate, Ticket
+from engine.inquiries import Inquiries
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.port import Ledger, LedgerUnavailableError
 from engine.ledger.redis import RedisLedger
@@ -49,6 +50,7 @@ class Engine:
         clock: Clock,
         metrics: Metrics,
         refusal: Callable[[], str | None] = lambda: None,
+        desk: Crew | None = None,
         archive: Archive | None = None,
     ) -> None:
         process_id = secrets.token_hex(4)
@@ -64,6 +66,8 @@ class Engine:
         self._metrics = metrics
         self._refusal = refusal
         self._crew = crew
+        self._desk = desk or crew
+        self.inquiries = Inquiries(ledger, self.registry, self._desk, clock)
         self.sweeper = Sweeper(ledger)
         self.backorders = Backorders(ledger, self.registry, crew, clock, metrics, process_id)
         self._allocator = Allocator(self.past, self.registry, crew, clock, metrics, process_id, self.backorders.fill)
@@ -123,6 +127,7 @@ class Engine:
             await self.projector.stop()
         if self._archive is not None:
             await self._archive.close()
+        await self._desk.stop()
         await self.ledger.close()
 
 
@@ -133,8 +138,8 @@ def build(settings: Settings, redis_url: str, data_dir: Path | None = None) -> E
     """
     metrics = Metrics()
     refusal = DiskWatermark(data_dir) if data_dir is not None else _never
-    ledger = RedisLedger(redis_url, refusal=refusal)
-    return Engine(settings, ledger, ProcessCrew(metrics), SystemClock(), metrics, refusal, archive_of(settings))
+    ledger, crew, desk = RedisLedger(redis_url, refusal=refusal), ProcessCrew(metrics), ProcessCrew(metrics)
+    return Engine(settings, ledger, crew, SystemClock(), metrics, refusal, desk, archive_of(settings))
 
 
 def _never() -> None:
