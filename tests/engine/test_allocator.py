@@ -170,6 +170,19 @@ async def test_a_window_on_an_old_network_is_solved_again(world: World):
     assert decision["window"]["network_version"] == 2
 
 
+async def test_a_window_on_an_old_policy_is_solved_again(world: World):
+    """Whatever policy changes, no order is committed by one that was replaced."""
+
+    async def exclude() -> None:
+        body = b'{"rules": [{"name": "r", "then": {"except_nodes": ["near"]}}]}'
+        assert await world.registry.put_policy("p", "default", body) == 2
+
+    world.ledger.before_commit.append(exclude)
+    (decision,) = await world.decide(order("O1", ("A", 1)))
+    assert nodes_of(decision) == ["far"]
+    assert decision["window"]["policy_version"] == 2
+
+
 async def test_a_repeat_gets_the_first_decision_byte_for_byte(world: World):
     """Retries are safe, in the same window and later."""
     twins = [world.ticket(order("O1", ("A", 1))) for _ in range(3)]
