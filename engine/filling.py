@@ -100,7 +100,7 @@ def filled(
         order=record.order,
         decision=encode(decision),
         state=decision.status,
-        again=Again(states.FILL, record.revision, "", excluded=record.excluded),
+        again=Again(states.FILL, record.revision, ""),
         waits=joined(proposal.waits, waits_of(kept, items, limits)),
         rank=record.rank,
     )

@@ -107,7 +107,7 @@ def entry(logged: Logged) -> Entry:
         orders = tuple((order_id, order[0]) for order_id, order in zip(ids, body.orders, strict=True))
         again = [again_of(order) for order in body.orders]
         commands = tuple("decide" if it is None else it[0] for it in again)
-        excluded = tuple((o, tuple(it[5])) for o, it in zip(ids, again, strict=True) if it is not None)
+        excluded = tuple((o, tuple(it[5])) for o, it in zip(ids, again, strict=True) if it and it[0] != states.FILL)
     elif logged.kind in COMMAND_KINDS:
         orders = ((logged.raw[0].decode(), body.state),)
     elif logged.kind == "lapse":

@@ -357,7 +357,7 @@ def _kept(batch: Batch, proposal: Proposal, old: Kept | None, at_ms: int) -> Kep
         if command == states.REROUTE:
             order.commands[again.token] = again.digest, proposal.decision
         elif command == states.FILL:
-            order.token = old.token
+            order.token, order.excluded = old.token, old.excluded
     return order
 
 

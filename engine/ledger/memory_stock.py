@@ -15,12 +15,14 @@ def write_stock(partition: Partition, writes: Sequence[StockWrite], at_ms: int) 
     """Apply one chunk of writes in sequence and log what changed."""
     body = Body()
     index: dict[str, int] = {}
+    gains = {write.sku: partition.rows[write.sku].gain for write in writes if write.sku in partition.rows}
     outcomes: list[StockOutcome] = []
     for write in writes:
         asked = bool(outcomes) and outcomes[-1] is StockOutcome.ASK
         outcomes.append(StockOutcome.ASK if asked else _write(partition, write, body, index))
     if body.cells:
-        body.rows = [value for sku in index for value in (sku, partition.rows[sku].gain)]
+        now = {sku: partition.rows[sku].gain for sku in index}
+        body.rows = [value for sku in index for value in (sku, -1 if gains.get(sku) == now[sku] else now[sku])]
         partition.append(at_ms, "stock", body, ())
     return outcomes
 

@@ -63,7 +63,7 @@ class Again(NamedTuple):
     `command` is replace, reroute, or fill (which adds to what the order has: the proposal takes what is new, its
     decision is the whole); `revision` that of the record it rests on; `token` tells one command from another
     (re-route: the caller's command id, applied once; `digest` is of what it asks). `excluded`: all nodes never offered
-    again, earlier ones included.
+    again, earlier ones included; a fill has neither.
     """
 
     command: str

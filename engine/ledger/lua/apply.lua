@@ -20,7 +20,7 @@ local function apply_orders(body, raw, at_ms)
       local before = kept_of(call('HGET', key, 'm'))
       done = before.revision >= replaced[2]
       kept.history, kept.revision, kept.token, kept.excluded = before.history, replaced[2], replaced[3], replaced[6]
-      if replaced[1] == 'fill' then kept.token = before.token end
+      if replaced[1] == 'fill' then kept.token, kept.excluded = before.token, before.excluded end
       if not done then enlist(id, before.waits, before.rank, false) end
       happened(kept, at_ms, PAST[replaced[1]])
     end

@@ -74,11 +74,12 @@ local function write(row, node, slot, kind, quantity, safety, movement, digest, 
   if slot and d_on_hand == 0 and d_blocked == 0 and not other and movement == '' then return APPLIED end
   if not index[row] then
     index[row] = #body.rows / 2
-    body.rows[#body.rows + 1], body.rows[#body.rows + 2] = skus[row + 1], gain_of(row_key(skus[row + 1]))
+    body.rows[#body.rows + 1], body.rows[#body.rows + 2] = skus[row + 1], -1
   end
   if not slot or more or (other and (c[7] < 0 or safe < c[7])) then
     local gain = 2 * index[row] + 2
-    body.rows[gain] = (body.rows[gain] + 1) % 4294967296
+    local before = body.rows[gain] < 0 and gain_of(row_key(skus[row + 1])) or body.rows[gain]
+    body.rows[gain] = (before + 1) % 4294967296
   end
   if not slot then
     slot = slots[row]
