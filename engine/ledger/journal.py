@@ -156,8 +156,7 @@ def _events(logged: Logged) -> Iterator[tuple[str, str, bytes]]:
             again = again_of(order)
             if again and again[0] == states.FILL:
                 yield "order." + states.PAST[states.FILL], raw[4 * k].decode(), raw[4 * k + 3]
-                continue
-            if again:
+            elif again:
                 yield _again(raw[4 * k].decode(), again)
             yield "order." + order[0], raw[4 * k].decode(), raw[4 * k + 3]
         if logged.record:
