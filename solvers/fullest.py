@@ -30,7 +30,7 @@ ROUNDING = 4
 """Relaxations that rounding costs: most of its own are small."""
 
 POLISH = 20_000
-"""Work without which no order is looked at again."""
+"""Work kept back for each order to be looked at again."""
 
 TINY_COLUMNS = 4_000
 """Columns among which a window of TINY_ORDERS is still decided exactly."""
@@ -124,14 +124,19 @@ class Fullest(Window):
         return answer[0], answer[1], bound
 
     def _slack(self, key: tuple[int, ...], bound: int | None) -> int:
-        """How far from its best any order's plan can be in a window at least as good; FINE parts of a mill."""
-        if bound is not None:
-            return (key[-1] - bound + 1) * FINE
+        """How far from its best any order's plan can be in a window at least as good; FINE parts of a mill.
+
+        With a `bound` no window is fuller.
+        """
         if self.bound is None or self.prices is None or self.fill is None:
             return FAR
         short = self.fill.units + np.array(key[:-1], np.int64)
         equal = FINE * key[-1] + int((self.prices.fill * short).sum())
-        return min(FAR, max(equal, FINE * self.ceiling + (self._fuller(key) or 0)) - self.bound + FINE)
+        fuller = FINE * self.ceiling + (self._fuller(key) or 0) if bound is None else 0
+        return min(FAR, max(equal, fuller) - self.bound + FINE)
+
+    def _reserve(self) -> int:
+        return ROUNDING * self.master.steps + POLISH * len(self.alone)
 
     def _stages(self) -> Choice | None:
         """Fill each class as far as the columns allow, then the money; where there are many columns, the LP is rounded
@@ -165,7 +170,7 @@ class Fullest(Window):
             take(self.problem, use_of(self.problem, order, one.plan), left.stock, left.parcels, left.units)
         for order in sequence(self.problem).tolist():
             now, own = priced[order], self.alone[order]
-            if (now.filled, now.cost) == (own.filled, own.cost) or self._spent(POLISH):
+            if (now.filled, now.cost) == (own.filled, own.cost) or self._spent():
                 continue
             use = use_of(self.problem, order, now.plan)
             take(self.problem, use, left.stock, left.parcels, left.units, sign=-1)
