@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import zlib
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -15,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.endpoint import JSON, NDJSON, Body, Endpoint, Parameter, Reply
-from api.partition import IDENTIFIER_PATTERN, invalid, partition_of, path_id, query_of
+from api.paging import cursor_of, limit_of, sealed
+from api.partition import IDENTIFIER_PATTERN, partition_of, path_id, query_of
 from api.problems import MalformedBodyError, TooLargeError
 from api.rows import LineFault, Upload
 from engine.assembly import Engine
@@ -90,13 +88,16 @@ class StockDesk:
         partition = partition_of(request)
         query = query_of(request, ("node_id", "cursor", "limit"))
         following, items = await self._engine.stock.page(
-            partition, query.get("node_id"), _cursor(query.get("cursor")), _limit(query.get("limit"))
+            partition,
+            query.get("node_id"),
+            cursor_of(query.get("cursor")),
+            limit_of(query.get("limit"), LIMIT_DEFAULT, LIMIT_MAX),
         )
         parts = []
         for item in items:
             parts.append(msgspec.json.encode(item))
             await asyncio.sleep(0)
-        cursor = msgspec.json.encode(_sealed(following) if following else None)
+        cursor = msgspec.json.encode(sealed(following) if following else None)
         return Response(b'{"items":[%b],"next_cursor":%b}' % (b",".join(parts), cursor), media_type=JSON)
 
     def endpoints(self) -> list[Endpoint]:
@@ -144,30 +145,3 @@ class StockDesk:
 def _rows(kind: type) -> dict[str, object]:
     """A body of one row, an array of rows, or a row a line."""
     return {JSON: kind | list[kind], NDJSON: kind}  # type: ignore[valid-type]
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return LIMIT_DEFAULT
-    if not (text.isascii() and text.isdigit() and len(text) <= 6 and 1 <= int(text) <= LIMIT_MAX):
-        raise invalid("query limit", f"must be a whole number from 1 to {LIMIT_MAX}")
-    return int(text)
-
-
-def _sealed(cursor: str) -> str:
-    """A cursor that shows when it has been changed."""
-    body = cursor.encode()
-    return base64.urlsafe_b64encode(zlib.crc32(body).to_bytes(4, "big") + body).decode().rstrip("=")
-
-
-def _cursor(text: str | None) -> str:
-    if text is None:
-        return ""
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        body = raw[4:].decode("utf-8")
-    except (binascii.Error, ValueError):
-        raise invalid("query cursor", "not a cursor of this list") from None
-    if zlib.crc32(raw[4:]).to_bytes(4, "big") != raw[:4] or _sealed(body) != text:
-        raise invalid("query cursor", "not a cursor of this list")
-    return body

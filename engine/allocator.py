@@ -1,6 +1,7 @@
 """How a window becomes decisions. Read this first.
 
 snapshot   one round trip: stock, load and versions at one instant, and which orders were decided before
+           (the archive is asked too, if one may have been decided so long ago that it left the store)
 decide     pure, off the event loop: lower -> solve -> check -> lift (`deciding`)
 commit     one round trip: each order whole or not at all, against live stock
 again      for orders that another commit overtook: contention alone never refuses an order
@@ -14,6 +15,7 @@ from itertools import count
 
 import structlog
 
+from engine.archive.recall import Recall
 from engine.clock import Clock
 from engine.crew import Crew, CrewError
 from engine.errors import DeadlineError, EngineError, StoreUnavailableError, UnavailableError
@@ -33,9 +35,10 @@ class Allocator:
     """Decides windows. One per process; windows of different partitions may be under way at once."""
 
     def __init__(
-        self, ledger: Ledger, registry: Registry, crew: Crew, clock: Clock, metrics: Metrics, process_id: str
+        self, past: Recall, registry: Registry, crew: Crew, clock: Clock, metrics: Metrics, process_id: str
     ) -> None:
-        self._ledger = ledger
+        self._past = past
+        self._ledger: Ledger = past.ledger
         self._registry = registry
         self._crew = crew
         self._clock = clock
@@ -75,8 +78,7 @@ class Allocator:
         books = await self._registry.books(window.partition)
         skus, days = window.skus(books), window.days(books, self._clock.epoch_ms())
         with self._metrics.snapshot.time():
-            ids, standing = window.order_ids(), window.standing_of()
-            snapshot = await self._ledger.snapshot(window.partition, skus, days, ids, standing)
+            snapshot = await self._past.snapshot(window.partition, skus, days, window.keys(), window.standing_of())
         books = await self._registry.books(window.partition, snapshot.versions)
         if books.versions[:2] != snapshot.versions[:2] or not set(window.skus(books)) <= set(skus):
             return

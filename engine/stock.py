@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
+from engine.archive.recall import Recall
 from engine.domain import Movement, StockRow
 from engine.errors import NoNetworkError, NotFoundError
 from engine.ledger.port import Ledger, Row, StockKind, StockOutcome, StockWrite
@@ -100,8 +101,9 @@ class Places(NamedTuple):
 class StockRoom:
     """Reads and writes stock of all partitions. Owns nothing but a cache of node names by network version."""
 
-    def __init__(self, ledger: Ledger, registry: Registry) -> None:
-        self._ledger = ledger
+    def __init__(self, past: Recall, registry: Registry) -> None:
+        self._past = past
+        self._ledger: Ledger = past.ledger
         self._registry = registry
         self._places: dict[str, Places] = {}
         self._decoder = msgspec.json.Decoder(_NetworkNodes)
@@ -129,7 +131,7 @@ class StockRoom:
                 tally.faults.append(RowFault(line, *write))
         if not writes:
             return
-        outcomes = await self._ledger.write_stock(partition, writes)
+        outcomes = await self._past.write_stock(partition, writes)
         for line, outcome in zip(lines, outcomes, strict=True):
             if outcome is StockOutcome.APPLIED:
                 tally.applied += 1

@@ -47,8 +47,9 @@ class Window:
         """The open orders; all methods below are parallel to it."""
         return tuple(ticket.order for ticket in self._leaders())
 
-    def order_ids(self) -> tuple[str, ...]:
-        return tuple(self.open)
+    def keys(self) -> dict[str, str | None]:
+        """The idempotency key, if any, by order id."""
+        return {order_id: tickets[0].idempotency_key for order_id, tickets in self.open.items()}
 
     def contents(self) -> tuple[bytes, ...]:
         return tuple(ticket.content for ticket in self._leaders())
@@ -91,11 +92,11 @@ class Window:
 
     def standing_of(self) -> tuple[str, str] | None:
         """The order to be decided again and the id of its command, if this is such a window."""
-        return None if self.anew is None else (self.order_ids()[0], self.anew.token)
+        return None if self.anew is None else (next(iter(self.open)), self.anew.token)
 
     def _stand(self, standing: Standing | None) -> None:
         """Answer a command that was applied before, refuse one that its order's state does not admit, note the rest."""
-        anew, order_id = self.anew, self.order_ids()[0]
+        anew, order_id = self.anew, next(iter(self.open))
         assert anew is not None, "asked of orders that are decided again"
         if standing is None:
             self._refuse_leader(order_id, NotFoundError(f"there is no order {order_id!r}"))
@@ -112,6 +113,8 @@ class Window:
             self._refuse_leader(order_id, StateConflictError(text))
         elif states.TABLE.get((record.state, anew.command)) != states.DECIDED:
             self._refuse_leader(order_id, StateConflictError(states.why(record.state, anew.command)))
+        elif standing.left:
+            self._refuse_leader(order_id, StateConflictError(states.left(record.state, anew.command)))
         else:
             excluded = tuple(dict.fromkeys((*record.excluded, *anew.except_nodes)))
             self._again = Again(anew.command, record.revision, anew.token, anew.digest, anew.reason, excluded)
@@ -129,12 +132,14 @@ class Window:
         return True
 
     def answer_repeats(self, snapshot: Snapshot) -> int:
-        """Answer the orders that had been decided before; returns how many."""
+        """Answer the orders that had been decided before; returns how many. A used key is its order's own fault."""
         if self.anew is not None:
             self._stand(snapshot.standing)
             return 0
         for order_id, decided in snapshot.decided.items():
             self._answer(order_id, decided.content, decided.decision)
+        for order_id in snapshot.key_conflicts:
+            self._refuse_leader(order_id, _key_used(order_id))
         return len(snapshot.decided)
 
     def settle(self, proposal: Proposal, outcome: Outcome) -> None:
@@ -151,11 +156,8 @@ class Window:
             case Verdict.CONFLICT:
                 self._refuse_leader(order_id, _other_content(order_id))
             case Verdict.KEY_CONFLICT:
-                if self.anew is not None:
-                    self._refuse_leader(order_id, _other_command(self.anew))
-                else:
-                    used = KeyConflictError(f"the Idempotency-Key of order {order_id!r} was used for something else")
-                    self._refuse_leader(order_id, used)
+                used = _key_used(order_id) if self.anew is None else _other_command(self.anew)
+                self._refuse_leader(order_id, used)
             case Verdict.LOST | Verdict.STALE:
                 pass
 
@@ -197,3 +199,7 @@ def _other_content(order_id: str) -> OrderConflictError:
 
 def _other_command(anew: Anew) -> CommandConflictError:
     return CommandConflictError(f"the command id {anew.token!r} was used for another command of this order")
+
+
+def _key_used(order_id: str) -> KeyConflictError:
+    return KeyConflictError(f"the Idempotency-Key of order {order_id!r} was used for something else")

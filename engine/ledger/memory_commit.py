@@ -76,13 +76,20 @@ class _Deciding:
         for index, proposal in enumerate(self._batch.proposals):
             known = self._known if proposal.again is None else self._known_again
             outcome = known(index, proposal)
-            if outcome is None and stale:
+            if outcome is None and (stale or (proposal.again is None and self._left_since(proposal))):
                 outcome = Outcome(Verdict.STALE)
             if outcome is None:
                 outcome = self._try(index, proposal)
             self._outcomes.append(outcome)
         self._cascade()
         return self._outcomes
+
+    def _left_since(self, proposal: Proposal) -> bool:
+        """Whether the order or its key may have been decided, and have left, since the snapshot."""
+        gone = self._partition.gone
+        return self._batch.evicted != self._partition.evicted and (
+            "o:" + proposal.order_id in gone or "k:" + (proposal.idempotency_key or "") in gone
+        )
 
     def _known(self, index: int, proposal: Proposal) -> Outcome | None:
         """The verdict on an order id or idempotency key that is known; None for a new one."""

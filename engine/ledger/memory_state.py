@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
 from engine.ledger import layout, states
 from engine.ledger.journal import Body, Logged
 from engine.ledger.port import Change, DayLoad, Document, OrderRecord, Row, Versions
+from engine.ledger.retention import START, place
 
 Cell = tuple[int, int, int, int, int]
 """node, on_hand, held, safety, blocked"""
@@ -153,6 +154,14 @@ class Partition:
     log: list[Logged] = field(default_factory=list)
     _ids: list[tuple[int, int]] = field(default_factory=list)
     grown: asyncio.Event = field(default_factory=asyncio.Event)
+    archive: str = ""
+    archived: str = START
+    trimmed: str = START
+    evicted: int = 0
+    gone: set[str] = field(default_factory=set)
+    """Ids that left: "o:" order, "k:" idempotency key, "m:" movement."""
+    _first: int = 0
+    """Entries that left the log."""
 
     def versions(self) -> Versions:
         """The current versions."""
@@ -217,8 +226,27 @@ class Partition:
         """Index of the first entry after an entry id."""
         if after == "$":
             return len(self.log)
-        ms, _, number = after.partition("-")
-        return bisect_right(self._ids, (int(ms), int(number or 0)))
+        return max(0, bisect_right(self._ids, place(after)) - self._first)
+
+    def newest(self) -> str:
+        """Id of the last entry, or the place before the first."""
+        return "{}-{}".format(*self._ids[-1]) if self._ids else START
+
+    def entries(self) -> int:
+        """How many entries there ever were."""
+        return len(self._ids)
+
+    def trim(self, before: str) -> int:
+        """Let the entries before one go; the last id is kept, so that ids never fall. Returns how many went."""
+        going = bisect_left(self._ids, place(before))
+        del self.log[: max(0, going - self._first)]
+        gone, self._first = max(0, going - self._first), max(self._first, going)
+        return gone
+
+    def leave(self, name: str) -> None:
+        """Remember an id that left."""
+        self.gone.add(name)
+        self.evicted += 1
 
     def put_cell(self, sku: str, slot: int, cell: Cell) -> None:
         """Write a cell and keep count of the cells in use at its node."""

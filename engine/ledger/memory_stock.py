@@ -14,7 +14,10 @@ def write_stock(partition: Partition, writes: Sequence[StockWrite], at_ms: int) 
     """Apply one chunk of writes in sequence and log what changed."""
     body = Body()
     index: dict[str, int] = {}
-    outcomes = [_write(partition, write, body, index) for write in writes]
+    outcomes: list[StockOutcome] = []
+    for write in writes:
+        asked = bool(outcomes) and outcomes[-1] is StockOutcome.ASK
+        outcomes.append(StockOutcome.ASK if asked else _write(partition, write, body, index))
     if body.cells:
         body.rows = [value for sku in index for value in (sku, partition.rows[sku].gain)]
         partition.append(at_ms, "stock", body, ())
@@ -25,6 +28,12 @@ def _write(partition: Partition, write: StockWrite, body: Body, index: dict[str,
     digest = movement_digest(write) if write.movement_id is not None else ""
     if write.movement_id is not None and (applied := partition.moves.get(write.movement_id)) is not None:
         return StockOutcome.REPEATED if applied == digest else StockOutcome.CONFLICT
+    if (
+        write.movement_id is not None
+        and write.vetted != partition.evicted
+        and "m:" + write.movement_id in partition.gone
+    ):
+        return StockOutcome.ASK
     if write.node not in partition.present:
         return StockOutcome.NODE_REMOVED
     row = partition.rows.get(write.sku)

@@ -42,10 +42,14 @@ class OrderRecord:
 
 
 class Standing(NamedTuple):
-    """The order that is to be decided again. `applied`: what this very command decided before, with its digest."""
+    """An order that a command is for. `applied`: what this command's id asked before, and what it led to.
+
+    `left`: the order ended, left the store and is only in the archive; nothing changes it any more.
+    """
 
     record: OrderRecord
     applied: tuple[str, bytes] | None = None
+    left: bool = False
 
 
 class Again(NamedTuple):
@@ -76,6 +80,8 @@ class Answer(Enum):
     """The table of states does not have it for the order's state."""
     OTHER = "other"
     """The command id was used for another command of this order."""
+    LEFT = "left"
+    """The table has it, but the order left the store. Said by the archive, never by the store."""
 
 
 class Commanded(NamedTuple):

@@ -22,6 +22,7 @@ from engine.ledger.orders import Change as Change
 from engine.ledger.orders import Commanded as Commanded
 from engine.ledger.orders import OrderRecord as OrderRecord
 from engine.ledger.orders import Standing as Standing
+from engine.ledger.retention import Retaining
 
 SLOT = np.dtype([("node", "<u2"), ("on_hand", "<i4"), ("held", "<i4"), ("safety", "<i4"), ("blocked", "<i4")])
 """One stocked cell of a SKU's row; safety -1 means that the node's default applies."""
@@ -85,6 +86,14 @@ class Snapshot:
     days: Mapping[int, DayLoad]
     decided: Mapping[str, Decided]
     standing: Standing | None = None
+    evicted: int = 0
+    """How many orders and movement ids had left the store; it never falls."""
+    perhaps_gone: tuple[str, ...] = ()
+    """Orders unknown here that may have been decided and have left: only the archive can say."""
+    keys_perhaps_gone: tuple[str, ...] = ()
+    """The same for idempotency keys."""
+    key_conflicts: tuple[str, ...] = ()
+    """New orders whose idempotency key was used for another order; the archive says so, never the store."""
 
 
 class Take(NamedTuple):
@@ -148,6 +157,8 @@ class Batch:
     proposals: tuple[Proposal, ...]
     record: bytes = b"{}"
     """The window's record as JSON: what is needed to explain and replay it. Kept once per window."""
+    evicted: int = 0
+    """As in the snapshot: an order that may have left the store since then is STALE, never decided again."""
 
 
 class Verdict(Enum):
@@ -163,7 +174,7 @@ class Verdict(Enum):
     LOST = "lost"
     """Another commit came first; nothing of this proposal was written."""
     STALE = "stale"
-    """Network or policy changed since the snapshot; nothing was written."""
+    """Network or policy changed since the snapshot, or the order may have left the store; nothing was written."""
 
 
 class Outcome(NamedTuple):
@@ -194,6 +205,8 @@ class StockWrite:
     quantity: int
     safety: int | None = None
     movement_id: str | None = None
+    vetted: int = -1
+    """`Retention.evicted` when the archive said that it does not know this movement; -1: it was not asked."""
 
 
 class StockOutcome(Enum):
@@ -210,6 +223,8 @@ class StockOutcome(Enum):
     """on_hand or blocked would pass 2^31 - 1."""
     NODE_REMOVED = "node_removed"
     """The node is being removed from the network, or is not part of it."""
+    ASK = "ask"
+    """The movement may have been applied and have left: ask the archive. Neither this nor any later write applied."""
 
 
 class Document(NamedTuple):
@@ -272,7 +287,7 @@ class Entry:
     record: bytes = field(default=b"")
 
 
-class Ledger(Protocol):
+class Ledger(Retaining, Protocol):
     """The port. Every method may raise LedgerUnavailableError; every write may raise LedgerRefusedError."""
 
     async def snapshot(
@@ -282,6 +297,7 @@ class Ledger(Protocol):
         days: Sequence[int],
         order_ids: Sequence[str],
         again: tuple[str, str] | None = None,
+        idempotency_keys: Sequence[str] = (),
     ) -> Snapshot:
         """Stock of these SKUs, load of these days, which of these orders are decided: at one instant, in one call.
 
@@ -387,7 +403,8 @@ class Ledger(Protocol):
         """One catalogue entry."""
 
     def entries(self, partition: str, after: str = "0") -> AsyncIterator[Entry]:
-        """The log after an entry id, oldest first, to its present end."""
+        """The log after an entry id, oldest first, to its present end. What was trimmed is left out ("0": from where
+        the log begins now)."""
 
     async def tail(self, partition: str, after: str, wait_ms: int) -> list[Entry]:
         """Entries after an entry id ("$": from now on), waiting up to `wait_ms` for the first."""

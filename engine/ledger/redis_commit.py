@@ -54,6 +54,7 @@ class Committing:
             [index for day, index in days.items() if day in self._days_given_up],
             told,
             list(map(len, documents)),
+            self._batch.evicted,
         )
         return _pack(header), self._record, b"".join(documents)
 

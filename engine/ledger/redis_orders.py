@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -45,15 +45,20 @@ def record(order_id: str, parts: Sequence[Any], at_ms: int) -> OrderRecord | Non
     )
 
 
-def snapshot(
-    skus: Sequence[str],
-    days: Sequence[int],
-    order_ids: Sequence[str],
-    again: tuple[str, str] | None,
-    reply: Sequence[Any],
-) -> Snapshot:
+class Asked(NamedTuple):
+    """What a snapshot was asked for (see `Ledger.snapshot`)."""
+
+    skus: Sequence[str]
+    days: Sequence[int]
+    order_ids: Sequence[str]
+    again: tuple[str, str] | None
+    idempotency_keys: Sequence[str]
+
+
+def snapshot(asked: Asked, reply: Sequence[Any]) -> Snapshot:
     """A snapshot from the script's reply: what has lapsed, and what the standing order holds, taken out."""
-    at_ms, network, policy, catalog, rows, loads, decided, told, _, parts = reply
+    skus, days, order_ids, again, idempotency_keys = asked
+    at_ms, network, policy, catalog, rows, loads, decided, told, _, parts, evicted, orders_gone, keys_gone = reply
     assert len(rows) == len(skus), "every SKU has its row"
     standing, own = _standing(again, parts, at_ms)
     lapsed: dict[int, list[Any]] = {}
@@ -74,6 +79,9 @@ def snapshot(
         },
         {order_id: Decided(*pair) for order_id, pair in zip(order_ids, decided, strict=True) if pair[0] is not None},
         standing,
+        evicted,
+        tuple(order_ids[k] for k in orders_gone),
+        tuple(idempotency_keys[k] for k in keys_gone),
     )
 
 

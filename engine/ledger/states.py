@@ -13,6 +13,11 @@ LAPSED, RELEASED, CANCELLED = "lapsed", "released", "cancelled"
 STATES = (NEW, HELD, ALLOCATED, PARTIAL, READY, REFUSED, LAPSED, RELEASED, CANCELLED)
 """NEW: there is no such order. HELD: softly, until a deadline. ALLOCATED and PARTIAL: firmly. READY: with its nodes."""
 
+HOLDING = frozenset({HELD, ALLOCATED, PARTIAL, READY})
+"""The states in which an order has stock and capacity."""
+ENDED = frozenset(STATES) - HOLDING - {NEW}
+"""Those in which it has none and may rest for ever: only from these it leaves the store, in time."""
+
 DECIDE, CONFIRM, RELEASE, CANCEL, TO_NODE = "decide", "confirm", "release", "cancel", "ready"
 REPLACE, REROUTE, LAPSE = "replace", "reroute", "lapse"
 COMMANDS = (DECIDE, CONFIRM, RELEASE, CANCEL, TO_NODE, REPLACE, REROUTE, LAPSE)
@@ -74,6 +79,11 @@ _WHY = {
 def why(state: str, command: str) -> str:
     """Why a command is not possible in a state, for people."""
     return f"{command} is not possible in state {state!r}: {_WHY[state]}"
+
+
+def left(state: str, command: str) -> str:
+    """Why a command that the table has is not possible on an order that left the store, for people."""
+    return f"{command} is not possible any more: the order ended long ago, in state {state!r}, and is in the archive"
 
 
 def admits(before: str, command: str, after: str) -> bool:

@@ -4,9 +4,10 @@ The only place, with `lifting`, that knows both ids and indexes: orders by place
 window, SKUs by place in `WindowInput.skus`, nodes by `Network` index, services by `RateBook` index.
 
 question   what goes in
-goods      SKUs, kits and substitutes      cells   the stock of the snapshot
-places     which nodes may serve whom, and docks      days   ship days and room
-rows       the ways to supply each line      options   the ways a parcel can go
+goods      SKUs, kits and substitutes      cells     the stock of the snapshot
+places     which nodes may serve whom      docks     what is drawn from along a dock
+rows       the ways to supply each line    options   the ways a parcel can go
+days       ship days and the room on them
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from engine.policy import ObjectiveTerms
 from engine.policy.document import thousandths
 from engine.policy.steering import NO_LIMITS, Steering, steer
 from engine.rates import Floats
-from solvers.problem import UNLIMITED, Bools, Guide, Ints, Limits, Objective, Problem
+from solvers.problem import UNLIMITED, Bools, Guide, Ints, Limits, Mode, Objective, Problem
 
 __all__ = ["PICKUP", "Lowered", "WindowInput", "days_of", "lower", "objective", "touched"]
 
@@ -79,7 +80,8 @@ def lower(window: WindowInput) -> Lowered:
     if any(limit.allow_substitutes for limit in limits):
         within = _within(window, places, reachable)
         supplies = with_substitutes(window, goods, cells, demand, supplies, limits, within)
-    rows, lines, derived, stock = lines_of(window, goods, cells, places, demand, supplies)
+    by_rule = any(mode is not Mode.OPTIMISE for mode in steering.modes)
+    rows, lines, derived, stock = lines_of(window, goods, cells, places, demand, supplies, by_rule)
     limit_arrays = _limits(limits)
     if limit_arrays.min_split_value.any():
         lines = replace(lines, value=values_of(window, limits)[rows.line])

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from engine.allocator import Allocator
+from engine.archive.recall import Recall
 from engine.clock import ManualClock
 from engine.crew import InlineCrew
 from engine.domain import Component, Movement, Order, OrderLine, ShipTo, Sku, StockRow
@@ -74,9 +75,14 @@ class World:
         self.clock = ManualClock(NOW_MS)
         self.ledger = Meddler(self.clock)
         self.registry = Registry(self.ledger)
-        self.stock = StockRoom(self.ledger, self.registry)
+        self.stock = StockRoom(Recall(self.ledger, None), self.registry)
         self.allocator = Allocator(
-            self.ledger, self.registry, InlineCrew(time.monotonic), self.clock, Metrics(), process_id="test"
+            Recall(self.ledger, None),
+            self.registry,
+            InlineCrew(time.monotonic),
+            self.clock,
+            Metrics(),
+            process_id="test",
         )
 
     async def setup(self, nodes: Sequence[dict], stock: dict[tuple[str, str], int]) -> None:

@@ -6,6 +6,7 @@ local LOAD_MAX, FREE_MAX, GRID = 4294967295, 1000, 10
 local now = now_ms()
 local batch = cmsgpack.unpack(ARGV[1])
 local window, network, policy, skus, gains, days, day_gains, gave_up_rows, gave_up_days, proposals, sizes = unpack(batch)
+local evicted = batch[12]
 local documents, place = {}, 1 -- order id, content, order and decision of proposal k from 4 * k - 3 on
 for k, size in ipairs(sizes) do
   documents[k], place = string.sub(ARGV[3], place, place + size - 1), place + size
@@ -111,6 +112,12 @@ local function take(proposal)
   return true
 end
 
+-- Whether an order or its key may have been decided, and have left the store, since the snapshot.
+local function left_since(k, key)
+  if evicted_now == evicted then return false end
+  return perhaps_gone('o:' .. id_of(k)) or (key ~= '' and perhaps_gone('k:' .. key))
+end
+
 local function decide(k, proposal)
   local verdict, decision
   if proposal[8] then
@@ -119,7 +126,7 @@ local function decide(k, proposal)
     verdict, decision = known(k, proposal[2])
   end
   if verdict then return verdict, decision end
-  if stale then return STALE end
+  if stale or (not proposal[8] and left_since(k, proposal[2])) then return STALE end
   if olds[k] then move_kept(olds[k], skus, rows_by_sku, -1) end
   if came_back(proposal) or not take(proposal) then
     if olds[k] then move_kept(olds[k], skus, rows_by_sku, 1) end

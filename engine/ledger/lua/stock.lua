@@ -1,9 +1,10 @@
 -- Units: goods in units. ARGV: skus, slots of each row as its writer saw it, and writes (msgpack). Returns outcomes.
--- A write: row, node, slot or -1, kind, quantity, safety or -1, movement id or "", digest.
-local APPLIED, REPEATED, CONFLICT, BELOW_ZERO, TOO_LARGE, NODE_REMOVED = 1, 2, 3, 4, 5, 6
+-- A write: row, node, slot or -1, kind, quantity, safety or -1, movement id or "", digest, evicted when last asked.
+local APPLIED, REPEATED, CONFLICT, BELOW_ZERO, TOO_LARGE, NODE_REMOVED, ASK = 1, 2, 3, 4, 5, 6, 7
 local UNITS_MAX = 2147483647
 local skus, seen_slots, writes = unpack(cmsgpack.unpack(ARGV[1]))
 local body = { rows = {}, cells = {}, moves = {}, use = {} }
+local asked = false
 local slots, later, index, moves, uses, used = {}, {}, {}, {}, {}, {}, {}
 
 -- Slot of a node that its writer did not see: only the slots added since then are searched.
@@ -36,10 +37,14 @@ local function changed(c, kind, quantity, safety)
   return c[5] - quantity, c[7], c[8] - math.min(c[8], quantity)
 end
 
-local function write(row, node, slot, kind, quantity, safety, movement, digest)
+local function write(row, node, slot, kind, quantity, safety, movement, digest, vetted)
   if movement ~= '' then
     local applied = moves[movement] or call('GET', P .. 'move:' .. movement)
     if applied then return applied == digest and REPEATED or CONFLICT end
+    if vetted ~= evicted_now and perhaps_gone('m:' .. movement) then
+      asked = true
+      return ASK
+    end
   end
   local use = use_of(node)
   if use[1] == 0 then return NODE_REMOVED end
@@ -83,8 +88,8 @@ local function write(row, node, slot, kind, quantity, safety, movement, digest)
 end
 
 local outcomes = {}
-for at = 1, #writes, 8 do
-  outcomes[#outcomes + 1] = write(unpack(writes, at, at + 7))
+for at = 1, #writes, 9 do
+  outcomes[#outcomes + 1] = asked and ASK or write(unpack(writes, at, at + 8))
 end
 for _, use in ipairs(used) do
   body.use[#body.use + 1], body.use[#body.use + 2], body.use[#body.use + 3] = use[3], use[1], use[2]

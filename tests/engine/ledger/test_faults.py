@@ -15,6 +15,7 @@ from engine.ledger import scripts
 from engine.ledger.port import Again, LedgerRefusedError, LedgerUnavailableError, StockKind, StockWrite, Verdict
 from engine.ledger.reconcile import reconcile
 from engine.ledger.redis import RedisLedger
+from engine.ledger.retention import START, Leaving
 from tests.chaos.trust import count
 from tests.engine.ledger.conftest import Server
 from tests.engine.ledger.shop import DAY, Shop, content, load
@@ -218,6 +219,35 @@ async def test_an_error_while_holds_lapse(server: Server, store: RedisLedger, na
         assert [change.event for change in kept.history].count("order.lapsed") == 1, line
         assert (await trial.shop.cell("A", 0))[1] == 3, line
     assert forced > count(10, 50)
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_an_error_while_an_order_leaves(server: Server, store: RedisLedger):
+    """Protects R5: broken off anywhere, an order and its key are each there or known to have left, and can leave."""
+    client = server.client()
+    sound = scripts.load()["evict"]
+    forced = 0
+    for line, broken in broken_scripts(client, sound.text, 1)[:: count(3, 1)]:
+        trial = Trial(store, client)
+        await trial.prepare()
+        partition = trial.shop.partition
+        await trial.call("cancel")
+        await store.archived(partition, "archive", (await store.retention(partition)).newest, START)
+        leaving = partition, "archive", [Leaving("O", "cancelled", 2, "K")], ()
+        store._scripts["evict"] = scripts.script(broken)
+        try:
+            await store.evict(*leaving)
+        except LedgerUnavailableError as error:
+            forced += "forced" in str(error)
+        finally:
+            store._scripts["evict"] = sound
+        seen = await store.snapshot(partition, (), (), ("O",), None, ("K",))
+        assert "O" in {*seen.decided, *seen.perhaps_gone}, line
+        assert client.exists(f"{{{partition}}}:idem:K") or seen.keys_perhaps_gone, line
+        assert await store.evict(*leaving) == [True], line
+        seen = await store.snapshot(partition, (), (), ("O",), None, ("K",))
+        assert (seen.decided, seen.perhaps_gone, seen.keys_perhaps_gone) == ({}, ("O",), ("K",)), line
+    assert forced > count(5, 20)
 
 
 @pytest.mark.parametrize("key", ["stock:A", f"load:{DAY}", "order:P", "idem:L", "meta", "log", "days", "due", "holds"])
