@@ -16,6 +16,7 @@ from engine.clock import Clock, SystemClock
 from engine.crew import Crew, InlineCrew, ProcessCrew
 from engine.domain import Order
 from engine.gate import Gate, Ticket
+from engine.inquiries import Inquiries
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.port import Ledger, LedgerUnavailableError
 from engine.ledger.redis import RedisLedger
@@ -44,6 +45,7 @@ class Engine:
         clock: Clock,
         metrics: Metrics,
         refusal: Callable[[], str | None] = lambda: None,
+        desk: Crew | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock
@@ -53,6 +55,8 @@ class Engine:
         self._metrics = metrics
         self._refusal = refusal
         self._crew = crew
+        self._desk = desk or crew
+        self.inquiries = Inquiries(ledger, self.registry, self._desk, clock)
         self.sweeper = Sweeper(ledger)
         self._allocator = Allocator(ledger, self.registry, crew, clock, metrics, process_id=secrets.token_hex(4))
         self.gate = Gate(self._allocate, self._window_terms, settings, clock, metrics)
@@ -103,6 +107,7 @@ class Engine:
         await self.gate.drain()
         await self.sweeper.stop()
         await self._crew.stop()
+        await self._desk.stop()
         await self.ledger.close()
 
 
@@ -113,9 +118,8 @@ def build(settings: Settings, redis_url: str, data_dir: Path | None = None) -> E
     """
     metrics = Metrics()
     refusal = DiskWatermark(data_dir) if data_dir is not None else _never
-    return Engine(
-        settings, RedisLedger(redis_url, refusal=refusal), ProcessCrew(metrics), SystemClock(), metrics, refusal
-    )
+    ledger, crew, desk = RedisLedger(redis_url, refusal=refusal), ProcessCrew(metrics), ProcessCrew(metrics)
+    return Engine(settings, ledger, crew, SystemClock(), metrics, refusal, desk)
 
 
 def _never() -> None:

@@ -56,7 +56,7 @@ def decide(window: WindowInput, *, now: Callable[[], float], floor: bool = False
     lowered = lower(window)
     terms = window.policy.solver
     work = 0 if floor else terms.work  # without work every order gets the quick plan, a few milliseconds each
-    budget = Budget(work=work, seconds=terms.budget_ms / 1000, now=now, floor=floor)
+    budget = Budget(work=work, seconds=terms.budget_ms / 1000, now=now, gap=terms.gap, floor=floor)
     solution = solve(lowered.problem, budget)
     violations = check(lowered.problem, solution)
     if violations:
@@ -106,7 +106,7 @@ def _record(
         "violations": [list(violation) for violation in violations[:10]],
         "solve_ms": round(solve_seconds * 1000, 3),
         "units": {
-            "ordered": int(lowered.problem.lines.quantity.sum()),
+            "ordered": int(lowered.demand.quantity.sum()),
             "allocated": int(solution.boxes.take_units.sum()),
         },
         "parcels": len(solution.boxes.order),

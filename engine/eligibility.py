@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from engine.destinations import plain_postal
 from engine.domain import Order
 from engine.network_document import Node
-from engine.rates import plain_postal
 from solvers.problem import Bools
 
 _DESTINATIONS_MAX = 20_000

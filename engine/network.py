@@ -17,6 +17,7 @@ from engine.geography import CentroidTable, centroids, distances_m
 from engine.network_document import NetworkDocument, Node, parse_network, patch_node
 from engine.promise import Calendars, NodeCalendar
 from engine.rates import Floats, RateBook
+from engine.zones import ZoneMatrix
 from solvers.problem import Ints
 
 __all__ = ["Network", "NetworkDocument", "parse_network", "patch_node"]
@@ -30,12 +31,12 @@ class Network:
     int64[highest number + 1]: back to indexes, -1 for numbers of nodes that left.
     `handle_*` int64[N] mills; `parcels_max`, `units_max` int64[N] per day, -1 for no limit;
     `safety` int64[N] default units.
-    `dock_first` int64[N]: the first active node of each active node's dock; itself for all other nodes.
-    `docks`: the active nodes of each dock that has several, ascending, so that the first is the dock's first.
+    `docks`: the active nodes of each dock that has several, ascending: by priority, then id.
     """
 
     version: int
     document: NetworkDocument
+    matrices: Mapping[str, ZoneMatrix]
     node_ids: tuple[str, ...]
     numbers: Mapping[str, int]
     number_of: Ints
@@ -48,7 +49,6 @@ class Network:
     parcels_max: Ints
     units_max: Ints
     safety: Ints
-    dock_first: Ints
     docks: tuple[Ints, ...]
     calendars: Calendars
     rates: RateBook
@@ -61,25 +61,27 @@ class Network:
         document: NetworkDocument,
         numbers: Mapping[str, int],
         version: int,
+        matrices: Mapping[str, ZoneMatrix] | None = None,
         table: CentroidTable | None = None,
     ) -> Network:
-        """A valid document as arrays. `numbers`: the ledger's number of every node (KeyError if one has none)."""
+        """A valid document as arrays. `numbers`: the ledger's number of every node, `matrices`: those that it names.
+
+        KeyError if one is missing.
+        """
         table = table or centroids()
+        charts = {name: (matrices or {})[name] for name in document.matrices}
         nodes = sorted(document.nodes, key=lambda node: (node.priority, node.node_id))
         node_ids = tuple(node.node_id for node in nodes)
         numbered = np.array([numbers[node_id] for node_id in node_ids], np.int64)
         index_of = np.full(int(numbered.max(initial=-1)) + 1, -1, np.int64)
         index_of[numbered] = np.arange(len(nodes))
-        rates = RateBook(document.carriers, document.lanes, {node_id: n for n, node_id in enumerate(node_ids)})
+        rates = RateBook(document.carriers, document.lanes, nodes, charts)
         places = [_place(node, table) for node in nodes]
-        docks = _docks(nodes)
-        dock_first = np.arange(len(nodes))
-        for members in docks:
-            dock_first[members] = members[0]
         limits = [node.capacity for node in nodes]
         return cls(
             version=version,
             document=document,
+            matrices=charts,
             node_ids=node_ids,
             numbers={node_id: numbers[node_id] for node_id in node_ids},
             number_of=numbered,
@@ -92,8 +94,7 @@ class Network:
             parcels_max=_column(-1 if limit.parcels_per_day is None else limit.parcels_per_day for limit in limits),
             units_max=_column(-1 if limit.units_per_day is None else limit.units_per_day for limit in limits),
             safety=_column(node.safety_units for node in nodes),
-            dock_first=dock_first,
-            docks=docks,
+            docks=_docks(nodes),
             calendars=Calendars([_calendar(node) for node in nodes], rates.transit_days_max),
             rates=rates,
             eligibility=Eligibility(nodes),

@@ -64,8 +64,8 @@ class Node(Record, frozen=True, kw_only=True):
     """Where stock is. `priority` lower first. `cutoff` is local wall time; without it a day ends at midnight.
 
     Nodes of one `dock` are one origin in one country: a parcel may take stock from several of them. Location, calendar,
-    lane, parcel capacity and `per_parcel` are those of the dock's first active node by priority, then id; `per_line`,
-    `per_unit` and unit capacity those of the node that the stock is of. What an inactive node has stays where it is.
+    lane, parcel capacity and `per_parcel` are those of its first node, by priority, then id, that may serve the order;
+    `per_line`, `per_unit` and unit capacity those of the node that the stock is of.
     """
 
     node_id: Identifier
@@ -91,7 +91,12 @@ class Node(Record, frozen=True, kw_only=True):
 
 
 class Zones(Record, frozen=True, kw_only=True):
-    """How a carrier zones a shipment: index of the first `upper` >= the distance, else the last zone."""
+    """How a carrier zones a shipment.
+
+    By distance it is the index of the first `upper` >= the distance, else the last zone. By `matrix`, a matrix put at
+    `/v1/zone-matrices/{id}` says it, whose zone z (from 1) is the z-th price; where it has no row for a node and a
+    destination the service does not go.
+    """
 
     kind: Literal["distance_miles", "distance_km", "matrix"]
     upper: list[Annotated[float, Meta(gt=0, le=1e6)]] = field(default_factory=list)
@@ -143,6 +148,15 @@ class NetworkDocument(Record, frozen=True, kw_only=True):
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")] = "USD"
     carriers: Annotated[list[Carrier], Meta(max_length=100)] = field(default_factory=list)
     lanes: Annotated[list[Lane], Meta(max_length=200_000)] = field(default_factory=list)
+
+    @property
+    def matrices(self) -> dict[str, list[int]]:
+        """The zone matrices that carriers name, and the places of these carriers."""
+        named: dict[str, list[int]] = {}
+        for i, carrier in enumerate(self.carriers):
+            if carrier.zones.kind == "matrix" and carrier.zones.matrix is not None:
+                named.setdefault(carrier.zones.matrix, []).append(i)
+        return named
 
 
 def parse_network(body: bytes) -> NetworkDocument:
@@ -239,7 +253,7 @@ def _node_faults(node: Node, path: str) -> Iterator[Fault]:
     if node.cutoff is not None and not _CUTOFF.fullmatch(node.cutoff):
         yield Fault(f"{path}.cutoff", f"{node.cutoff!r} is not a time of day HH:MM")
     for i, holiday in enumerate(node.holidays):
-        if not _is_date(holiday):
+        if not is_date(holiday):
             yield Fault(f"{path}.holidays[{i}]", f"{holiday!r} is not a date YYYY-MM-DD")
     costs = node.costs
     terms = (("per_parcel", costs.per_parcel), ("per_line", costs.per_line), ("per_unit", costs.per_unit))
@@ -255,7 +269,8 @@ def _dock_faults(nodes: Sequence[Node], paths: Sequence[str]) -> Iterator[Fault]
             yield Fault(f"{path}.dock", reason)
 
 
-def _is_date(text: str) -> bool:
+def is_date(text: str) -> bool:
+    """Whether a text is a date of the calendar, YYYY-MM-DD."""
     if not _DATE.fullmatch(text):
         return False
     try:
@@ -266,16 +281,19 @@ def _is_date(text: str) -> bool:
 
 
 def _carrier_faults(carrier: Carrier, path: str) -> Iterator[Fault]:
-    zones = carrier.zones
+    zones, count = carrier.zones, len(carrier.transit_days)
     if zones.kind == "matrix":
-        yield Fault(f"{path}.zones.kind", NOT_OFFERED)
-        return
-    if zones.matrix is not None:
+        if zones.matrix is None:
+            yield Fault(f"{path}.zones.matrix", "kind matrix needs the id of a zone matrix")
+        if zones.upper:
+            yield Fault(f"{path}.zones.upper", "belongs to zones by distance")
+    elif zones.matrix is not None:
         yield Fault(f"{path}.zones.matrix", "belongs to kind matrix")
     yield from _ascending(zones.upper, f"{path}.zones.upper", "")
     # n boundaries make n + 1 zones; n zones are n boundaries of which the last one's prices apply beyond it as well.
-    count = len(carrier.transit_days)
-    if not 0 <= count - len(zones.upper) <= 1 or count == 0:
+    if zones.kind == "matrix" and count == 0:
+        yield Fault(f"{path}.transit_days", "at least one zone was expected")
+    elif zones.kind != "matrix" and not (0 <= count - len(zones.upper) <= 1 and count):
         wanted = " or ".join(str(n) for n in (len(zones.upper), len(zones.upper) + 1) if n)
         yield Fault(f"{path}.transit_days", f"{count} zones where zones.upper makes {wanted}")
     yield from _ascending([row.up_to_g for row in carrier.rates], f"{path}.rates", ".up_to_g")

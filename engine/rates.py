@@ -6,22 +6,22 @@ lanes of one service name. Prices in mills, weights in grams, distances in metre
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.destinations import Destinations, plain_place
 from engine.domain import Order, mills
-from engine.network_document import Carrier, Lane
+from engine.network_document import Carrier, Lane, Node
+from engine.zones import NodeZones, ZoneMatrix
 from solvers.problem import UNLIMITED, Bools, Curves, Ints
 
 Floats = NDArray[np.float64]
 
 METRES_PER = {"distance_miles": 1609.344, "distance_km": 1000.0}
 _SIGNATURES_MAX = 4_096
-_POSTAL_LANE = re.compile(r"([A-Z]{2}):(.+)")
 
 
 class Service(NamedTuple):
@@ -56,16 +56,18 @@ def card_price(money: str, surcharge_percent: str) -> int:
     return (scaled + 500_000) // 1_000_000 * 10
 
 
-def plain_postal(postal_code: str) -> str:
-    """A postal code as prefixes compare it: upper case, without spaces and hyphens."""
-    return postal_code.upper().replace(" ", "").replace("-", "")
-
-
 class RateBook:
     """All services of a network, compiled. Immutable; what was worked out for a destination is kept."""
 
-    def __init__(self, carriers: Sequence[Carrier], lanes: Sequence[Lane], node_index: Mapping[str, int]) -> None:
-        self._source = (tuple(carriers), tuple(lanes), dict(node_index))
+    def __init__(
+        self,
+        carriers: Sequence[Carrier],
+        lanes: Sequence[Lane],
+        nodes: Sequence[Node],
+        matrices: Mapping[str, ZoneMatrix],
+    ) -> None:
+        self._source = (tuple(carriers), tuple(lanes), tuple(nodes), dict(matrices))
+        node_index = {node.node_id: n for n, node in enumerate(nodes)}
         names = sorted({lane.service for lane in lanes})
         entries: list[tuple[Service, Carrier | None]] = [(_card_service(carrier), carrier) for carrier in carriers]
         entries += [(_lane_service(name, carriers), None) for name in names]
@@ -76,9 +78,14 @@ class RateBook:
         self.dim_divisor = np.array([service.dim_divisor for service in self.services], np.int64)
         self.curves, self._first_curve = _curves([carrier for _, carrier in entries])
         self._upper_m = tuple(
-            np.array(carrier.zones.upper) * METRES_PER[carrier.zones.kind] if carrier else np.zeros(0)
+            np.array(carrier.zones.upper) * METRES_PER.get(carrier.zones.kind, 0.0) if carrier else np.zeros(0)
             for _, carrier in entries
         )
+        charts = [
+            carrier.zones.matrix if carrier and carrier.zones.kind == "matrix" else None for _, carrier in entries
+        ]
+        seen = {chart: NodeZones(matrices[chart], nodes) for chart in charts if chart is not None}
+        self._chart = {k: seen[chart] for k, chart in enumerate(charts) if chart is not None}
         self._transit_days = tuple(
             np.array(carrier.transit_days if carrier else [], np.int64) for _, carrier in entries
         )
@@ -86,9 +93,11 @@ class RateBook:
         self._lane_cells: dict[str, list[tuple[int, int, int]]] = {}
         at = {service.service: k for k, service in enumerate(self.services) if service.is_lane}
         for i, lane in enumerate(lanes):
-            self._lane_cells.setdefault(_lane_key(lane.to), []).append((at[lane.service], node_index[lane.node_id], i))
-        self._prefix_lengths = _prefix_lengths(self._lane_cells)
-        self._nodes = len(node_index)
+            self._lane_cells.setdefault(plain_place(lane.to), []).append(
+                (at[lane.service], node_index[lane.node_id], i)
+            )
+        self._destinations = Destinations(self._lane_cells)
+        self._nodes = len(nodes)
         self._beaten = [
             [c for c, card in enumerate(self.services) if not card.is_lane and card.service == lane.service]
             if lane.is_lane
@@ -107,7 +116,7 @@ class RateBook:
 
         The most specific lane wins: the order's own zone, the longest postal prefix, the region, the country, `*`.
         """
-        keys = self._signature(order)
+        keys = self._destinations.of(order)
         if not keys:
             return None
         found = self._lanes_to.get(keys)
@@ -121,28 +130,11 @@ class RateBook:
             self._lanes_to[keys] = found
         return found
 
-    def _signature(self, order: Order) -> tuple[str, ...]:
-        """The lane keys that match a destination, the least specific first."""
-        cells = self._lane_cells
-        if not cells:
-            return ()
-        ship_to = order.ship_to
-        keys = ["*", ship_to.country]
-        if ship_to.region is not None:
-            keys.append(f"{ship_to.country}-{ship_to.region}")
-        if ship_to.postal_code is not None:
-            postal = plain_postal(ship_to.postal_code)
-            lengths = self._prefix_lengths.get(ship_to.country, ())
-            keys += [f"{ship_to.country}:{postal[:length]}" for length in lengths if length <= len(postal)]
-        if ship_to.zone is not None:
-            zone = _lane_key(ship_to.zone)
-            keys = [*(key for key in keys if key != zone), zone]
-        return tuple(key for key in keys if key in cells)
-
     def ways(self, orders: Sequence[Order], distance_m: Floats) -> tuple[Bools, Ints]:
         """The services by which each order can go from each node, bool[O, N, K], and the lanes of these.
 
-        Distances float64[O, N], NaN where unknown: rate cards by distance do not apply there. Lanes int64[O, N, K], -1
+        Distances float64[O, N], NaN where unknown: rate cards by distance do not apply there, nor do those by matrix
+        where it has no row. Lanes int64[O, N, K], -1
         for a rate card; int64[O, 1, 1] of -1 if no order has a lane. A lane replaces every card of its service.
         """
         services = self.services
@@ -154,6 +146,9 @@ class RateBook:
         levels = np.array([level_of[order.level] for order in orders], bool).reshape(len(orders), len(services))
         is_lane = np.array([service.is_lane for service in services], bool)
         valid = np.isfinite(distance_m)[:, :, None] & (levels & ~is_lane)[:, None, :]
+        for k, chart in self._chart.items():
+            zones = np.array([chart.to(order) for order in orders], np.int64).reshape(len(orders), self._nodes)
+            valid[:, :, k] = (zones >= 0) & levels[:, k, None]
         found = [self.lanes_to(order) for order in orders]
         if all(lanes is None for lanes in found):
             return valid, np.full((len(orders), 1, 1), -1, np.int64)
@@ -166,9 +161,18 @@ class RateBook:
                 valid[:, :, cards] &= (lanes[:, :, k] < 0)[:, :, None]
         return valid, lanes
 
-    def zone(self, service: int, distance_m: Floats) -> Ints:
-        """The zones of distances by one card: the first boundary not below, else the last zone."""
-        zones = np.searchsorted(self._upper_m[service], distance_m, side="left")
+    def zone(self, service: int, orders: Sequence[Order], order: Ints, node: Ints, distance_m: Floats) -> Ints:
+        """The zones, from 0, of one card for pairs of indexes of order and node: what its matrix says, or by distance.
+
+        By distance (float64[O, N]) it is the first boundary not below, else the last zone. -1: no row of the matrix.
+        """
+        chart = self._chart.get(service)
+        if chart is not None:
+            named, row = np.unique(order, return_inverse=True)
+            table = np.array([chart.to(orders[o]) for o in named], np.int64).reshape(len(named), self._nodes)
+            found: Ints = table[row, node]
+            return found
+        zones = np.searchsorted(self._upper_m[service], distance_m[order, node], side="left")
         return np.minimum(zones, len(self._transit_days[service]) - 1)
 
     def curve(self, service: int, zone: Ints) -> Ints:
@@ -231,18 +235,3 @@ def _lane_terms(lanes: Sequence[Lane]) -> LaneTerms:
         np.array([mills(lane.per_kg) for lane in lanes], np.int64),
         np.array([lane.transit_days for lane in lanes], np.int64),
     )
-
-
-def _lane_key(to: str) -> str:
-    """A lane's `to` as destinations are matched: postal prefixes in plain form."""
-    match = _POSTAL_LANE.fullmatch(to)
-    return f"{match[1]}:{plain_postal(match[2])}" if match else to
-
-
-def _prefix_lengths(keys: Mapping[str, object]) -> dict[str, tuple[int, ...]]:
-    """The lengths of postal prefixes that lanes of each country name, ascending."""
-    lengths: dict[str, set[int]] = {}
-    for key in keys:
-        if match := _POSTAL_LANE.fullmatch(key):
-            lengths.setdefault(match[1], set()).add(len(match[2]))
-    return {country: tuple(sorted(found)) for country, found in lengths.items()}

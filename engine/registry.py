@@ -20,6 +20,7 @@ from engine.errors import Fault, InvalidInputError, NodeInUseError, NoNetworkErr
 from engine.geography import centroids
 from engine.ledger import port
 from engine.ledger.port import Ledger, Versions
+from engine.matrices import Matrices
 from engine.network import Network, NetworkDocument, parse_network, patch_node
 from engine.policy import Policy
 from engine.policy.faults import parse_policy
@@ -67,6 +68,7 @@ class Registry:
         self._ledger = ledger
         self._strict_skus = strict_skus
         self.catalogue = Catalogue(ledger)
+        self.matrices = Matrices(ledger)
         self._books: dict[str, Books] = {}
         self._loading: dict[str, asyncio.Lock] = {}
         self._sku_decoder = msgspec.json.Decoder(Sku)
@@ -92,7 +94,7 @@ class Registry:
         if known is not None and known.versions.network == document.version:
             network = known.network
         else:
-            network = await asyncio.to_thread(_compile, document, numbers)
+            network = await self._compile(partition, document, numbers)
         set_version, stored_policies = await self._ledger.policies(partition)
         items, catalog = (known.items, known.versions.catalog) if known is not None else ({}, 0)
         while True:
@@ -108,6 +110,15 @@ class Registry:
             strict_skus=self._strict_skus,
             items=items,
         )
+
+    async def _compile(self, partition: str, stored: port.Document, numbers: Mapping[str, int]) -> Network:
+        """Half a second for the largest networks: never on the event loop.
+
+        A matrix may already be newer than the network; then the network is outdated, and no commit on it stands.
+        """
+        document = await asyncio.to_thread(parse_network, stored.body)
+        matrices = await self.matrices.load(partition, document.matrices)
+        return await asyncio.to_thread(Network.compile, document, numbers, stored.version, matrices)
 
     def _editions(self, stored: Mapping[str, port.Document], known: Mapping[str, Edition]) -> dict[str, Edition]:
         """The current policies, those that are known not decoded again."""
@@ -128,7 +139,13 @@ class Registry:
 
     async def put_network(self, partition: str, body: bytes) -> int:
         """Replace the network; returns its version. Raises InvalidInputError, NodeInUseError."""
-        return await self._store_network(partition, await asyncio.to_thread(parse_network, body))
+        document = await asyncio.to_thread(parse_network, body)
+        while True:
+            checked = await self.matrices.require(partition, document)
+            try:
+                return await self._store_network(partition, document, matrices=checked)
+            except port.SupersededError:
+                continue  # a zone matrix changed since it was looked at
 
     async def patch_node(self, partition: str, node_id: str, body: bytes) -> int:
         """Change fields of one node; returns the new version. Raises InvalidInputError, NotFoundError."""
@@ -140,10 +157,13 @@ class Registry:
             except port.SupersededError:
                 continue  # another write came first: patch what it left, so that neither is lost
 
-    async def _store_network(self, partition: str, document: NetworkDocument, replaces: int | None = None) -> int:
+    async def _store_network(
+        self, partition: str, document: NetworkDocument, replaces: int | None = None, matrices: int | None = None
+    ) -> int:
         node_ids = [node.node_id for node in document.nodes]
+        body = msgspec.json.encode(document)
         try:
-            return await self._ledger.put_network(partition, msgspec.json.encode(document), node_ids, replaces)
+            return await self._ledger.put_network(partition, body, node_ids, replaces, matrices)
         except port.NodeInUseError as error:
             raise NodeInUseError(
                 f"these nodes still have stock or holds: {error}; move their stock away, or set them inactive instead"
@@ -206,8 +226,3 @@ class Registry:
         if body is None:
             raise NotFoundError(f"SKU {sku!r} is not in the catalogue of partition {partition!r}")
         return self._sku_decoder.decode(body)
-
-
-def _compile(document: port.Document, numbers: Mapping[str, int]) -> Network:
-    """Half a second for the largest networks: never on the event loop."""
-    return Network.compile(parse_network(document.body), numbers, document.version)

@@ -53,6 +53,8 @@ class Body(msgspec.Struct, omit_defaults=True):
     """Flat: node id, its number."""
     version: int = 0
     """Of the network, the catalogue, or the set of policies."""
+    matrices: int = 0
+    """Version of the zone matrix in `raw`."""
     edition: int = 0
     """Of the one policy written."""
 
@@ -62,7 +64,8 @@ class Logged(NamedTuple):
 
     commit: order id, content, order, decision of each order; then the record if this entry has it.
     confirm, release, cancel, ready: order id, command id or "". lapse: order id and "" of each. free: none; lapsed
-    units left rows and days. skus: sku, entry. network: its name, document. policy: its id, document.
+    units left rows and days. skus: sku, entry. network: its name, document. policy: its id, document. matrix: its id,
+    the matrix, which end the entry of a network that uses it.
     """
 
     entry_id: str
@@ -155,9 +158,17 @@ def _events(logged: Logged) -> Iterator[tuple[str, str, bytes]]:
     elif logged.kind == "policy":
         written = {"version": body.version, "policy_id": raw[0].decode(), "policy_version": body.edition}
         yield "policy.changed", raw[0].decode(), msgspec.json.encode(written)
+    elif logged.kind == "matrix":
+        yield _matrix_changed(raw[0], body)
     else:
         assert logged.kind == "network", f"unknown entry {logged.kind}"
         yield "network.changed", "", msgspec.json.encode({"version": body.version})
+        if body.matrices:
+            yield _matrix_changed(raw[2], body)
+
+
+def _matrix_changed(matrix_id: bytes, body: Body) -> tuple[str, str, bytes]:
+    return "matrix.changed", matrix_id.decode(), msgspec.json.encode({"version": body.matrices})
 
 
 def _again(order_id: str, again: Sequence[Any]) -> tuple[str, str, bytes]:

@@ -133,12 +133,19 @@ class MemoryLedger:
         return self._partition(partition).versions()
 
     async def put_network(
-        self, partition: str, body: bytes, node_ids: Sequence[str], replaces: int | None = None
+        self,
+        partition: str,
+        body: bytes,
+        node_ids: Sequence[str],
+        replaces: int | None = None,
+        matrices: int | None = None,
     ) -> int:
         """As `Ledger.put_network`."""
         kept = self._partition(partition)
         if replaces not in (None, kept.versions().network):
             raise SupersededError(f"version {replaces} of the network is not current")
+        if matrices not in (None, kept.matrices_version()):
+            raise SupersededError(f"version {matrices} of the zone matrices is not current")
         staying = set(node_ids)
         leaving = [node for node, number in kept.numbers.items() if number in kept.present and node not in staying]
         today = self._clock.epoch_ms() // layout.DAY_MS
@@ -166,6 +173,33 @@ class MemoryLedger:
         """As `Ledger.network`."""
         kept = self._partition(partition)
         return None if kept.network is None else (kept.network, dict(kept.numbers))
+
+    async def put_matrix(
+        self, partition: str, matrix: str, body: bytes, network: int, *, used: bool
+    ) -> tuple[int, int]:
+        """As `Ledger.put_matrix`."""
+        kept, at_ms = self._partition(partition), self._clock.epoch_ms()
+        if network != kept.versions().network:
+            raise SupersededError(f"version {network} of the network is not current")
+        logged = Body(matrices=kept.matrices_version() + 1)
+        kept.matrices[matrix] = Document(logged.matrices, body)
+        if used:
+            assert kept.network is not None, "only a network that is there uses a matrix"
+            logged.version = network + 1
+            kept.network = Document(logged.version, kept.network.body)
+            kept.append(at_ms, "network", logged, (b"network", kept.network.body, matrix.encode(), body))
+        else:
+            kept.append(at_ms, "matrix", logged, (matrix.encode(), body))
+        return logged.matrices, kept.versions().network
+
+    async def matrices(self, partition: str) -> tuple[int, dict[str, int]]:
+        """As `Ledger.matrices`."""
+        kept = self._partition(partition)
+        return kept.matrices_version(), {name: matrix.version for name, matrix in sorted(kept.matrices.items())}
+
+    async def matrix(self, partition: str, matrix: str) -> Document | None:
+        """As `Ledger.matrix`."""
+        return self._partition(partition).matrices.get(matrix)
 
     async def put_policy(self, partition: str, policy_id: str, body: bytes) -> int:
         """As `Ledger.put_policy`."""

@@ -142,6 +142,7 @@ class Partition:
     use: dict[int, int] = field(default_factory=dict)
     """Cells per node that are not all zero."""
     network: Document | None = None
+    matrices: dict[str, Document] = field(default_factory=dict)
     policies: dict[str, dict[int, bytes]] = field(default_factory=dict)
     """The last versions of each."""
     policy_set: int = 1
@@ -156,6 +157,10 @@ class Partition:
     def versions(self) -> Versions:
         """The current versions."""
         return Versions(self.network.version if self.network else 0, self.policy_set, self.catalog)
+
+    def matrices_version(self) -> int:
+        """The version of all zone matrices together."""
+        return max((matrix.version for matrix in self.matrices.values()), default=0)
 
     def next_id(self, at_ms: int) -> tuple[int, int]:
         """The id that an entry made now gets: it never falls, even if the clock does."""

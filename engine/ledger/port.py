@@ -333,15 +333,36 @@ class Ledger(Protocol):
         """The current versions."""
 
     async def put_network(
-        self, partition: str, body: bytes, node_ids: Sequence[str], replaces: int | None = None
+        self,
+        partition: str,
+        body: bytes,
+        node_ids: Sequence[str],
+        replaces: int | None = None,
+        matrices: int | None = None,
     ) -> int:
         """Replace the network, number its new nodes, return the new version.
 
-        `replaces`: the version that must still be current. Raises NodeInUseError, SupersededError.
+        `replaces`, `matrices`: the versions of the network and of all zone matrices that must still be current. Raises
+        NodeInUseError, SupersededError.
         """
 
     async def network(self, partition: str) -> tuple[Document, dict[str, int]] | None:
         """The network document and the numbers of all nodes it ever had; None if there is none."""
+
+    async def put_matrix(
+        self, partition: str, matrix: str, body: bytes, network: int, *, used: bool
+    ) -> tuple[int, int]:
+        """Insert or replace a zone matrix; returns its version and that of the network.
+
+        `network`: the version (0: none) that it was checked against and that must still be current; it gets a new
+        version in the same step if it uses the matrix. Raises SupersededError.
+        """
+
+    async def matrices(self, partition: str) -> tuple[int, dict[str, int]]:
+        """The version of all zone matrices together, which is the highest, and that of each, by id."""
+
+    async def matrix(self, partition: str, matrix: str) -> Document | None:
+        """A zone matrix."""
 
     async def put_policy(self, partition: str, policy_id: str, body: bytes) -> int:
         """Add or replace a policy; returns its own new version. The built-in `default` is its version 1."""

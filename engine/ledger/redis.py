@@ -12,6 +12,7 @@ goes through scripts, each of which first finishes what an earlier one may have 
     {p}:nodes     number by node id;  {p}:use  per node number: in the network or not, cells in use
     {p}:network  {p}:skus  documents;  {p}:changed  SKUs by catalogue version
     {p}:policies  current version by policy id;  {p}:policy:<id>  its last versions
+    {p}:matrices  zone matrices;  {p}:matrix_versions  theirs
 """
 
 from __future__ import annotations
@@ -236,13 +237,19 @@ class RedisLedger:
         return Versions(int(network or 0), int(policy or 1), int(catalog or 0))
 
     async def put_network(
-        self, partition: str, body: bytes, node_ids: Sequence[str], replaces: int | None = None
+        self,
+        partition: str,
+        body: bytes,
+        node_ids: Sequence[str],
+        replaces: int | None = None,
+        matrices: int | None = None,
     ) -> int:
         """As `Ledger.put_network`."""
         nodes = _pack(list(dict.fromkeys(node_ids)))
-        answer = await self._run("network", partition, body, nodes, -1 if replaces is None else replaces)
+        checked = [-1 if version is None else version for version in (replaces, matrices)]
+        answer = await self._run("network", partition, body, nodes, *checked)
         if answer[0] < 0:
-            raise SupersededError(f"version {replaces} of the network is not current")
+            raise SupersededError(f"version {replaces} of the network or {matrices} of the matrices is not current")
         if answer[0] == 0:
             raise NodeInUseError(sorted(node.decode() for node in answer[1:]))
         version: int = answer[0]
@@ -257,6 +264,25 @@ class RedisLedger:
             return None
         numbers = {node.decode(): int(number) for node, number in _strides(nodes, 2)}
         return Document(int(version), body), dict(sorted(numbers.items(), key=lambda item: item[1]))
+
+    async def put_matrix(
+        self, partition: str, matrix: str, body: bytes, network: int, *, used: bool
+    ) -> tuple[int, int]:
+        """As `Ledger.put_matrix`."""
+        answer = await self._run("matrix", partition, matrix, body, network, int(used))
+        if answer[0] < 0:
+            raise SupersededError(f"version {network} of the network is not current")
+        return answer[0], answer[1]
+
+    async def matrices(self, partition: str) -> tuple[int, dict[str, int]]:
+        """As `Ledger.matrices`."""
+        version, found = await self._read(partition, ("HGET", "meta", "matrices"), ("HGETALL", "matrix_versions"))
+        return int(version or 0), {matrix.decode(): int(number) for matrix, number in sorted(_strides(found, 2))}
+
+    async def matrix(self, partition: str, matrix: str) -> Document | None:
+        """As `Ledger.matrix`."""
+        version, body = await self._read(partition, ("HGET", "matrix_versions", matrix), ("HGET", "matrices", matrix))
+        return None if version is None else Document(int(version), body)
 
     async def put_policy(self, partition: str, policy_id: str, body: bytes) -> int:
         """As `Ledger.put_policy`."""

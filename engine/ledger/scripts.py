@@ -27,6 +27,7 @@ _PARTS = {
     "order": (*_BEGINNING, "order"),
     "stock": (*_BEGINNING, "overlay", "stock"),
     "network": (*_BEGINNING, "network"),
+    "matrix": (*_BEGINNING, "matrix"),
     "policy": (*_BEGINNING, "policy"),
     "skus": (*_BEGINNING, "skus"),
     "read": (*_BEGINNING, "read"),

@@ -91,7 +91,7 @@ def _carried(
     for k, way in enumerate(rates.services):
         if not way.is_lane:
             rows = np.flatnonzero(service == k)
-            zone = rates.zone(k, distance_m[order[rows], node[rows]])
+            zone = rates.zone(k, window.orders, order[rows], node[rows], distance_m)
             curve[rows] = rates.curve(k, zone)
             transit[rows] = rates.transit_days(k, zone)
     by_lane = np.flatnonzero(lane >= 0)

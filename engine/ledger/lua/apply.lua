@@ -48,6 +48,12 @@ local function command(name)
   end
 end
 
+local function put_matrix(id, matrix, version)
+  call('HSET', P .. 'matrices', id, matrix)
+  call('HSET', P .. 'matrix_versions', id, version)
+  call('HSET', META, 'matrices', version)
+end
+
 -- By kind of entry: what is not rows, days or node use.
 local apply_kind = {
   commit = apply_orders,
@@ -89,8 +95,10 @@ local apply_kind = {
     call('HSET', P .. 'policies', raw[1], body.edition)
     call('HSET', META, 'policy', body.version)
   end,
+  matrix = function(body, raw) put_matrix(raw[1], raw[2], body.matrices) end,
   network = function(body, raw)
     call('SET', P .. 'network', raw[2])
+    if raw[3] then put_matrix(raw[3], raw[4], body.matrices) end
     for at = 1, #body.nodes, 2 do call('HSET', P .. 'nodes', body.nodes[at], body.nodes[at + 1]) end
     call('HSET', META, 'network', body.version)
   end,

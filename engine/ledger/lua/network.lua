@@ -1,6 +1,7 @@
--- Units: days since 1970-01-01. ARGV: document, node ids (msgpack), version it replaces or -1 for any.
--- Returns {version}, {-1} if another version is current, or {0, ids of nodes in use}.
+-- Units: days since 1970-01-01. ARGV: document, node ids (msgpack), version it replaces or -1 for any, version
+-- of the zone matrices or -1 for any. Returns {version}, {-1} if another version is current, or {0, ids of nodes in use}.
 if ARGV[3] ~= '-1' and tonumber(ARGV[3]) ~= version_of('network', 0) then return { -1 } end
+if ARGV[4] ~= '-1' and tonumber(ARGV[4]) ~= version_of('matrices', 0) then return { -1 } end
 local function int(packed, at) return struct.unpack(USE, packed, at) end
 local staying, numbers, count = cmsgpack.unpack(ARGV[2]), {}, 0
 local known, packed, stays = call('HGETALL', P .. 'nodes'), call('GET', P .. 'use') or '', {}

@@ -15,6 +15,7 @@ from engine.ledger.port import (
     SupersededError,
     Verdict,
 )
+from engine.ledger.reconcile import reconcile
 from tests.engine.ledger.shop import Shop, load
 
 C, L = Verdict.COMMITTED, Verdict.LOST
@@ -124,6 +125,38 @@ async def test_a_network_replaces_only_the_version_it_was_made_from(shop: Shop):
         await shop.ledger.put_network(shop.partition, b'{"b":1}', ["N0"], replaces=1)
     document, _ = await shop.ledger.network(shop.partition)
     assert document == Document(2, b'{"a":1}')
+
+
+async def test_zone_matrices_and_the_network_hold_each_other(shop: Shop):
+    """Protects rate charts: a matrix is checked against the network that is current, and a network against matrices."""
+    ledger, partition = shop.ledger, shop.partition
+    assert await ledger.matrices(partition) == (0, {})
+    assert await ledger.matrix(partition, "chart") is None
+    assert await ledger.put_matrix(partition, "chart", b"1", 1, used=False) == (1, 1)
+    with pytest.raises(SupersededError):
+        await ledger.put_network(partition, b'{"a":1}', ["N0"], matrices=0)
+    assert await ledger.put_network(partition, b'{"a":1}', ["N0"], matrices=1) == 2
+    with pytest.raises(SupersededError):
+        await ledger.put_matrix(partition, "chart", b"2", 1, used=False)
+    assert await ledger.put_matrix(partition, "chart", b"2", 2, used=True) == (2, 3)
+    assert await ledger.put_matrix(partition, "other", b"3", 3, used=False) == (3, 3)
+    assert await ledger.matrices(partition) == (3, {"chart": 2, "other": 3})
+    assert await ledger.matrix(partition, "chart") == Document(2, b"2")
+    document, numbers = await ledger.network(partition)
+    assert (document, numbers["N2"]) == (Document(3, b'{"a":1}'), 2)
+    events = [(event.type, event.subject) for entry in (await shop.log())[-3:] for event in entry.events]
+    assert events == [
+        ("network.changed", ""), ("network.changed", ""), ("matrix.changed", "chart"), ("matrix.changed", "other"),
+    ]  # fmt: skip
+    assert (await reconcile(ledger, partition)).clean
+
+
+async def test_a_matrix_may_come_before_any_network(shop: Shop):
+    """Protects the first upload: a network that names a matrix needs it to be there already."""
+    fresh = shop.partition + "-fresh"
+    assert await shop.ledger.put_matrix(fresh, "chart", b"1", 0, used=False) == (1, 0)
+    assert await shop.ledger.network(fresh) is None
+    assert await shop.ledger.put_network(fresh, b"{}", ["N0"], matrices=1) == 1
 
 
 async def test_nodes_in_use_stay(shop: Shop):

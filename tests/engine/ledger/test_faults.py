@@ -87,6 +87,9 @@ class Trial:
             return await store.write_stock(partition, writes)
         if name == "network":
             return await store.put_network(partition, b"{}", ["N1", "N0", "X"])
+        if name == "matrix":
+            network = (await store.versions(partition)).network
+            return await store.put_matrix(partition, "chart", b"1", network, used=True)
         if name == "policy":
             return await store.put_policy(partition, "default", b"{}")
         if name == "skus":
@@ -112,7 +115,7 @@ class Trial:
         return await self.shop.commit(seen, replace(order, again=again, hold_ms=3_600_000))
 
 
-NAMES = ("commit", "cancel", "stock", "network", "policy", "skus", "confirm", "release", "replace", "reroute")
+NAMES = ("commit", "cancel", "stock", "network", "matrix", "policy", "skus", "confirm", "release", "replace", "reroute")
 LAPSING = ("settle", "sweep")
 """Calls on holds that have lapsed; they make several entries, of which each stands for itself."""
 SCRIPTS = {
@@ -167,7 +170,7 @@ async def test_an_error_at_any_statement(server: Server, store: RedisLedger, nam
         await store.versions(trial.shop.partition)
         finished = trial.dump()
         await _again(trial, name, logged > entries)
-        changing = ("network", "policy", "skus")
+        changing = ("network", "matrix", "policy", "skus")
         assert logged == entries or name in changing or trial.dump() == finished, line
     assert halves > 0, "the writing phase was reached"
     assert untouched > 0 or times > 1, "the deciding phase was reached"

@@ -216,7 +216,9 @@ class Lockstep(RuleBasedStateMachine):
 
     @rule(skus=st.sets(st.sampled_from(SKUS)), policy_id=st.sampled_from(("default", "other")))
     def documents(self, skus: set[str], policy_id: str) -> None:
-        """A policy and the catalogue change."""
+        """A policy, the catalogue and a zone matrix change."""
+        for used in (False, True):
+            self._both(lambda ledger, used=used: _put_matrix(ledger, self._partition, used))
         self._both(lambda ledger: ledger.put_policy(self._partition, policy_id, b"{}"))
         self._both(lambda ledger: ledger.put_skus(self._partition, dict.fromkeys(sorted(skus), b"{}")))
 
@@ -273,3 +275,8 @@ def test_lockstep(server: Server):
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+async def _put_matrix(ledger: Ledger, partition: str, used: bool) -> tuple[int, int]:
+    network = (await ledger.versions(partition)).network
+    return await ledger.put_matrix(partition, "chart", b"1", network, used=used)
