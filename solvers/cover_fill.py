@@ -12,7 +12,7 @@ from solvers.cover_scene import Scene
 from solvers.load import loaded, most_at, rows_of
 from solvers.mend import mended
 from solvers.menu import Supply
-from solvers.plan import take, use_of
+from solvers.plan import take
 from solvers.problem import Ints, Problem
 from solvers.solution import Shipment
 from solvers.tariff import ShipmentCost, shipment_cost
@@ -190,7 +190,7 @@ def careful_cover(
             missing[shipped > 0] = 0
         boxes -= load.boxes
         plan.append(load.shipment)
-        take(problem, use_of(problem, order, (load.shipment,)), left.stock, left.parcels, left.units)
+        take(problem, load.use, left.stock, left.parcels, left.units)
     kept = mended(problem, order, tuple(sorted(plan, key=lambda shipment: shipment.option)), supply, unfinished=True)
     return kept, sum(int(shipment.units.sum()) for shipment in kept)
 
