@@ -20,7 +20,7 @@ test: $(DEV_STAMP)
 	$(BIN)/python -m pytest $(ARGS)
 
 trust: $(DEV_STAMP)
-	APPORTION_TRUST=full $(BIN)/python -m pytest tests/chaos tests/engine/ledger tests/api/test_fuzz.py $(ARGS)
+	APPORTION_TRUST=full $(BIN)/python -m pytest tests/chaos tests/engine/ledger tests/engine/archive tests/api/test_fuzz.py $(ARGS)
 
 check: $(DEV_STAMP)
 	$(BIN)/ruff format --check .
@@ -51,7 +51,7 @@ lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
 	  -q pyproject.toml --extra build -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
-	  -q pyproject.toml --extra build --extra dev -o requirements-dev.lock
+	  -q pyproject.toml --extra build --extra dev --extra postgres -o requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -20,6 +20,7 @@ from api.commands import CommandDesk
 from api.door import ROUTE, Door, HttpMetrics
 from api.endpoint import Endpoint, Handler
 from api.events import EventDesk
+from api.history import HistoryDesk
 from api.inquiries import InquiryDesk
 from api.logs import configure
 from api.matrices import MatrixDesk
@@ -52,7 +53,7 @@ class Application(FastAPI):
         # The hot path first: routes are tried in order.
         desks = (
             OrderDesk(engine), CommandDesk(engine), BulkDesk(engine), InquiryDesk(engine), StockDesk(engine),
-            SkuDesk(engine), NetworkDesk(engine), MatrixDesk(engine), PolicyDesk(engine),
+            SkuDesk(engine), NetworkDesk(engine), MatrixDesk(engine), PolicyDesk(engine), HistoryDesk(engine),
             EventDesk(engine, self.closing), operations,
         )  # fmt: skip
         self.endpoints = [endpoint for desk in desks for endpoint in desk.endpoints()]

@@ -74,13 +74,15 @@ class CommandDesk:
         order_id = path_id(request, "order_id")
         body = await whole(request, self._engine.settings.body_bytes_max)
         command_id = (decode(self._command, body).command_id if body else None) or ""
-        answer, state = await self._engine.ledger.command(partition, order_id, command, command_id)
+        answer, state = await self._engine.past.command(partition, order_id, command, command_id)
         if answer is Answer.UNKNOWN:
             raise no_order(partition, order_id)
         if answer is Answer.OTHER:
             raise CommandConflictError(f"the command id {command_id!r} was used for another command of this order")
         if answer is Answer.REFUSED:
             raise StateConflictError(states.why(state, command))
+        if answer is Answer.LEFT:
+            raise StateConflictError(states.left(state, command))
         return Response(msgspec.json.encode(OrderState(order_id=order_id, state=state)), media_type=JSON)
 
     async def confirm(self, request: Request) -> Response:
@@ -114,7 +116,7 @@ class CommandDesk:
         partition = partition_of(request)
         order_id = path_id(request, "order_id")
         asked = decode(self._reroute, await whole(request, self._engine.settings.body_bytes_max))
-        record = await self._engine.ledger.order(partition, order_id)
+        record = await self._engine.past.order(partition, order_id)
         if record is None:
             raise no_order(partition, order_id)
         digest = blake2b(msgspec.msgpack.encode((sorted(asked.except_nodes), asked.reason)), digest_size=8).hexdigest()

@@ -18,8 +18,9 @@ from starlette.types import Receive, Scope, Send
 from api.endpoint import Endpoint, Parameter, Reply, client_left
 from api.partition import header, invalid, partition_of
 from engine.assembly import Engine
-from engine.errors import InvalidInputError, OverloadedError, StoppingError
+from engine.errors import InvalidInputError, OverloadedError, StoppingError, StoreUnavailableError
 from engine.ledger.port import Entry, LedgerRefusedError, LedgerUnavailableError
+from engine.ledger.retention import LogTrimmedError
 
 SUBSCRIBERS_MAX = 256
 WAIT_MS = 5_000
@@ -59,8 +60,8 @@ class EventDesk:
         """Send what happens after an entry until the process stops; `seen` is the last event the client has."""
         while not self._closing.is_set():
             try:
-                entries = await self._engine.ledger.tail(partition, after, WAIT_MS)
-            except (LedgerUnavailableError, LedgerRefusedError):
+                entries = await self._engine.past.tail(partition, after, WAIT_MS)
+            except (LedgerUnavailableError, LedgerRefusedError, LogTrimmedError, StoreUnavailableError):
                 return
             await asyncio.wait_for(
                 _send(send, _render(entries, seen) if entries else KEEPALIVE_COMMENT), SEND_SECONDS_MAX

@@ -105,7 +105,7 @@ class OrderDesk:
         """An order as it stands."""
         partition = partition_of(request)
         order_id = path_id(request, "order_id")
-        record = await self._engine.ledger.order(partition, order_id)
+        record = await self._engine.past.order(partition, order_id)
         if record is None:
             raise no_order(partition, order_id)
         return Response(msgspec.json.encode(_view(record)), media_type=JSON)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import zlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -15,17 +12,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.endpoint import JSON, NDJSON, Body, Endpoint, Parameter, Reply
-from api.partition import IDENTIFIER_PATTERN, invalid, partition_of, path_id, query_of
+from api.paging import cursor_of, limit_of, sealed
+from api.partition import IDENTIFIER_PATTERN, partition_of, path_id, query_of
 from api.problems import MalformedBodyError, TooLargeError
 from api.rows import LineFault, Upload
 from engine.assembly import Engine
-from engine.domain import Movement, StockRow
+from engine.domain import IncomingRow, Movement, StockRow
 from engine.errors import ConflictError, InvalidInputError, NoNetworkError, NotFoundError
 from engine.stock import SkuStock, Tally
 
 LIMIT_DEFAULT, LIMIT_MAX = 100, 1_000
 
-Row = TypeVar("Row", StockRow, Movement)
+Row = TypeVar("Row", StockRow, Movement, IncomingRow)
 
 IDENTIFIER = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": IDENTIFIER_PATTERN}
 
@@ -54,20 +52,30 @@ class StockDesk:
         self._engine = engine
         self._snapshots = msgspec.json.Decoder(StockRow)
         self._movements = msgspec.json.Decoder(Movement)
+        self._incoming = msgspec.json.Decoder(IncomingRow)
 
     async def put(self, request: Request) -> Response:
         """Snapshot rows."""
-        return await self._upload(request, self._snapshots)
+        return await self._upload(request, self._snapshots, self._engine.stock.write)
 
     async def move(self, request: Request) -> Response:
         """Movements."""
-        return await self._upload(request, self._movements)
+        return await self._upload(request, self._movements, self._engine.stock.write)
 
-    async def _upload(self, request: Request, decoder: msgspec.json.Decoder[Row]) -> Response:
+    async def expect(self, request: Request) -> Response:
+        """Incoming units."""
+        return await self._upload(request, self._incoming, self._engine.stock.write_incoming)
+
+    async def _upload(
+        self,
+        request: Request,
+        decoder: msgspec.json.Decoder[Row],
+        write: Callable[[str, Sequence[tuple[int, Row]]], Awaitable[Tally]],
+    ) -> Response:
         partition = partition_of(request)
 
         async def apply(rows: Sequence[tuple[int, Row]]) -> Tally:
-            return await self._engine.stock.write(partition, rows)
+            return await write(partition, rows)
 
         upload = Upload(decoder, apply)
         await upload.run(request, self._engine.settings.bulk_bytes_max)
@@ -90,13 +98,16 @@ class StockDesk:
         partition = partition_of(request)
         query = query_of(request, ("node_id", "cursor", "limit"))
         following, items = await self._engine.stock.page(
-            partition, query.get("node_id"), _cursor(query.get("cursor")), _limit(query.get("limit"))
+            partition,
+            query.get("node_id"),
+            cursor_of(query.get("cursor")),
+            limit_of(query.get("limit"), LIMIT_DEFAULT, LIMIT_MAX),
         )
         parts = []
         for item in items:
             parts.append(msgspec.json.encode(item))
             await asyncio.sleep(0)
-        cursor = msgspec.json.encode(_sealed(following) if following else None)
+        cursor = msgspec.json.encode(sealed(following) if following else None)
         return Response(b'{"items":[%b],"next_cursor":%b}' % (b",".join(parts), cursor), media_type=JSON)
 
     def endpoints(self) -> list[Endpoint]:
@@ -125,8 +136,15 @@ class StockDesk:
             Endpoint(
                 "POST", "/v1/stock/movements", self.move, "move_stock", "Change stock", written,
                 "receive: quantity above 0 arrives; adjust: signed; count: the new on_hand; damage: moves units to "
-                "blocked; write_off: units leave, blocked ones first. The same `movement_id` applies once.",
+                "blocked; write_off: units leave, blocked ones first. The same `movement_id` applies once. A receive "
+                "may name the `incoming_id` that it brings: so many fewer units are on their way then.",
                 "stock", Body(_rows(Movement), "Movements"), problems=refused,
+            ),
+            Endpoint(
+                "PUT", "/v1/stock/incoming", self.expect, "put_incoming", "Say what is to come in", written,
+                "Units on their way to a node, by `incoming_id`: a row replaces what its id said before, a quantity of "
+                "0 cancels. They give orders that wait for them a date; only a receive makes them stock.",
+                "stock", Body(_rows(IncomingRow), "Incoming units"), problems=refused,
             ),
             Endpoint(
                 "GET", "/v1/stock/{sku}", self.show, "get_stock", "The stock of one SKU at all nodes",
@@ -144,30 +162,3 @@ class StockDesk:
 def _rows(kind: type) -> dict[str, object]:
     """A body of one row, an array of rows, or a row a line."""
     return {JSON: kind | list[kind], NDJSON: kind}  # type: ignore[valid-type]
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return LIMIT_DEFAULT
-    if not (text.isascii() and text.isdigit() and len(text) <= 6 and 1 <= int(text) <= LIMIT_MAX):
-        raise invalid("query limit", f"must be a whole number from 1 to {LIMIT_MAX}")
-    return int(text)
-
-
-def _sealed(cursor: str) -> str:
-    """A cursor that shows when it has been changed."""
-    body = cursor.encode()
-    return base64.urlsafe_b64encode(zlib.crc32(body).to_bytes(4, "big") + body).decode().rstrip("=")
-
-
-def _cursor(text: str | None) -> str:
-    if text is None:
-        return ""
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        body = raw[4:].decode("utf-8")
-    except (binascii.Error, ValueError):
-        raise invalid("query cursor", "not a cursor of this list") from None
-    if zlib.crc32(raw[4:]).to_bytes(4, "big") != raw[:4] or _sealed(body) != text:
-        raise invalid("query cursor", "not a cursor of this list")
-    return body

@@ -12,6 +12,11 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from engine.allocator import Allocator
+from engine.archive.database import Archive, sqlite_url
+from engine.archive.history import History
+from engine.archive.projector import Projector
+from engine.archive.recall import Recall
+from engine.backorders import Backorders
 from engine.clock import Clock, SystemClock
 from engine.crew import Crew, InlineCrew, ProcessCrew
 from engine.domain import Order
@@ -46,19 +51,26 @@ class Engine:
         metrics: Metrics,
         refusal: Callable[[], str | None] = lambda: None,
         desk: Crew | None = None,
+        archive: Archive | None = None,
     ) -> None:
+        process_id = secrets.token_hex(4)
         self.settings = settings
         self.clock = clock
         self.ledger = ledger
         self.registry = Registry(ledger, strict_skus=settings.strict_skus)
-        self.stock = StockRoom(ledger, self.registry)
+        self.past = Recall(ledger, archive)
+        self.history = History(ledger, archive)
+        self.stock = StockRoom(self.past, self.registry)
+        self._archive = archive
+        self.projector = Projector(ledger, archive, clock, settings, metrics, process_id) if archive else None
         self._metrics = metrics
         self._refusal = refusal
         self._crew = crew
         self._desk = desk or crew
         self.inquiries = Inquiries(ledger, self.registry, self._desk, clock)
         self.sweeper = Sweeper(ledger)
-        self._allocator = Allocator(ledger, self.registry, crew, clock, metrics, process_id=secrets.token_hex(4))
+        self.backorders = Backorders(ledger, self.registry, crew, clock, metrics, process_id)
+        self._allocator = Allocator(self.past, self.registry, crew, clock, metrics, process_id, self.backorders.fill)
         self.gate = Gate(self._allocate, self._window_terms, settings, clock, metrics)
         self._pulse: asyncio.Task[None] | None = None
         self._reasons = ["starting"]
@@ -80,8 +92,11 @@ class Engine:
         await self._crew.start()
         await self.ledger.ping()
         self._reasons = []
+        if self.projector is not None:
+            self.projector.start()
         self._pulse = asyncio.create_task(self._watch(), name="pulse")
         self.sweeper.start()
+        self.backorders.start()
 
     async def _watch(self) -> None:
         while True:
@@ -105,8 +120,13 @@ class Engine:
             self._pulse.cancel()
         self._reasons = ["stopping"]
         await self.gate.drain()
+        await self.backorders.stop()
         await self.sweeper.stop()
         await self._crew.stop()
+        if self.projector is not None:
+            await self.projector.stop()
+        if self._archive is not None:
+            await self._archive.close()
         await self._desk.stop()
         await self.ledger.close()
 
@@ -119,15 +139,30 @@ def build(settings: Settings, redis_url: str, data_dir: Path | None = None) -> E
     metrics = Metrics()
     refusal = DiskWatermark(data_dir) if data_dir is not None else _never
     ledger, crew, desk = RedisLedger(redis_url, refusal=refusal), ProcessCrew(metrics), ProcessCrew(metrics)
-    return Engine(settings, ledger, crew, SystemClock(), metrics, refusal, desk)
+    return Engine(settings, ledger, crew, SystemClock(), metrics, refusal, desk, archive_of(settings))
 
 
 def _never() -> None:
     return None
 
 
-def build_memory(settings: Settings | None = None, clock: Clock | None = None) -> Engine:
-    """The same engine on the memory twin, deciding in place: for tests, baselines and simulation."""
+def archive_of(settings: Settings) -> Archive:
+    """The archive that the settings name; nothing is opened yet."""
+    return Archive(settings.archive_url or sqlite_url(settings.data_dir))
+
+
+def build_memory(settings: Settings | None = None, clock: Clock | None = None, *, archive_url: str = "") -> Engine:
+    """The same engine on the memory twin, deciding in place: for tests, baselines and simulation.
+
+    `archive_url`: "" keeps no archive, `sqlite://` one in memory.
+    """
     clock = clock or SystemClock()
     crew = InlineCrew(time.monotonic)
-    return Engine(settings or Settings(), MemoryLedger(clock), crew, clock, Metrics())
+    return Engine(
+        settings or Settings(),
+        MemoryLedger(clock),
+        crew,
+        clock,
+        Metrics(),
+        archive=Archive(archive_url) if archive_url else None,
+    )

@@ -43,6 +43,7 @@ class DecidedWindow:
             day_gains={day: load.gain for day, load in snapshot.days.items()},
             proposals=self.proposals,
             record=self.record,
+            evicted=snapshot.evicted,
         )
 
 

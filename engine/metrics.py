@@ -46,6 +46,19 @@ class Metrics:
             "apportion_solves_abandoned", "Solves that crashed or passed the safety cut", registry=registry
         )
         self.store_errors = Counter("apportion_store_errors", "Store calls that failed", registry=registry)
+        self.archive_lag_entries = Gauge(
+            "apportion_archive_lag_entries", "Log entries that are not in the archive yet", registry=registry
+        )
+        self.archive_lag_seconds = Gauge(
+            "apportion_archive_lag_seconds", "Age of the oldest log entry not in the archive", registry=registry
+        )
+        self.archived_entries = Counter("apportion_archived_entries", "Log entries archived", registry=registry)
+        self.archive_errors = Counter(
+            "apportion_archive_errors", "Rounds of the archive that failed", registry=registry
+        )
+        self.evicted_orders = Counter(
+            "apportion_evicted_orders", "Ended orders that left the store for the archive", registry=registry
+        )
         self.loop_lag = Histogram(
             "apportion_loop_lag_seconds", "How late the event loop ran a timer", buckets=SECONDS, registry=registry
         )

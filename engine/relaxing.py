@@ -69,7 +69,7 @@ def _active(lowered: Lowered, order: int) -> list[Reason]:
         limit.ship_complete,
         lowered.grouped(order),
         not limit.split_lines,
-        limit.min_split_value is not None,
+        bool(lowered.problem.limits.min_split_value[order]),
     )
     return [reason for reason, there in zip(_ORDER, has, strict=True) if there]
 

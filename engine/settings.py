@@ -19,6 +19,18 @@ class Settings(BaseSettings):
     redis_url: str | None = None
     """A Redis or Valkey to use; none: an embedded one in `data_dir`."""
 
+    archive_url: str | None = None
+    """The database of the archive (`postgresql://...`); none: `archive.sqlite` in `data_dir`. All processes on one
+    store need the same."""
+    log_tail_entries: int = Field(default=1_000, ge=1)
+    """Archived entries that stay in the store's log, for those who follow it."""
+    order_retention_days: float = Field(default=7.0, ge=0)
+    """How long an order stays in the store after it ended, and a movement id after it was applied."""
+    ended_orders_max: int = Field(default=500_000, ge=0)
+    """Ended orders that stay in the store at most, per partition; the oldest leave sooner."""
+    sweep_seconds: float = Field(default=5.0, gt=0)
+    """How often old orders are looked for."""
+
     window_linger_ms: float = Field(default=2.0, ge=0, le=1_000)
     """How long a window stays open for company although the allocator is idle."""
     queue_orders_max: int = Field(default=20_000, ge=1)

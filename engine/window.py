@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from engine.domain import Order
 from engine.errors import (
@@ -15,9 +16,14 @@ from engine.errors import (
 )
 from engine.gate import Anew, Answer, Ticket
 from engine.ledger import states
+from engine.ledger.backlog import Wait
 from engine.ledger.port import Again, Outcome, Proposal, Snapshot, Standing, Verdict
 from engine.lowering import WindowInput, days_of, touched
 from engine.registry import Books
+from engine.waiting import without
+
+GIVE_WAY_TURNS = 10
+"""How often one window lets orders that wait go first; those behind them wait a little longer."""
 
 
 class Window:
@@ -37,6 +43,9 @@ class Window:
         """Set in the window of the one order that is decided again."""
         assert self.anew is None or len(tickets) == 1, "an order that is decided again is alone"
         self._again: Again | None = None
+        self._gave_way = 0
+        self._waits: tuple[Wait, ...] = ()
+        """What the order waits for that is decided again."""
         for ticket in tickets:
             self.open.setdefault(ticket.order.order_id, []).append(ticket)
 
@@ -47,8 +56,9 @@ class Window:
         """The open orders; all methods below are parallel to it."""
         return tuple(ticket.order for ticket in self._leaders())
 
-    def order_ids(self) -> tuple[str, ...]:
-        return tuple(self.open)
+    def keys(self) -> dict[str, str | None]:
+        """The idempotency key, if any, by order id."""
+        return {order_id: tickets[0].idempotency_key for order_id, tickets in self.open.items()}
 
     def contents(self) -> tuple[bytes, ...]:
         return tuple(ticket.content for ticket in self._leaders())
@@ -63,6 +73,20 @@ class Window:
     def skus(self, books: Books) -> tuple[str, ...]:
         """The distinct SKUs that may ship for the open orders, those of their lines first."""
         return touched(self.orders(), books.items)
+
+    def asked(self, books: Books) -> tuple[dict[str, str | None], tuple[str, str] | None, tuple[str, ...]]:
+        """What a snapshot is to tell beside stock and load.
+
+        Which order ids and keys are known; what stands, if an order is decided again; what is to come in of the SKUs
+        that may ship for orders that may wait.
+        """
+        patient = [order for order in self.orders() if order.backorder]
+        return self.keys(), self.standing_of(), touched(patient, books.items)
+
+    def gives_way(self, snapshot: Snapshot) -> bool:
+        """Whether orders that wait for what this window is about go first."""
+        self._gave_way += bool(snapshot.ripe)
+        return bool(snapshot.ripe) and self._gave_way <= GIVE_WAY_TURNS
 
     def days(self, books: Books, now_ms: int) -> list[int]:
         """The days whose load bears on the open orders, ascending."""
@@ -81,7 +105,7 @@ class Window:
             waited_ms=self.waited_ms(),
             skus=skus,
             items={sku: books.items[sku] for sku in skus if sku in books.items},
-            snapshot=snapshot,
+            snapshot=replace(snapshot, expected=without(snapshot.expected, self._waits)),
             network=books.network,
             policy=edition.policy,
             policy_version=edition.version,
@@ -91,11 +115,11 @@ class Window:
 
     def standing_of(self) -> tuple[str, str] | None:
         """The order to be decided again and the id of its command, if this is such a window."""
-        return None if self.anew is None else (self.order_ids()[0], self.anew.token)
+        return None if self.anew is None else (next(iter(self.open)), self.anew.token)
 
     def _stand(self, standing: Standing | None) -> None:
         """Answer a command that was applied before, refuse one that its order's state does not admit, note the rest."""
-        anew, order_id = self.anew, self.order_ids()[0]
+        anew, order_id = self.anew, next(iter(self.open))
         assert anew is not None, "asked of orders that are decided again"
         if standing is None:
             self._refuse_leader(order_id, NotFoundError(f"there is no order {order_id!r}"))
@@ -112,7 +136,10 @@ class Window:
             self._refuse_leader(order_id, StateConflictError(text))
         elif states.TABLE.get((record.state, anew.command)) != states.DECIDED:
             self._refuse_leader(order_id, StateConflictError(states.why(record.state, anew.command)))
+        elif standing.left:
+            self._refuse_leader(order_id, StateConflictError(states.left(record.state, anew.command)))
         else:
+            self._waits = record.waits
             excluded = tuple(dict.fromkeys((*record.excluded, *anew.except_nodes)))
             self._again = Again(anew.command, record.revision, anew.token, anew.digest, anew.reason, excluded)
 
@@ -129,12 +156,14 @@ class Window:
         return True
 
     def answer_repeats(self, snapshot: Snapshot) -> int:
-        """Answer the orders that had been decided before; returns how many."""
+        """Answer the orders that had been decided before; returns how many. A used key is its order's own fault."""
         if self.anew is not None:
             self._stand(snapshot.standing)
             return 0
         for order_id, decided in snapshot.decided.items():
             self._answer(order_id, decided.content, decided.decision)
+        for order_id in snapshot.key_conflicts:
+            self._refuse_leader(order_id, _key_used(order_id))
         return len(snapshot.decided)
 
     def settle(self, proposal: Proposal, outcome: Outcome) -> None:
@@ -151,11 +180,8 @@ class Window:
             case Verdict.CONFLICT:
                 self._refuse_leader(order_id, _other_content(order_id))
             case Verdict.KEY_CONFLICT:
-                if self.anew is not None:
-                    self._refuse_leader(order_id, _other_command(self.anew))
-                else:
-                    used = KeyConflictError(f"the Idempotency-Key of order {order_id!r} was used for something else")
-                    self._refuse_leader(order_id, used)
+                used = _key_used(order_id) if self.anew is None else _other_command(self.anew)
+                self._refuse_leader(order_id, used)
             case Verdict.LOST | Verdict.STALE:
                 pass
 
@@ -197,3 +223,7 @@ def _other_content(order_id: str) -> OrderConflictError:
 
 def _other_command(anew: Anew) -> CommandConflictError:
     return CommandConflictError(f"the command id {anew.token!r} was used for another command of this order")
+
+
+def _key_used(order_id: str) -> KeyConflictError:
+    return KeyConflictError(f"the Idempotency-Key of order {order_id!r} was used for something else")

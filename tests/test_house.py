@@ -46,6 +46,17 @@ def test_only_the_ledger_imports_redis():
     assert guilty == []
 
 
+def test_only_the_archive_imports_sqlalchemy():
+    """One room knows the SQL toolkit, so that a database can be exchanged there."""
+    guilty = [
+        name_of(path)
+        for path in PRODUCT
+        if re.search(r"^\s*(import|from) sqlalchemy", path.read_text(), re.MULTILINE)
+        and not path.is_relative_to(ROOT / "engine" / "archive")
+    ]
+    assert guilty == []
+
+
 @pytest.mark.parametrize("path", PRODUCT, ids=name_of)
 def test_rooms_and_functions_stay_small(path):
     """A room or function that outgrows its idea is split before it becomes a maze."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from importlib import import_module
 from typing import Any
@@ -19,6 +21,7 @@ COMMANDS = {
     "quote": ("api.cli.quote", "quote", "Show what an order would get now, without taking anything."),
     "explain": ("api.cli.explain", "explain", "Show why an order went where it went."),
     "reconcile": ("api.cli.reconcile", "reconcile", "Check a store against its own log of changes."),
+    "export": ("api.cli.export", "export", "Write orders, decisions or stock changes from the archive."),
     "doctor": ("api.cli.doctor", "doctor", "Check that a service can run on this machine."),
 }
 """Name -> (module, function, one line). A module is imported when its command is used, so that help is quick."""
@@ -67,6 +70,9 @@ def _root() -> None:
 
 def main() -> None:
     """Run the command line; Ctrl-C ends it without a traceback wherever it is."""
+    # The last collection of the interpreter frees the types of msgspec records in an order that they do not survive
+    # (a crash in StructInfo_clear, after all work is done); what is frozen it leaves alone.
+    atexit.register(gc.freeze)
     try:
         app(prog_name="apportion")
     except KeyboardInterrupt:

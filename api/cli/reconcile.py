@@ -10,13 +10,17 @@ import typer
 from api.cli.codes import EPILOG, ExitCode
 from api.cli.store import any_store
 from api.cli.terminal import CommandError, Terminal, complete
-from engine.assembly import build
+from engine.archive.database import ArchiveUnavailableError
+from engine.archive.history import Witness
+from engine.assembly import archive_of, build
 from engine.ledger.port import LedgerUnavailableError
 from engine.ledger.reconcile import Report
 from engine.ledger.reconcile import reconcile as audit
+from engine.ledger.retention import LogTrimmedError
 from engine.settings import Settings
 
-HELP = f"""Replay the log of every change from the beginning and compare it with the live store; nothing is changed.
+HELP = f"""Replay the log of every change and compare it with the live store; nothing is changed. What has
+left the log is represented by the checkpoint in the archive.
 
 Works beside a running service. Without one, the embedded store of the data directory is started for the check.
 
@@ -28,25 +32,32 @@ Example: apportion reconcile --check --data-dir ./data
 def reconcile(
     data_dir: Annotated[Path | None, typer.Option(help="The data directory of the embedded store.")] = None,
     redis_url: Annotated[str | None, typer.Option(help="Check this Redis or Valkey instead.")] = None,
+    archive_url: Annotated[str | None, typer.Option(help="The archive database, if not in the data directory.")] = None,
     partition: Annotated[str, typer.Option(help="Stock partition.")] = "default",
     check: Annotated[bool, typer.Option("--check", help="Only check, which is all this version does.")] = True,  # noqa: ARG001
     json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
     terminal = Terminal(json)
-    given = {"data_dir": data_dir, "redis_url": redis_url}
+    given = {"data_dir": data_dir, "redis_url": redis_url, "archive_url": archive_url}
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
     complete(terminal, _reconcile(terminal, settings, partition))
 
 
 async def _reconcile(terminal: Terminal, settings: Settings, partition: str) -> ExitCode:
     async with any_store(terminal, settings.data_dir, settings.redis_url) as url:
-        ledger = build(settings, url).ledger
+        ledger, archive = build(settings, url).ledger, archive_of(settings)
+        archived = settings.archive_url is not None or (settings.data_dir / "archive.sqlite").is_file()
         try:
-            report = await audit(ledger, partition)
+            report = await audit(ledger, partition, past=Witness(archive) if archived else None)
+        except ArchiveUnavailableError as error:
+            raise CommandError(f"the archive does not answer: {error}", ExitCode.UNAVAILABLE) from error
+        except LogTrimmedError as error:
+            raise CommandError(f"{error}, and the archive that has them is not here: see --archive-url") from error
         except LedgerUnavailableError as error:
             raise CommandError(f"the store does not answer: {error}", ExitCode.UNAVAILABLE) from error
         finally:
             await ledger.close()
+            await archive.close()
     terminal.result(document(report, partition), lines(report, partition))
     return ExitCode.OK if report.clean else ExitCode.PROBLEMS
 

@@ -27,6 +27,7 @@ from engine.settings import Settings
 HELP = f"""Serve the HTTP API in the foreground, with an embedded store in the data directory or a store by URL.
 
 Options can also be set in the environment: APPORTION_HOST, APPORTION_PORT, APPORTION_DATA_DIR, APPORTION_REDIS_URL.
+The archive is in the data directory, or where APPORTION_ARCHIVE_URL says.
 SIGTERM or Ctrl-C: takes no new orders, answers those it has, and exits with 0.
 
 Example: apportion serve --port 8080 --data-dir ./data

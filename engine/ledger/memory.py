@@ -12,7 +12,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from engine.clock import Clock
 from engine.ledger import journal, layout, memory_holds, states
 from engine.ledger.journal import Body
+from engine.ledger.memory_backlog import MemoryBacklog, expected_of, ripe_of
 from engine.ledger.memory_commit import commit
+from engine.ledger.memory_retention import MemoryRetention
 from engine.ledger.memory_state import Partition
 from engine.ledger.memory_stock import write_stock
 from engine.ledger.port import (
@@ -37,15 +39,12 @@ from engine.ledger.port import (
 )
 
 
-class MemoryLedger:
+class MemoryLedger(MemoryRetention, MemoryBacklog):
     """Implements `Ledger`. Partitions come to be when first named."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._partitions: dict[str, Partition] = {}
-
-    def _partition(self, name: str) -> Partition:
-        return self._partitions.setdefault(name, Partition())
 
     async def snapshot(
         self,
@@ -54,6 +53,8 @@ class MemoryLedger:
         days: Sequence[int],
         order_ids: Sequence[str],
         again: tuple[str, str] | None = None,
+        idempotency_keys: Sequence[str] = (),
+        expected: Sequence[str] = (),
     ) -> Snapshot:
         """As `Ledger.snapshot`; O(SKUs), rows are shared until they change."""
         kept, now_ms = self._partition(partition), self._clock.epoch_ms()
@@ -72,6 +73,11 @@ class MemoryLedger:
                 if (order := kept.orders.get(order_id)) is not None
             },
             standing,
+            kept.evicted,
+            tuple(each for each in order_ids if "o:" + each in kept.gone and each not in kept.orders),
+            tuple(each for each in idempotency_keys if "k:" + each in kept.gone and each not in kept.keys),
+            ripe=ripe_of(kept, skus),
+            expected=expected_of(kept, expected),
         )
 
     async def commit(self, partition: str, batch: Batch) -> list[Outcome]:
@@ -106,7 +112,9 @@ class MemoryLedger:
         outcomes: list[StockOutcome] = []
         for start in range(0, len(writes), layout.STOCK_CHUNK):
             outcomes += write_stock(kept, writes[start : start + layout.STOCK_CHUNK], at_ms)
-        return outcomes
+            if outcomes[-1] is StockOutcome.ASK:
+                break
+        return outcomes + [StockOutcome.ASK] * (len(writes) - len(outcomes))
 
     async def stock(self, partition: str, sku: str, *, as_logged: bool = False) -> Row:
         """As `Ledger.stock`."""

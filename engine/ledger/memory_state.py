@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
 from engine.ledger import layout, states
+from engine.ledger.backlog import ROOM, Incoming, Wait
 from engine.ledger.journal import Body, Logged
 from engine.ledger.port import Change, DayLoad, Document, OrderRecord, Row, Versions
+from engine.ledger.retention import START, place
 
 Cell = tuple[int, int, int, int, int]
 """node, on_hand, held, safety, blocked"""
@@ -103,6 +105,8 @@ class Kept:
     revision: int = 1
     excluded: tuple[str, ...] = ()
     token: str = ""
+    waits: tuple[Wait, ...] = ()
+    rank: int = 0
     commands: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     """What each command id asked and led to."""
 
@@ -139,6 +143,15 @@ class Partition:
     """Units of soft holds by field and deadline (see `journal.Body.soft`)."""
     holds: dict[str, int] = field(default_factory=dict)
     """Deadlines of the orders that are held softly."""
+    waits: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Ranks of the orders that wait, by name and order id."""
+    waited: dict[str, int] = field(default_factory=dict)
+    """Units waited for, by name."""
+    ripe: dict[str, int] = field(default_factory=dict)
+    """Names of which something became available since all that wait were tried: an ascending number."""
+    _ripened: int = 0
+    incoming: dict[str, Incoming] = field(default_factory=dict)
+    """Units to come in, by id."""
     use: dict[int, int] = field(default_factory=dict)
     """Cells per node that are not all zero."""
     network: Document | None = None
@@ -153,6 +166,14 @@ class Partition:
     log: list[Logged] = field(default_factory=list)
     _ids: list[tuple[int, int]] = field(default_factory=list)
     grown: asyncio.Event = field(default_factory=asyncio.Event)
+    archive: str = ""
+    archived: str = START
+    trimmed: str = START
+    evicted: int = 0
+    gone: set[str] = field(default_factory=set)
+    """Ids that left: "o:" order, "k:" idempotency key, "m:" movement."""
+    _first: int = 0
+    """Entries that left the log."""
 
     def versions(self) -> Versions:
         """The current versions."""
@@ -174,7 +195,25 @@ class Partition:
         self.log.append(Logged(f"{entry_id[0]}-{entry_id[1]}", kind, body, raw, record))
         self.grown.set()
         self.grown = asyncio.Event()
+        if self.waited:
+            self._ripen(kind, body, raw)
         return entry_id[0]
+
+    def _ripen(self, kind: str, body: Body, raw: tuple[bytes, ...]) -> None:
+        """Note the names of which an entry makes something available."""
+        names = [body.rows[at] for at in range(0, len(body.rows), 2) if body.rows[at + 1] >= 0]
+        if any(body.days[at + 1] >= 0 for at in range(0, len(body.days), 2)):
+            names.append(ROOM)
+        if kind == states.CONFIRM:  # what became available while the hold was soft was nobody's to wait for
+            names += body.waited[::2]
+        elif kind == "skus":
+            names += [sku.decode() for sku in raw[::2]]
+        elif kind in ("network", "policy"):
+            names += self.waited
+        for name in names:
+            if name in self.waited:
+                self._ripened += 1
+                self.ripe[name] = self._ripened
 
     def members(self, field_name: str, now_ms: int) -> list[list[int]]:
         """What has lapsed of a field, as the store's members: deadline, then (place, units, parcels)."""
@@ -208,6 +247,8 @@ class Partition:
             excluded=order.excluded,
             token=order.token,
             at_ms=now_ms,
+            waits=order.waits,
+            rank=order.rank,
         )
 
     def _is_soft(self, field_name: str, deadline: int) -> bool:
@@ -217,8 +258,27 @@ class Partition:
         """Index of the first entry after an entry id."""
         if after == "$":
             return len(self.log)
-        ms, _, number = after.partition("-")
-        return bisect_right(self._ids, (int(ms), int(number or 0)))
+        return max(0, bisect_right(self._ids, place(after)) - self._first)
+
+    def newest(self) -> str:
+        """Id of the last entry, or the place before the first."""
+        return "{}-{}".format(*self._ids[-1]) if self._ids else START
+
+    def entries(self) -> int:
+        """How many entries there ever were."""
+        return len(self._ids)
+
+    def trim(self, before: str) -> int:
+        """Let the entries before one go; the last id is kept, so that ids never fall. Returns how many went."""
+        going = bisect_left(self._ids, place(before))
+        del self.log[: max(0, going - self._first)]
+        gone, self._first = max(0, going - self._first), max(self._first, going)
+        return gone
+
+    def leave(self, name: str) -> None:
+        """Remember an id that left."""
+        self.gone.add(name)
+        self.evicted += 1
 
     def put_cell(self, sku: str, slot: int, cell: Cell) -> None:
         """Write a cell and keep count of the cells in use at its node."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from engine.ledger.backlog import Wait
+
 
 class Change(NamedTuple):
     """One order command or event in an order's history."""
@@ -21,7 +23,8 @@ class OrderRecord:
     `decision`: the first one for this content, which repeats get; `current`: the one that holds, after a re-route
     another. `state`: by the clock at `at_ms`; `stored_state` before anybody wrote down that a hold has lapsed.
     `deadline_ms`: of a soft hold, lapsed or not, else 0. `revision` counts the changes; `excluded` are the ids of nodes
-    never offered again; `token` is that of the last replacement.
+    never offered again; `token` is that of the last replacement. `waits`: what it waits for, `rank` its place among
+    those that wait.
     """
 
     order_id: str
@@ -39,21 +42,28 @@ class OrderRecord:
     excluded: tuple[str, ...] = ()
     token: str = ""
     at_ms: int = 0
+    waits: tuple[Wait, ...] = ()
+    rank: int = 0
 
 
 class Standing(NamedTuple):
-    """The order that is to be decided again. `applied`: what this very command decided before, with its digest."""
+    """An order that a command is for. `applied`: what this command's id asked before, and what it led to.
+
+    `left`: the order ended, left the store and is only in the archive; nothing changes it any more.
+    """
 
     record: OrderRecord
     applied: tuple[str, bytes] | None = None
+    left: bool = False
 
 
 class Again(NamedTuple):
     """That a proposal decides an order again.
 
-    `command` is replace or reroute; `revision` that of the record it rests on; `token` tells one command from another
+    `command` is replace, reroute, or fill (which adds to what the order has: the proposal takes what is new, its
+    decision is the whole); `revision` that of the record it rests on; `token` tells one command from another
     (re-route: the caller's command id, applied once; `digest` is of what it asks). `excluded`: all nodes never offered
-    again, earlier ones included.
+    again, earlier ones included; a fill has neither.
     """
 
     command: str
@@ -76,6 +86,8 @@ class Answer(Enum):
     """The table of states does not have it for the order's state."""
     OTHER = "other"
     """The command id was used for another command of this order."""
+    LEFT = "left"
+    """The table has it, but the order left the store. Said by the archive, never by the store."""
 
 
 class Commanded(NamedTuple):

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.ledger.backlog import Backlogging, Expected, Incoming, Wait
 from engine.ledger.orders import Again as Again
 from engine.ledger.orders import Answer as Answer
 from engine.ledger.orders import Cancelled as Cancelled
@@ -22,6 +23,10 @@ from engine.ledger.orders import Change as Change
 from engine.ledger.orders import Commanded as Commanded
 from engine.ledger.orders import OrderRecord as OrderRecord
 from engine.ledger.orders import Standing as Standing
+from engine.ledger.retention import Retaining
+from engine.ledger.writes import StockKind as StockKind
+from engine.ledger.writes import StockOutcome as StockOutcome
+from engine.ledger.writes import StockWrite as StockWrite
 
 SLOT = np.dtype([("node", "<u2"), ("on_hand", "<i4"), ("held", "<i4"), ("safety", "<i4"), ("blocked", "<i4")])
 """One stocked cell of a SKU's row; safety -1 means that the node's default applies."""
@@ -85,6 +90,18 @@ class Snapshot:
     days: Mapping[int, DayLoad]
     decided: Mapping[str, Decided]
     standing: Standing | None = None
+    evicted: int = 0
+    """How many orders and movement ids had left the store; it never falls."""
+    perhaps_gone: tuple[str, ...] = ()
+    """Orders unknown here that may have been decided and have left: only the archive can say."""
+    keys_perhaps_gone: tuple[str, ...] = ()
+    """The same for idempotency keys."""
+    key_conflicts: tuple[str, ...] = ()
+    """New orders whose idempotency key was used for another order; the archive says so, never the store."""
+    ripe: tuple[str, ...] = ()
+    """Those of the SKUs asked for (and "", room) that orders wait for and of which something became available."""
+    expected: Mapping[str, Expected] = field(default_factory=dict)
+    """By SKU, of those for which it was asked: units waited for, and what is to come in."""
 
 
 class Take(NamedTuple):
@@ -119,7 +136,7 @@ class Proposal:
     firm; with `hold_ms` it is held softly until so long after the commit (a re-route keeps the deadline there is).
     `short_skus` (indexes into `Batch.skus`) and `short_days`: what this decision claims to have run out of; if any of
     them gained since the snapshot, or a proposal of the batch that was to take from it did not commit, the claim may be
-    wrong and the proposal is LOST.
+    wrong and the proposal is LOST. `waits`: what its missing units wait for once the hold is firm, at their `rank`.
     """
 
     order_id: str
@@ -134,6 +151,8 @@ class Proposal:
     idempotency_key: str | None = None
     hold_ms: int | None = None
     again: Again | None = None
+    waits: tuple[Wait, ...] = ()
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +167,8 @@ class Batch:
     proposals: tuple[Proposal, ...]
     record: bytes = b"{}"
     """The window's record as JSON: what is needed to explain and replay it. Kept once per window."""
+    evicted: int = 0
+    """As in the snapshot: an order that may have left the store since then is STALE, never decided again."""
 
 
 class Verdict(Enum):
@@ -163,7 +184,7 @@ class Verdict(Enum):
     LOST = "lost"
     """Another commit came first; nothing of this proposal was written."""
     STALE = "stale"
-    """Network or policy changed since the snapshot; nothing was written."""
+    """Network or policy changed since the snapshot, or the order may have left the store; nothing was written."""
 
 
 class Outcome(NamedTuple):
@@ -171,45 +192,6 @@ class Outcome(NamedTuple):
 
     verdict: Verdict
     decision: bytes | None = None
-
-
-class StockKind(Enum):
-    """How a stock write changes a cell; `SNAPSHOT` and `COUNT` set on_hand and are logged as deltas."""
-
-    SNAPSHOT = "snapshot"
-    RECEIVE = "receive"
-    ADJUST = "adjust"
-    COUNT = "count"
-    DAMAGE = "damage"
-    WRITE_OFF = "write_off"
-
-
-@dataclass(frozen=True, slots=True)
-class StockWrite:
-    """One change of one cell. `safety` only with SNAPSHOT (None keeps it); `movement_id` makes it apply once."""
-
-    sku: str
-    node: int
-    kind: StockKind
-    quantity: int
-    safety: int | None = None
-    movement_id: str | None = None
-
-
-class StockOutcome(Enum):
-    """What became of a stock write."""
-
-    APPLIED = "applied"
-    REPEATED = "repeated"
-    """The movement id was applied before, with the same content."""
-    CONFLICT = "conflict"
-    """The movement id was applied before with other content."""
-    BELOW_ZERO = "below_zero"
-    """on_hand or blocked would fall below zero."""
-    TOO_LARGE = "too_large"
-    """on_hand or blocked would pass 2^31 - 1."""
-    NODE_REMOVED = "node_removed"
-    """The node is being removed from the network, or is not part of it."""
 
 
 class Document(NamedTuple):
@@ -269,10 +251,14 @@ class Entry:
     """What led there, parallel to `orders`: `decide` or another command of the table of states."""
     excluded: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """(order_id, ids of all nodes never offered again) of the orders of which that changed."""
+    waited: tuple[Wait, ...] = ()
+    """Units of a name that all orders wait for now."""
+    incoming: tuple[Incoming, ...] = ()
+    """Incoming units as they stand now; a quantity of 0: no more."""
     record: bytes = field(default=b"")
 
 
-class Ledger(Protocol):
+class Ledger(Retaining, Backlogging, Protocol):
     """The port. Every method may raise LedgerUnavailableError; every write may raise LedgerRefusedError."""
 
     async def snapshot(
@@ -282,10 +268,13 @@ class Ledger(Protocol):
         days: Sequence[int],
         order_ids: Sequence[str],
         again: tuple[str, str] | None = None,
+        idempotency_keys: Sequence[str] = (),
+        expected: Sequence[str] = (),
     ) -> Snapshot:
         """Stock of these SKUs, load of these days, which of these orders are decided: at one instant, in one call.
 
-        `again`: the order to be decided again, and its command's id or ''.
+        `again`: the order to be decided again, and its command's id or ''. `expected`: SKUs of which to tell what is to
+        come in.
         """
 
     async def commit(self, partition: str, batch: Batch) -> list[Outcome]:
@@ -387,7 +376,8 @@ class Ledger(Protocol):
         """One catalogue entry."""
 
     def entries(self, partition: str, after: str = "0") -> AsyncIterator[Entry]:
-        """The log after an entry id, oldest first, to its present end."""
+        """The log after an entry id, oldest first, to its present end. What was trimmed is left out ("0": from where
+        the log begins now)."""
 
     async def tail(self, partition: str, after: str, wait_ms: int) -> list[Entry]:
         """Entries after an entry id ("$": from now on), waiting up to `wait_ms` for the first."""

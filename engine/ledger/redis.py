@@ -10,9 +10,14 @@ goes through scripts, each of which first finishes what an earlier one may have 
     {p}:soft:<field> units of soft holds by deadline;  {p}:due  fields, {p}:holds  orders, by deadline (see orders.lua)
     {p}:move:<id>    digest of a movement that was applied
     {p}:nodes     number by node id;  {p}:use  per node number: in the network or not, cells in use
+    {p}:waits:<name>  orders that wait, by rank;  {p}:waited  {p}:ripe  their names (see lua/waits.lua)
+    {p}:incoming  {p}:coming:<sku>  units to come in, by id and by SKU
     {p}:network  {p}:skus  documents;  {p}:changed  SKUs by catalogue version
     {p}:policies  current version by policy id;  {p}:policy:<id>  its last versions
     {p}:matrices  zone matrices;  {p}:matrix_versions  theirs
+    {p}:gone:<n>  a filter of the ids that left (see lua/bloom.lua)
+    {}:partitions  their names;  {}:waiting  those where orders ever waited
+    {}:projector  the lease of the one that feeds the archive
 """
 
 from __future__ import annotations
@@ -29,7 +34,6 @@ from redis.backoff import NoBackoff
 
 from engine.ledger import journal, layout, redis_orders, scripts, states
 from engine.ledger.cuts import cuts
-from engine.ledger.journal import Body, Logged
 from engine.ledger.port import (
     Batch,
     Cancelled,
@@ -49,21 +53,15 @@ from engine.ledger.port import (
     SupersededError,
     Versions,
 )
+from engine.ledger.redis_backlog import OUTCOMES, RedisBacklog
 from engine.ledger.redis_commit import Committing
+from engine.ledger.redis_retention import RedisRetention, logged
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.decode
-_body = msgspec.msgpack.Decoder(Body).decode
 
-_OUTCOMES = {
-    1: StockOutcome.APPLIED,
-    2: StockOutcome.REPEATED,
-    3: StockOutcome.CONFLICT,
-    4: StockOutcome.BELOW_ZERO,
-    5: StockOutcome.TOO_LARGE,
-    6: StockOutcome.NODE_REMOVED,
-}
-_READS = frozenset({"read", "snapshot"})
+_ALWAYS = frozenset({"read", "snapshot", "archived", "evict", "queue"})
+"""Scripts that run whatever `refusal` says: they read, or make room."""
 _LOG_PAGE = 16
 """Log entries per reading; one may be half a megabyte."""
 _WAIT_GRACE_S = 5
@@ -71,7 +69,7 @@ _SCAN_KEYS = 2_000
 """Keys looked at in one step of a scan."""
 
 
-class RedisLedger:
+class RedisLedger(RedisRetention, RedisBacklog):
     """Implements `Ledger` on the store at a URL (`redis://`, `rediss://` or `unix://`).
 
     A call waits at most `timeout_s` for a free connection, and as long again for its answer. Nothing is tried twice
@@ -106,12 +104,14 @@ class RedisLedger:
             protocol=2,
         )
         self._scripts = dict(scripts.load())
+        self._enrolled = set()
+        self._waiting_in = set()
 
     async def _run(self, name: str, partition: str, *arguments: scripts.Argument) -> Any:
         # One tag is one slot: these two keys lead to its server. Naming the thousands of others would take longer
         # than the call; should a slot be moving, the store refuses a script's access to what is gone already.
         keys = (f"{{{partition}}}:meta", f"{{{partition}}}:log")
-        if name not in _READS and (reason := self._refusal()) is not None:
+        if name not in _ALWAYS and (reason := self._refusal()) is not None:
             raise LedgerRefusedError(reason)
         return await scripts.run(self._client, self._scripts[name], keys, arguments)
 
@@ -128,12 +128,16 @@ class RedisLedger:
         days: Sequence[int],
         order_ids: Sequence[str],
         again: tuple[str, str] | None = None,
+        idempotency_keys: Sequence[str] = (),
+        expected: Sequence[str] = (),
     ) -> Snapshot:
         """As `Ledger.snapshot`; about 2 ms for 800 SKUs at 50 nodes each."""
+        asked = redis_orders.Asked(skus, days, order_ids, again, idempotency_keys, expected)
         while True:
-            reply = await self._run("snapshot", partition, _pack((skus, days, order_ids, *(again or ("", "")))))
+            told = skus, days, order_ids, *(again or ("", "")), idempotency_keys, expected
+            reply = await self._run("snapshot", partition, _pack(told))
             if not reply[8]:
-                return redis_orders.snapshot(skus, days, order_ids, again, reply)
+                return redis_orders.snapshot(asked, reply)
             # More has lapsed here than one reading tells: write some of it down, and look again.
             fields = [*(f"s{sku}" for sku in skus), *(f"d{day}" for day in days)]
             await self._run("free", partition, _pack(fields), layout.FREE_MEMBERS)
@@ -141,6 +145,8 @@ class RedisLedger:
     async def commit(self, partition: str, batch: Batch) -> list[Outcome]:
         """As `Ledger.commit`; a large batch takes several script calls."""
         layout.require_proposals(batch.proposals, len(batch.skus))
+        if any(proposal.waits for proposal in batch.proposals):
+            await self._enrol_waiting(partition)
         committing = Committing(batch)
         for cut in cuts(batch):
             committing.answered(cut, await self._run("commit", partition, *committing.call(cut)))
@@ -184,7 +190,9 @@ class RedisLedger:
         outcomes: list[StockOutcome] = []
         for start in range(0, len(writes), layout.STOCK_CHUNK):
             outcomes += await self._write_chunk(partition, writes[start : start + layout.STOCK_CHUNK])
-        return outcomes
+            if outcomes[-1] is StockOutcome.ASK:
+                break
+        return outcomes + [StockOutcome.ASK] * (len(writes) - len(outcomes))
 
     async def _write_chunk(self, partition: str, writes: Sequence[StockWrite]) -> list[StockOutcome]:
         """Two round trips: slots never move, so the writer finds them and the script only checks."""
@@ -197,11 +205,12 @@ class RedisLedger:
             found = np.flatnonzero(rows[row].slots["node"] == write.node)
             flat += (row, write.node, int(found[0]) if len(found) else -1, write.kind.value, write.quantity)
             flat += (-1 if write.safety is None else write.safety, write.movement_id or "")
-            flat.append("" if write.movement_id is None else journal.movement_digest(write))
+            flat += ("" if write.movement_id is None else journal.movement_digest(write), write.vetted)
+            flat.append(write.incoming_id or "")
         seen = [len(row.slots) for row in rows]
         answer: list[int] = await self._run("stock", partition, _pack((skus, seen, flat)))
         assert len(answer) == len(writes), "every write has its outcome"
-        return [_OUTCOMES[code] for code in answer]
+        return [OUTCOMES[code] for code in answer]
 
     async def stock(self, partition: str, sku: str, *, as_logged: bool = False) -> Row:
         """As `Ledger.stock`."""
@@ -245,6 +254,7 @@ class RedisLedger:
         matrices: int | None = None,
     ) -> int:
         """As `Ledger.put_network`."""
+        await self._enrol(partition)
         nodes = _pack(list(dict.fromkeys(node_ids)))
         checked = [-1 if version is None else version for version in (replaces, matrices)]
         answer = await self._run("network", partition, body, nodes, *checked)
@@ -269,6 +279,7 @@ class RedisLedger:
         self, partition: str, matrix: str, body: bytes, network: int, *, used: bool
     ) -> tuple[int, int]:
         """As `Ledger.put_matrix`."""
+        await self._enrol(partition)
         answer = await self._run("matrix", partition, matrix, body, network, int(used))
         if answer[0] < 0:
             raise SupersededError(f"version {network} of the network is not current")
@@ -286,6 +297,7 @@ class RedisLedger:
 
     async def put_policy(self, partition: str, policy_id: str, body: bytes) -> int:
         """As `Ledger.put_policy`."""
+        await self._enrol(partition)
         version: int = await self._run("policy", partition, policy_id, body)
         return version
 
@@ -306,6 +318,7 @@ class RedisLedger:
 
     async def put_skus(self, partition: str, entries: Mapping[str, bytes], replaces: int | None = None) -> int:
         """As `Ledger.put_skus`; each chunk is one version."""
+        await self._enrol(partition)
         items = list(entries.items())
         version = -1 if replaces is None else replaces
         for start in range(0, len(items), layout.SKUS_CHUNK):
@@ -352,7 +365,7 @@ class RedisLedger:
 
     async def _log(self, partition: str, after: str, end: str, count: int) -> list[Entry]:
         [found] = await self._read(partition, ("XRANGE", "log", f"({after}", end, "COUNT", count))
-        return [journal.entry(_logged(*entry)) for entry in found]
+        return [journal.entry(logged(*entry)) for entry in found]
 
     async def tail(self, partition: str, after: str, wait_ms: int) -> list[Entry]:
         """As `Ledger.tail`; a waiting call has a connection of its own."""
@@ -396,12 +409,6 @@ class RedisLedger:
 def _strides(flat: Sequence[Any], width: int) -> list[tuple[Any, ...]]:
     assert len(flat) % width == 0, "a flat list is torn"
     return [tuple(flat[at : at + width]) for at in range(0, len(flat), width)]
-
-
-def _logged(entry_id: bytes, fields: Sequence[bytes]) -> Logged:
-    names = tuple(fields[0:6:2])
-    assert names == (b"k", b"b", b"r"), f"an entry of another make: {names!r}"
-    return Logged(entry_id.decode(), fields[1].decode(), _body(fields[3]), fields[6:], fields[5])
 
 
 def _before(entry_id: str) -> str:

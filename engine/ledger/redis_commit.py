@@ -54,6 +54,7 @@ class Committing:
             [index for day, index in days.items() if day in self._days_given_up],
             told,
             list(map(len, documents)),
+            self._batch.evicted,
         )
         return _pack(header), self._record, b"".join(documents)
 
@@ -104,4 +105,6 @@ def _told(proposal: Proposal, rows: dict[int, int], days: dict[int, int]) -> tup
         short_days,
         hold_ms,
         proposal.again or False,
+        [value for wait in proposal.waits for value in wait],
+        proposal.rank,
     )

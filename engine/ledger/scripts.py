@@ -16,21 +16,27 @@ from engine.ledger.port import LedgerRefusedError, LedgerUnavailableError
 
 Argument = str | bytes | int
 
-_BEGINNING = ("prelude", "states", "orders", "apply")
+_BEGINNING = ("prelude", "states", "waits", "orders", "apply")
 _GIVING = (*_BEGINNING, "overlay", "giving")
 _PARTS = {
-    "commit": (*_GIVING, "commit"),
+    "commit": (*_GIVING, "bloom", "commit"),
     "command": (*_GIVING, "command"),
     "sweep": (*_GIVING, "sweep"),
     "free": (*_GIVING, "free"),
-    "snapshot": (*_GIVING, "snapshot"),
+    "snapshot": (*_GIVING, "bloom", "snapshot"),
     "order": (*_BEGINNING, "order"),
-    "stock": (*_BEGINNING, "overlay", "stock"),
+    "stock": (*_BEGINNING, "overlay", "bloom", "stock"),
     "network": (*_BEGINNING, "network"),
+    "incoming": (*_BEGINNING, "incoming"),
+    "queue": (*_BEGINNING, "queue"),
+    "tried": (*_BEGINNING, "tried"),
     "matrix": (*_BEGINNING, "matrix"),
     "policy": (*_BEGINNING, "policy"),
     "skus": (*_BEGINNING, "skus"),
     "read": (*_BEGINNING, "read"),
+    "archived": (*_BEGINNING, "archived"),
+    "evict": (*_BEGINNING, "bloom", "evict"),
+    "lease": ("lease",),
 }
 """Which files make which script; the part `states` is rendered from the table of states."""
 

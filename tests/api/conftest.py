@@ -50,7 +50,7 @@ def settings() -> Settings:
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[Application]:
     """The application, its engine started."""
-    application = create_app(build_memory(settings))
+    application = create_app(build_memory(settings, archive_url="sqlite://"))
     await application.engine.start()
     yield application
     application.retire()

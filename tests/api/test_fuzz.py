@@ -35,7 +35,7 @@ CHECKS = [
     response_schema_conformance,
     status_code_conformance,
 ]
-APPLICATION = create_app(build_memory(Settings(order_timeout_ms=5_000)))
+APPLICATION = create_app(build_memory(Settings(order_timeout_ms=5_000), archive_url="sqlite://"))
 DOCUMENT = schemathesis.openapi.from_dict(APPLICATION.openapi()).exclude(path="/v1/events")
 DOCUMENT.config.phases.update(phases=["coverage", "fuzzing"] if FULL else ["fuzzing"])
 

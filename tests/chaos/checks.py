@@ -11,8 +11,11 @@ from collections.abc import Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from engine.archive.database import Archive, sqlite_url
+from engine.archive.history import Witness
 from engine.ledger.reconcile import Report, reconcile
 from engine.ledger.redis import RedisLedger
+from engine.ledger.retention import Retention
 from engine.ledger.server_files import running_url
 from tests.chaos.load import CLIENTS, PAUSE_S, Load, Stock
 from tests.chaos.service import Connection, Reply, Service, command
@@ -111,15 +114,31 @@ def check_books(service: Service) -> None:
     async def audit() -> Report:
         url = running_url(service.data_dir)
         assert url is not None
-        ledger = RedisLedger(url)
+        ledger, archive = RedisLedger(url), Archive(sqlite_url(service.data_dir))
         try:
-            return await reconcile(ledger, "default")
+            return await reconcile(ledger, "default", past=Witness(archive))
         finally:
+            await archive.close()
             await ledger.close()
 
     report = asyncio.run(audit())
     assert report.clean, report.differences
     assert report.moving == 0
+
+
+def retention_of(service: Service) -> Retention:
+    """What left the store for the archive."""
+
+    async def ask() -> Retention:
+        url = running_url(service.data_dir)
+        assert url is not None
+        ledger = RedisLedger(url)
+        try:
+            return await ledger.retention("default")
+        finally:
+            await ledger.close()
+
+    return asyncio.run(ask())
 
 
 def check_ledger(data_dir: Path) -> None:

@@ -56,6 +56,10 @@ class Connection:
         self._http.close()
 
 
+FORGETFUL = {"order_retention_days": 0, "sweep_seconds": 0.05, "log_tail_entries": 5}
+"""Settings under which log entries and ended orders leave the store as soon as the archive has them."""
+
+
 class Service:
     """One `apportion serve`. It keeps its port when it is started again; its log is `log_file`."""
 
@@ -87,7 +91,7 @@ class Service:
 
     def launch(self) -> None:
         """Start it."""
-        where = ["--redis-url", self._redis_url] if self._redis_url else ["--data-dir", str(self.data_dir)]
+        where = ["--data-dir", str(self.data_dir), *(["--redis-url", self._redis_url] if self._redis_url else [])]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "api.cli", "serve", "--json", "--port", str(self.port), *where],

@@ -7,9 +7,10 @@ import random
 import signal
 import time
 
-from tests.chaos.checks import check_all, check_ledger
+from engine.ledger.retention import START
+from tests.chaos.checks import check_all, check_ledger, retention_of
 from tests.chaos.load import Load, furnish, plenty
-from tests.chaos.service import Service, alive, eventually, running
+from tests.chaos.service import FORGETFUL, Service, alive, eventually, running
 from tests.chaos.trust import SEED, count
 
 KILLS_OF_THE_SERVICE = count(3, 100)
@@ -17,6 +18,8 @@ KILLS_OF_THE_STORE = count(6, 100)
 KILLS_OF_THE_STORE_PER_ROUND = 3
 UNITS_PER_KILL = 10
 """Stock at each node, so that some orders are refused whatever the number of kills."""
+NOTHING = {"order_id": "nothing", "ship_to": {"country": "US"}, "lines": [{"line_id": "1", "sku": "X", "quantity": 1}]}
+"""An order that is refused, so that one leaves the store whatever the load brings."""
 GONE_S = 15.0
 """How long the processes of a killed service may take to follow it."""
 BACK_S = 10.0
@@ -24,10 +27,10 @@ BACK_S = 10.0
 
 
 def test_a_killed_service_loses_nothing_and_decides_nothing_twice(tmp_path):
-    """R2: after kill -9 and a restart every acknowledged order has its one decision, and the books agree."""
+    """R2: after kill -9 and a restart every acknowledged order has its one decision, in the store or no more."""
     rng = random.Random(SEED)
     stock = plenty(UNITS_PER_KILL * KILLS_OF_THE_SERVICE)
-    service = Service(tmp_path / "data")
+    service = Service(tmp_path / "data", **FORGETFUL)
     with running(service):
         furnish(service, stock)
         everything, decisions = Load([service.port], "all", SEED), {}
@@ -43,6 +46,9 @@ def test_a_killed_service_loses_nothing_and_decides_nothing_twice(tmp_path):
             decisions = check_all(service, stock, load, decisions)
             everything.add(load, decisions)
         check_all(service, stock, everything)
+        refused = service.ask("POST", "/v1/orders", NOTHING)
+        eventually(lambda: retention_of(service).evicted > 0, GONE_S)
+        assert service.ask("POST", "/v1/orders", NOTHING).body == refused.body
         assert service.stop() == 0
         check_ledger(service.data_dir)
 
@@ -51,7 +57,7 @@ def test_a_killed_store_loses_nothing_and_the_service_goes_on(tmp_path):
     """R3: after kill -9 of the store it comes back, clients see 503 at worst, and nothing acknowledged is gone."""
     rng = random.Random(SEED + 1)
     stock = plenty(UNITS_PER_KILL * KILLS_OF_THE_STORE)
-    service = Service(tmp_path / "data")
+    service = Service(tmp_path / "data", **FORGETFUL)
     with running(service):
         furnish(service, stock)
         everything, decisions = Load([service.port], "all", SEED), {}
@@ -67,6 +73,7 @@ def test_a_killed_store_loses_nothing_and_the_service_goes_on(tmp_path):
         service.kill()
         service.start()
         check_all(service, stock, everything)
+        assert retention_of(service).trimmed != START
         check_ledger(service.data_dir)
 
 

@@ -11,6 +11,8 @@ import msgspec
 import pytest
 
 from engine.allocator import Allocator
+from engine.archive.recall import Recall
+from engine.backorders import Backorders
 from engine.clock import ManualClock
 from engine.crew import InlineCrew
 from engine.domain import Component, Movement, Order, OrderLine, ShipTo, Sku, StockRow
@@ -74,9 +76,17 @@ class World:
         self.clock = ManualClock(NOW_MS)
         self.ledger = Meddler(self.clock)
         self.registry = Registry(self.ledger)
-        self.stock = StockRoom(self.ledger, self.registry)
+        self.stock = StockRoom(Recall(self.ledger, None), self.registry)
+        crew, metrics = InlineCrew(time.monotonic), Metrics()
+        backorders = Backorders(self.ledger, self.registry, crew, self.clock, metrics, "test")
         self.allocator = Allocator(
-            self.ledger, self.registry, InlineCrew(time.monotonic), self.clock, Metrics(), process_id="test"
+            Recall(self.ledger, None),
+            self.registry,
+            crew,
+            self.clock,
+            metrics,
+            process_id="test",
+            fill=backorders.fill,
         )
 
     async def setup(self, nodes: Sequence[dict], stock: dict[tuple[str, str], int]) -> None:

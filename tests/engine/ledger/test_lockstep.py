@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from engine.clock import SystemClock
+from engine.ledger import states
+from engine.ledger.backlog import ROOM, Incoming, Wait
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.port import (
     Again,
@@ -30,12 +32,18 @@ from engine.ledger.port import (
 )
 from engine.ledger.reconcile import reconcile
 from engine.ledger.redis import RedisLedger
+from engine.ledger.retention import START, Leaving
 from tests.engine.ledger.conftest import Server
 from tests.engine.ledger.shop import DAY, content
 
 SKUS = ("A", "B", "C")
 NODES = 4
 ORDERS = tuple(f"O{k}" for k in range(8))
+KEYS = ("K1", "K2")
+MOVEMENTS = ("M1", "M2", "M3")
+COMING = ("I1", "I2", "I3")
+NAMES = (*SKUS, ROOM)
+ARCHIVE = "archive"
 
 quantities = st.one_of(st.integers(0, 6), st.sampled_from([2**31 - 1, 2**31 - 3]))
 
@@ -48,8 +56,10 @@ def stock_writes(draw: st.DrawFn) -> StockWrite:
     if kind is StockKind.ADJUST and draw(st.booleans()):
         quantity = -quantity
     safety = draw(st.none() | st.integers(0, 3)) if kind is StockKind.SNAPSHOT else None
-    movement_id = draw(st.none() | st.sampled_from(["M1", "M2", "M3"]))
-    return StockWrite(draw(st.sampled_from(SKUS)), draw(st.integers(0, NODES)), kind, quantity, safety, movement_id)
+    movement_id = draw(st.none() | st.sampled_from(MOVEMENTS))
+    cell = draw(st.sampled_from(SKUS)), draw(st.integers(0, NODES))
+    incoming_id = draw(st.none() | st.sampled_from(COMING)) if kind is StockKind.RECEIVE else None
+    return StockWrite(*cell, kind, quantity, safety, movement_id, incoming_id)
 
 
 takes = st.tuples(st.integers(0, 2), st.integers(0, NODES), st.integers(1, 4), st.integers(0, 2))
@@ -62,9 +72,14 @@ proposals = st.tuples(
     st.lists(loads, max_size=2),
     st.lists(st.integers(0, 2), max_size=2),
     st.lists(st.integers(0, 1), max_size=1),
-    st.none() | st.sampled_from(["K1", "K2"]),
+    st.none() | st.sampled_from(KEYS),
     st.sampled_from([None, None, 3_600_000, -5_000]),
+    st.none() | st.dictionaries(st.sampled_from(NAMES), st.integers(0, 3), min_size=1),
 )
+incoming = st.builds(
+    Incoming,
+    st.sampled_from(COMING), st.sampled_from(SKUS), st.integers(0, NODES), st.integers(0, 5), st.integers(1, 3),
+)  # fmt: skip
 """Soft holds last an hour, or have lapsed before they are committed: both ledgers have clocks of their own."""
 
 
@@ -102,7 +117,27 @@ class Lockstep(RuleBasedStateMachine):
         return answers[1]
 
     def _look(self) -> Snapshot:
-        return self._run(self._ledgers[1].snapshot(self._partition, SKUS, (DAY, DAY + 1), ORDERS))
+        return self._run(self._snapshot(self._ledgers[1]))
+
+    def _snapshot(self, ledger: Ledger, ask: tuple[str, str] | None = None) -> Awaitable[Snapshot]:
+        return ledger.snapshot(self._partition, SKUS, (DAY, DAY + 1), ORDERS, ask, KEYS, SKUS)
+
+    def _batch(self, proposals: Sequence[Proposal]) -> Batch:
+        """A window solved on what was seen; orders that may have left are the archive's to answer."""
+        self._windows += 1
+        gains = tuple(row.gain for row in self._seen.rows)
+        day_gains = {day: load.gain for day, load in self._seen.days.items()}
+        new = tuple(
+            proposal
+            for proposal in proposals
+            if proposal.again is not None
+            or (
+                proposal.order_id not in self._seen.perhaps_gone
+                and proposal.idempotency_key not in self._seen.keys_perhaps_gone
+            )
+        )
+        evicted = self._seen.evicted
+        return Batch(f"w{self._windows}", self._seen.versions, SKUS, gains, day_gains, new, b"{}", evicted)
 
     @rule()
     def look(self) -> None:
@@ -119,11 +154,7 @@ class Lockstep(RuleBasedStateMachine):
         """A window is committed."""
         if fresh:
             self.look()
-        self._windows += 1
-        gains = tuple(row.gain for row in self._seen.rows)
-        day_gains = {day: load.gain for day, load in self._seen.days.items()}
-        made = tuple(self._proposal(*parts) for parts in drawn)
-        batch = Batch(f"w{self._windows}", self._seen.versions, SKUS, gains, day_gains, made, b"{}")
+        batch = self._batch([self._proposal(*parts) for parts in drawn])
         self._both(lambda ledger: ledger.commit(self._partition, batch))
 
     def _proposal(
@@ -137,6 +168,7 @@ class Lockstep(RuleBasedStateMachine):
         days: list[int],
         key: str | None,
         hold_ms: int | None,
+        waits: dict[str, int] | None,
     ) -> Proposal:
         made = []
         for sku, slot, units, safety in cells:
@@ -152,18 +184,20 @@ class Lockstep(RuleBasedStateMachine):
             content(text),
             b"{}",
             decision,
-            "allocated" if made else "refused",
+            ("partially_allocated" if made else "backordered") if waits else "allocated" if made else "refused",
             tuple(made),
             taken if made else (),
             tuple(rows),
             short_days,
             key,
             hold_ms,
+            waits=tuple(Wait(*wait) for wait in (waits or {}).items()),
+            rank=len(text) if waits else 0,
         )
 
     @rule(
         drawn=proposals,
-        command=st.sampled_from(["replace", "reroute"]),
+        command=st.sampled_from(["replace", "reroute", "fill", "fill"]),
         token=st.sampled_from(["T1", "T2", "T3"]),
         fresh=st.booleans(),
     )
@@ -171,8 +205,8 @@ class Lockstep(RuleBasedStateMachine):
         """An order is decided again, perhaps on an old record."""
         order_id = drawn[0]
         ask = (order_id, token)
-        self._both(lambda ledger: ledger.snapshot(self._partition, SKUS, (DAY, DAY + 1), (), ask), _snapshot)
-        self._seen = self._run(self._ledgers[1].snapshot(self._partition, SKUS, (DAY, DAY + 1), (), ask))
+        self._both(lambda ledger: self._snapshot(ledger, ask), _snapshot)
+        self._seen = self._run(self._snapshot(self._ledgers[1], ask))
         standing = self._seen.standing
         revision = standing.record.revision if standing is not None and fresh else 1
         made = replace(
@@ -180,10 +214,7 @@ class Lockstep(RuleBasedStateMachine):
             again=Again(command, revision, token, drawn[1], "reason", ("N1",)),
             idempotency_key=None,
         )
-        self._windows += 1
-        gains = tuple(row.gain for row in self._seen.rows)
-        day_gains = {day: load.gain for day, load in self._seen.days.items()}
-        batch = Batch(f"w{self._windows}", self._seen.versions, SKUS, gains, day_gains, (made,), b"{}")
+        batch = self._batch([made])
         self._both(lambda ledger: ledger.commit(self._partition, batch))
 
     @rule(
@@ -194,6 +225,18 @@ class Lockstep(RuleBasedStateMachine):
     def command(self, order_id: str, command: str, command_id: str) -> None:
         """An order gets a command."""
         self._both(lambda ledger: ledger.command(self._partition, order_id, command, command_id))
+
+    @rule(rows=st.lists(incoming, min_size=1, max_size=4))
+    def coming(self, rows: list[Incoming]) -> None:
+        """Stock is to come in, later or not at all."""
+        self._both(lambda ledger: ledger.write_incoming(self._partition, rows))
+
+    @rule(name=st.sampled_from(NAMES), fresh=st.booleans())
+    def tried(self, name: str, fresh: bool) -> None:
+        """All orders under a name were tried, perhaps on less than there is now."""
+        stamps = [self._run(ledger.queue(self._partition, name, None, 2)).stamp for ledger in self._ledgers]
+        for ledger, stamp in zip(self._ledgers, stamps, strict=True):
+            self._run(ledger.tried(self._partition, name, stamp if fresh else "0"))
 
     @rule()
     def sweep(self) -> None:
@@ -208,6 +251,28 @@ class Lockstep(RuleBasedStateMachine):
     def cancel(self, order_id: str) -> None:
         """An order is cancelled."""
         self._both(lambda ledger: ledger.cancel(self._partition, order_id))
+
+    @rule(
+        order_ids=st.sets(st.sampled_from(ORDERS), min_size=1),
+        key=st.none() | st.sampled_from(KEYS),
+        movements=st.sets(st.sampled_from(MOVEMENTS)),
+        right=st.sampled_from([True, True, False]),
+    )
+    def evict(self, order_ids: set[str], key: str | None, movements: set[str], right: bool) -> None:
+        """Orders and movement ids are to leave, orders perhaps as they were before their last change."""
+        leaving = []
+        for order_id in sorted(order_ids):
+            record = self._run(self._ledgers[1].order(self._partition, order_id))
+            if record is not None:
+                revision = record.revision if right else record.revision - 1
+                leaving.append(Leaving(order_id, record.stored_state, revision, key))
+        self._both(lambda ledger: self._archived(ledger))
+        gone = self._both(lambda ledger: ledger.evict(self._partition, ARCHIVE, leaving, sorted(movements)))
+        assert all(order.state in states.ENDED and right for order, left in zip(leaving, gone, strict=True) if left)
+
+    async def _archived(self, ledger: Ledger) -> int:
+        newest = (await ledger.retention(self._partition)).newest
+        return await ledger.archived(self._partition, ARCHIVE, newest, START)
 
     @rule(nodes=st.sets(st.integers(0, NODES)))
     def network(self, nodes: set[int]) -> None:
@@ -225,10 +290,15 @@ class Lockstep(RuleBasedStateMachine):
     @invariant()
     def equal(self) -> None:
         """Both hold the same, and both reconcile."""
-        self._both(lambda ledger: ledger.snapshot(self._partition, SKUS, (DAY, DAY + 1), ORDERS), _snapshot)
+        self._both(self._snapshot, _snapshot)
         self._both(lambda ledger: ledger.network(self._partition))
         self._both(lambda ledger: ledger.policies(self._partition))
         self._both(lambda ledger: ledger.skus_since(self._partition, 0))
+        self._both(lambda ledger: ledger.waited(self._partition))
+        self._both(lambda ledger: ledger.ripe(self._partition, 9), sorted)
+        self._both(lambda ledger: ledger.incoming(self._partition, SKUS))
+        for name in NAMES:
+            self._both(lambda ledger, of=name: ledger.queue(self._partition, of, 0, 9), lambda queue: queue.orders)
         for order_id in ORDERS:
             self._both(lambda ledger, of=order_id: ledger.order(self._partition, of), _order)
         report = self._both(lambda ledger: reconcile(ledger, self._partition))
@@ -243,7 +313,9 @@ class Lockstep(RuleBasedStateMachine):
 
 def _snapshot(seen: Snapshot) -> object:
     rows = [(row.gain, row.slots.tolist()) for row in seen.rows]
-    return seen.versions, rows, {day: (load.gain, load.nodes.tolist()) for day, load in seen.days.items()}, seen.decided
+    days = {day: (load.gain, load.nodes.tolist()) for day, load in seen.days.items()}
+    gone = seen.evicted, seen.perhaps_gone, seen.keys_perhaps_gone
+    return seen.versions, rows, days, seen.decided, gone, seen.ripe, seen.expected
 
 
 def _order(record: OrderRecord | None) -> object:
@@ -251,7 +323,8 @@ def _order(record: OrderRecord | None) -> object:
         return None
     events = [change.event for change in record.history]
     kept = record.state, record.stored_state, record.content, record.decision, record.current, record.deadline_ms > 0
-    return kept, record.takes, record.loads, events, record.revision, record.excluded, record.token
+    again = record.revision, record.excluded, record.token
+    return kept, record.takes, record.loads, events, again, record.waits, record.rank
 
 
 def _entry(entry: Entry) -> object:
@@ -260,7 +333,8 @@ def _entry(entry: Entry) -> object:
     if entry.kind == "lapse":  # in order of deadline, and the clocks differ
         events, orders = sorted(events), sorted(orders)
     cells = sorted(entry.cells, key=str)
-    return entry.kind, events, cells, sorted(entry.loads), orders, entry.excluded, entry.record
+    backlog = sorted(entry.waited), entry.incoming
+    return entry.kind, events, cells, sorted(entry.loads), orders, entry.excluded, backlog, entry.record
 
 
 def test_lockstep(server: Server):

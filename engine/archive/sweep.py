@@ -1,0 +1,66 @@
+"""Old orders and movement ids leave the store, once they are archived, a bounded piece at a time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from engine.archive import reading, writing
+from engine.archive.database import Archive
+from engine.clock import Clock
+from engine.ledger.port import Ledger
+from engine.metrics import Metrics
+from engine.settings import Settings
+
+PIECE = 200
+"""Ids that one script call lets go: a few ms."""
+PIECES_MAX = 25
+"""Pieces of one sweep of one partition; the next sweep goes on, the projector gets its turn in between."""
+DAY_MS = 86_400_000
+
+
+class Sweep:
+    """Lets go of what ended `order_retention_days` ago, and of ended orders beyond `ended_orders_max`."""
+
+    def __init__(self, ledger: Ledger, archive: Archive, clock: Clock, settings: Settings, metrics: Metrics) -> None:
+        self._ledger = ledger
+        self._archive = archive
+        self._clock = clock
+        self._settings = settings
+        self._metrics = metrics
+
+    async def partition(self, partition: str) -> int:
+        """One sweep of a partition that this archive follows; returns orders gone."""
+        archive_id = await self._archive.archive_id()
+        if (await self._ledger.retention(partition)).archive != archive_id:
+            return 0
+        before_ms = self._clock.epoch_ms() - round(self._settings.order_retention_days * DAY_MS)
+        orders = 0
+        for _ in range(PIECES_MAX):
+            gone = await self._orders(partition, archive_id, before_ms)
+            orders += gone
+            if gone < PIECE:
+                break
+            await asyncio.sleep(0)
+        for _ in range(PIECES_MAX):
+            if await self._movements(partition, archive_id, before_ms) < PIECE:
+                break
+            await asyncio.sleep(0)
+        self._metrics.evicted_orders.inc(orders)
+        return orders
+
+    async def _orders(self, partition: str, archive_id: str, before_ms: int) -> int:
+        leaving = await self._archive.read(reading.ended, partition, before_ms, self._settings.ended_orders_max, PIECE)
+        if not leaving:
+            return 0
+        answers = await self._ledger.evict(partition, archive_id, leaving, ())
+        gone = [order for order, left in zip(leaving, answers, strict=True) if left]
+        await self._archive.write(writing.forget, partition, gone)
+        return len(gone)
+
+    async def _movements(self, partition: str, archive_id: str, before_ms: int) -> int:
+        leaving = await self._archive.read(reading.old_movements, partition, before_ms, PIECE)
+        if not leaving:
+            return 0
+        await self._ledger.evict(partition, archive_id, (), [each.movement_id for each in leaving])
+        await self._archive.write(writing.forget_movements, partition, leaving[-1][1:])
+        return len(leaving)

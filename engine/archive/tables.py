@@ -1,0 +1,142 @@
+"""The archive's tables. Every key begins with the partition; a log entry is (ms, number) of its id.
+
+Quantities in units, instants in ms since the epoch, days since 1970-01-01; nodes by number, named in `nodes`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table
+
+metadata = MetaData()
+
+_ID, _NAME = 128, 64
+
+
+def _number(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False)
+
+
+archive = Table("archive", metadata, Column("archive_id", String(_NAME), primary_key=True))
+"""One row: what tells this archive from any other."""
+
+progress = Table(
+    "progress",
+    metadata,
+    Column("partition", String(_NAME), primary_key=True),
+    _number("ms"), _number("number"), _number("entries"),
+    _number("networks"), _number("policies"), _number("catalogs"),
+    _number("oversold"),
+    _number("moves_ms"), _number("moves_number"), _number("moves_k"),
+)  # fmt: skip
+"""The last entry that is in, written in the very transaction that brought it; entries by kind; commits that held more
+than there was (0 for ever); and the last movement id that left the store."""
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("partition", String(_NAME), primary_key=True),
+    Column("ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(32), nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+)
+"""The log, verbatim: body, opaque parts and record, packed and compressed."""
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("partition", String(_NAME), primary_key=True),
+    Column("order_id", String(_ID), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("first_decision", LargeBinary, nullable=False),
+    Column("decision", LargeBinary, nullable=False),
+    Column("idempotency_key", String(_ID)),
+    Column("state", String(32), nullable=False),
+    _number("placed_ms"), _number("decided_ms"), _number("number"), _number("changed_ms"),
+    _number("deadline_ms"), _number("revision"),
+    Column("excluded", LargeBinary, nullable=False),
+    Column("token", String(_ID), nullable=False),
+    Column("ended_ms", BigInteger),
+    Column("gone", Integer, nullable=False),
+    Index("orders_by_instant", "partition", "decided_ms", "number", "order_id"),
+    Index("orders_by_state", "partition", "state", "decided_ms", "number", "order_id"),
+    Index("orders_by_end", "partition", "gone", "ended_ms"),
+    Index("orders_by_key", "partition", "idempotency_key"),
+)  # fmt: skip
+"""Orders as they stand. `first_decision` of this content and `decision`, the one that holds, byte for byte;
+`decided_ms` and `number` of the very first decision, so that lists keep their order; `deadline_ms`, `revision`,
+`excluded` (JSON) and `token` as in the store; `ended_ms` since when it holds nothing; `gone`: 1 if it left."""
+
+order_changes = Table(
+    "order_changes",
+    metadata,
+    Column("partition", String(_NAME), primary_key=True),
+    Column("order_id", String(_ID), primary_key=True),
+    Column("ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("k", Integer, primary_key=True, autoincrement=False),
+    Column("event", String(64), nullable=False),
+)
+"""What happened to an order, in order of (ms, number, k)."""
+
+order_commands = Table(
+    "order_commands",
+    metadata,
+    Column("partition", String(_NAME), primary_key=True),
+    Column("order_id", String(_ID), primary_key=True),
+    Column("command_id", String(_ID), primary_key=True),
+    Column("asked", String(32), nullable=False),
+    Column("led_to", LargeBinary, nullable=False),
+)
+"""What each command id asked (a command, or the digest of a re-route) and led to (a state, or a decision)."""
+
+stock_changes = Table(
+    "stock_changes",
+    metadata,
+    Column("partition", String(_NAME), primary_key=True),
+    Column("sku", String(_ID), primary_key=True),
+    Column("ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("k", Integer, primary_key=True, autoincrement=False),
+    Column("node", Integer, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("movement_id", String(_ID)),
+    Column("digest", String(32)),
+    *(_number(name) for name in ("on_hand_delta", "held_delta", "blocked_delta")),
+    *(_number(name) for name in ("on_hand", "held", "safety", "blocked")),
+    Index("stock_changes_by_movement", "partition", "movement_id"),
+    Index("stock_changes_by_instant", "partition", "ms", "number", "k"),
+)
+"""The ledger of each SKU: deltas, and the cell after them (safety -1: the node's default)."""
+
+cells = Table(
+    "cells",
+    metadata,
+    Column("partition", String(_NAME), primary_key=True),
+    Column("sku", String(_ID), primary_key=True),
+    Column("node", Integer, primary_key=True, autoincrement=False),
+    *(_number(name) for name in ("on_hand", "held", "safety", "blocked")),
+)
+"""The checkpoint of stock: all deltas up to `progress`, summed. Never copied from the store's own sums."""
+
+node_load = Table(
+    "node_load",
+    metadata,
+    Column("partition", String(_NAME), primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("node", Integer, primary_key=True, autoincrement=False),
+    _number("parcels"), _number("units"),
+)  # fmt: skip
+"""The checkpoint of load, summed likewise."""
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("partition", String(_NAME), primary_key=True),
+    Column("node", Integer, primary_key=True, autoincrement=False),
+    Column("node_id", String(_ID), nullable=False),
+)
+
+PROJECTED = (orders, order_changes, order_commands, stock_changes, cells, node_load, nodes)
+"""What is made of `entries` and can be made again."""

@@ -1,0 +1,177 @@
+"""What is written to the archive, each function inside one transaction of its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from engine.archive import tables
+from engine.archive.projection import Rows, project, restored
+from engine.ledger.retention import Leaving, entry_id, place
+
+_KINDS = {"network": "networks", "policy": "policies", "skus": "catalogs"}
+_REBUILD_PAGE = 64
+
+
+class MovedOnError(Exception):
+    """Another projector wrote this page first; nothing was written."""
+
+
+def begin(connection: Connection, partition: str) -> tuple[str, int]:
+    """The last entry of a partition that is in, and how many are; its row of progress made if there is none."""
+    progress = tables.progress
+    found = connection.execute(
+        select(progress.c.ms, progress.c.number, progress.c.entries)
+        .where(progress.c.partition == partition)
+        .with_for_update()
+    ).first()
+    if found is None:
+        fresh = {column.name: 0 for column in progress.columns if column.name != "partition"}
+        connection.execute(insert(progress).values(partition=partition, **fresh))
+        return entry_id(0, 0), 0
+    return entry_id(found.ms, found.number), found.entries
+
+
+def append(connection: Connection, partition: str, after: str, rows: Rows) -> None:
+    """Write a page that follows the entry `after`: all of it, and that it is in. Raises MovedOnError."""
+    progress, (ms, number) = tables.progress, place(after)
+    counts = {name: progress.c[name] + rows.kinds.get(kind, 0) for kind, name in _KINDS.items()}
+    moved = connection.execute(
+        update(progress)
+        .where(progress.c.partition == partition, progress.c.ms == ms, progress.c.number == number)
+        .values(
+            ms=rows.last[0],
+            number=rows.last[1],
+            entries=progress.c.entries + sum(rows.kinds.values()),
+            oversold=progress.c.oversold + rows.oversold,
+            **counts,
+        )
+    )
+    if moved.rowcount != 1:
+        raise MovedOnError(partition)
+    _many(connection, partition, tables.entries, rows.entries)
+    _apply(connection, partition, rows)
+
+
+def _apply(connection: Connection, partition: str, rows: Rows) -> None:
+    """All tables that are made of the log."""
+    _orders(connection, partition, rows)
+    _many(connection, partition, tables.order_changes, rows.order_changes)
+    _many(connection, partition, tables.stock_changes, rows.stock_changes)
+    _upsert(connection, partition, tables.nodes, rows.nodes, {"node_id": "replace"})
+    cells = [
+        {"sku": sku, "node": node, "on_hand": cell[0], "held": cell[1], "blocked": cell[2], "safety": cell[3]}
+        for (sku, node), cell in rows.cells.items()
+    ]
+    adds = {"on_hand": "add", "held": "add", "blocked": "add"}
+    kept = [{**cell, "safety": -1} for cell in cells if cell["safety"] is None]
+    _upsert(connection, partition, tables.cells, kept, adds)
+    changed = [cell for cell in cells if cell["safety"] is not None]
+    _upsert(connection, partition, tables.cells, changed, {**adds, "safety": "replace"})
+    loads = [
+        {"day": day, "node": node, "parcels": load[0], "units": load[1]} for (day, node), load in rows.loads.items()
+    ]
+    _upsert(connection, partition, tables.node_load, loads, {"parcels": "add", "units": "add"})
+
+
+def _orders(connection: Connection, partition: str, rows: Rows) -> None:
+    """Orders decided, and what came after that: one statement for each set of columns that changed.
+
+    Should the store ever decide an order twice, its first decision stays: an audit names such an order.
+    """
+    orders = tables.orders
+    later = dict.fromkeys(("document", "decision", "state", "changed_ms", "ended_ms", "gone"), "replace")
+    _upsert(connection, partition, orders, list(rows.orders.values()), later)
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for order_id, columns in rows.changed.items():
+        alike.setdefault(tuple(sorted(columns)), []).append(
+            {"_partition": partition, "_id": order_id, **{f"_{name}": value for name, value in columns.items()}}
+        )
+    for names, changes in alike.items():
+        new: dict[str, Any] = {name: bindparam(f"_{name}") for name in names}
+        new["revision"] = orders.c.revision + bindparam("_revision")
+        here = orders.c.partition == bindparam("_partition"), orders.c.order_id == bindparam("_id")
+        connection.execute(update(orders).where(*here).values(**new), changes)
+    _upsert(connection, partition, tables.order_commands, rows.commands, {"asked": "replace", "led_to": "replace"})
+
+
+def _many(connection: Connection, partition: str, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(insert(table), [{"partition": partition, **row} for row in rows])
+
+
+def _upsert(
+    connection: Connection, partition: str, table: Table, rows: Sequence[dict[str, Any]], ways: dict[str, str]
+) -> None:
+    """Insert rows; where one is there already, columns are replaced by the new value or have it added."""
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    changes = {
+        name: table.c[name] + statement.excluded[name] if way == "add" else statement.excluded[name]
+        for name, way in ways.items()
+    }
+    statement = statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changes)
+    connection.execute(statement, [{"partition": partition, **row} for row in rows])
+
+
+def forget(connection: Connection, partition: str, orders: Sequence[Leaving]) -> None:
+    """Note that these orders left the store."""
+    if orders:
+        ids = [order.order_id for order in orders]
+        known = tables.orders
+        connection.execute(
+            update(known).where(known.c.partition == partition, known.c.order_id.in_(ids)).values(gone=1)
+        )
+
+
+def forget_movements(connection: Connection, partition: str, last: tuple[int, int, int]) -> None:
+    """Note that all movement ids up to a stock change (ms, number, k) left the store."""
+    progress = tables.progress
+    connection.execute(
+        update(progress)
+        .where(progress.c.partition == partition)
+        .values(moves_ms=last[0], moves_number=last[1], moves_k=last[2])
+    )
+
+
+def rebuild(connection: Connection, partition: str) -> int:
+    """Make everything that is made of the log again from the entries kept here; returns how many there are.
+
+    Which orders left the store is kept: it is not in the log.
+    """
+    orders, entries, progress = tables.orders, tables.entries, tables.progress
+    gone = list(
+        connection.execute(
+            select(orders.c.order_id).where(orders.c.partition == partition, orders.c.gone == 1)
+        ).scalars()
+    )
+    for table in tables.PROJECTED:
+        connection.execute(delete(table).where(table.c.partition == partition))
+    last, count, oversold = (0, 0), 0, 0
+    while True:
+        page = connection.execute(
+            select(entries.c.ms, entries.c.number, entries.c.kind, entries.c.payload)
+            .where(entries.c.partition == partition, _after(last))
+            .order_by(entries.c.ms, entries.c.number)
+            .limit(_REBUILD_PAGE)
+        ).all()
+        if not page:
+            break
+        rows = project((restored(entry_id(ms, n), kind, packed) for ms, n, kind, packed in page), store=False)
+        _apply(connection, partition, rows)
+        last, count, oversold = rows.last, count + len(page), oversold + rows.oversold
+    connection.execute(update(progress).where(progress.c.partition == partition).values(oversold=oversold))
+    for at in range(0, len(gone), 500):
+        known = orders.c.partition == partition, orders.c.order_id.in_(gone[at : at + 500])
+        connection.execute(update(orders).where(*known).values(gone=1))
+    return count
+
+
+def _after(last: tuple[int, int]) -> Any:
+    entries = tables.entries
+    return (entries.c.ms > last[0]) | ((entries.c.ms == last[0]) & (entries.c.number > last[1]))
