@@ -9,16 +9,18 @@ import msgspec
 import numpy as np
 
 from engine.decisions import (
+    Backordered,
     Cost,
     Decision,
     Guidance,
     Parcel,
     ParcelCost,
     ParcelLine,
-    Status,
     Unallocated,
     WindowFacts,
     encode,
+    status_of,
+    unfilled,
 )
 from engine.domain import Order, decimal
 from engine.ledger.port import LoadTake, Proposal, Take
@@ -26,6 +28,7 @@ from engine.lowering import PICKUP, Lowered
 from engine.promise import wall_time_text
 from engine.shortfall import Short, shortfalls
 from engine.taking import Taken, taken
+from engine.waiting import Missing, backordered, rank_of, waiting, waits_of
 from solvers.guided import guidance
 from solvers.limits import limited
 from solvers.solution import Solution
@@ -45,7 +48,10 @@ def lift(lowered: Lowered, solution: Solution, solve_ms: float) -> tuple[Proposa
     proposals = []
     for o, order in enumerate(window.orders):
         parcels = writer.parcels(o, range(boxes[o], boxes[o + 1]))
-        decision = writer.decision(o, parcels, short[o])
+        missing = writer.missing(o, short[o])
+        waits = waiting(order, lowered.limits[o], window.items, parcels, missing)
+        decision = writer.decision(o, parcels, short[o], waits)
+        left = [each for each, waiting_too in zip(missing, waits, strict=True) if waiting_too]
         short_skus, short_days = _claims(lowered, o, short[o], bool(keeps[o]))
         proposals.append(
             Proposal(
@@ -61,6 +67,8 @@ def lift(lowered: Lowered, solution: Solution, solve_ms: float) -> tuple[Proposa
                 idempotency_key=window.idempotency_keys[o],
                 hold_ms=None if order.hold_seconds is None else order.hold_seconds * 1000,
                 again=window.again,
+                waits=waits_of(left, window.items, lowered.limits[o]),
+                rank=rank_of(order, window.snapshot.at_ms),
             )
         )
     return tuple(proposals)
@@ -182,11 +190,24 @@ class _Writer:
             )
         return tuple(found)
 
-    def decision(self, o: int, parcels: tuple[Parcel, ...], short: Sequence[Short]) -> Decision:
-        """The whole decision of one order."""
+    def missing(self, o: int, short: Sequence[Short]) -> list[Missing]:
+        """What does not ship of an order."""
+        lines, first = self._lowered.window.orders[o].lines, self._start[o]
+        return [Missing(lines[each.line - first], each.quantity, each.reason) for each in short]
+
+    def decision(self, o: int, parcels: tuple[Parcel, ...], short: Sequence[Short], waits: Sequence[bool]) -> Decision:
+        """The whole decision of one order. `waits`: which of what is short waits for stock."""
         window = self._lowered.window
         order = window.orders[o]
         first = self._start[o]
+        later = tuple(
+            entry
+            for each, waiting_too in zip(short, waits, strict=True)
+            if waiting_too
+            for entry in backordered(
+                order.lines[each.line - first], each.quantity, self._lowered.dues.get(each.line, ())
+            )
+        )
         unallocated = tuple(
             Unallocated(
                 line_id=order.lines[each.line - first].line_id,
@@ -199,19 +220,28 @@ class _Writer:
                 safety=each.safety,
                 elsewhere=each.elsewhere,
             )
-            for each in short
+            for each, waiting_too in zip(short, waits, strict=True)
+            if not waiting_too
         )
-        status: Status = "refused" if not parcels else "partially_allocated" if short else "allocated"
         return Decision(
             order_id=order.order_id,
-            status=status,
+            status=status_of(parcels, unallocated, later),
             parcels=parcels,
             unallocated=unallocated,
-            backordered=(),
-            cost=Cost(**{term: decimal(amounts[o]) for term, amounts in self._costs.items()}),
+            backordered=later,
+            cost=self._cost(o, unallocated, later),
             guidance=self._guidance[o],
             window=msgspec.structs.replace(self._facts, waited_ms=round(window.waited_ms[o], 3)),
         )
+
+    def _cost(self, o: int, unallocated: Sequence[Unallocated], later: Sequence[Backordered]) -> Cost:
+        """The order's cost. Units that were to wait and cannot, for another reason, are charged as unfilled."""
+        costs = {term: amounts[o] for term, amounts in self._costs.items()}
+        if self._lowered.dues:
+            charged = unfilled(unallocated, later) * self._lowered.problem.objective.unfilled_per_unit
+            costs["total"] += charged - costs["unfilled"]
+            costs["unfilled"] = charged
+        return Cost(**{term: decimal(amount) for term, amount in costs.items()})
 
     def takes(self, takes: range) -> tuple[Take, ...]:
         """Units of each cell that some takes of `Taken` come to, each cell once, by SKU and node."""
