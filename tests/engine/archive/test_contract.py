@@ -21,7 +21,7 @@ from engine.ledger.retention import START, ForeignArchiveError, LogTrimmedError
 from engine.metrics import Metrics
 from engine.settings import Settings
 from tests.engine.archive.conftest import follow
-from tests.engine.ledger.shop import DAY, Shop, content, load
+from tests.engine.ledger.shop import Shop, content, load
 
 
 async def _history(shop: Shop) -> Shop:
