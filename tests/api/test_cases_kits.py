@@ -40,7 +40,7 @@ async def test_kit_and_part_in_one_order_share_the_stock(scene):
 
 
 async def test_a_kit_along_a_dock_is_made_where_its_parts_are(scene):
-    """Along a dock, too, a kit is whole at one node: one parcel leaves from the first, parts are held where they lie."""
+    """Along a dock, too, a kit is whole at one node: one parcel from the first, parts held where they lie."""
     nodes = {"A": {"dock": "d", "costs": {"per_parcel": "0.50", "per_line": "0.10", "per_unit": "0.02"}},
              "B": {"dock": "d", "costs": {"per_parcel": "9.00", "per_line": "0.30", "per_unit": "0.05"}}}  # fmt: skip
     await scene.open(nodes, {"X": {"A": 3, "B": 5}}, [{"sku": "X", "weight_g": 100}, KIT])
