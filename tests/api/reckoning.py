@@ -71,7 +71,8 @@ def reckon(books: Books, order: Document, decision: Document) -> None:
         if any(books.skus.get(line["sku"], {}).get("ships_alone") for line in inside):
             assert [books.ordered(line) for line in inside] == [1]
     late = max([0, *((day - _due(order)).days for day in arrivals)]) if order.get("deliver_by") else 0
-    missing = sum(line["quantity"] for line in decision["unallocated"])
+    undated = [line for line in decision["backordered"] if line["expected_at"] is None]
+    missing = sum(line["quantity"] for line in [*decision["unallocated"], *undated])
     terms = {
         "shipping": shipping,
         "handling": handling,
