@@ -21,7 +21,9 @@ from api.door import ROUTE, Door, HttpMetrics
 from api.endpoint import Endpoint, Handler
 from api.events import EventDesk
 from api.history import HistoryDesk
+from api.inquiries import InquiryDesk
 from api.logs import configure
+from api.matrices import MatrixDesk
 from api.network import NetworkDesk
 from api.openapi import document
 from api.operations import OperationsDesk
@@ -50,8 +52,9 @@ class Application(FastAPI):
         operations = OperationsDesk(engine, self._http_metrics, self.closing)
         # The hot path first: routes are tried in order.
         desks = (
-            OrderDesk(engine), CommandDesk(engine), BulkDesk(engine), StockDesk(engine), SkuDesk(engine),
-            NetworkDesk(engine), PolicyDesk(engine), HistoryDesk(engine), EventDesk(engine, self.closing), operations,
+            OrderDesk(engine), CommandDesk(engine), BulkDesk(engine), InquiryDesk(engine), StockDesk(engine),
+            SkuDesk(engine), NetworkDesk(engine), MatrixDesk(engine), PolicyDesk(engine),
+            HistoryDesk(engine), EventDesk(engine, self.closing), operations,
         )  # fmt: skip
         self.endpoints = [endpoint for desk in desks for endpoint in desk.endpoints()]
         self._document = document(self.endpoints, _version())

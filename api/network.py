@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import msgspec
 from msgspec import Raw, Struct
 from starlette.requests import Request
@@ -9,12 +11,15 @@ from starlette.responses import Response
 
 from api.bodies import document
 from api.endpoint import JSON, Body, Endpoint, Parameter, Reply
-from api.partition import IDENTIFIER_PATTERN, partition_of, path_id
+from api.partition import IDENTIFIER_PATTERN, invalid, partition_of, path_id, query_of
 from api.problems import MalformedBodyError, TooLargeError
+from engine.admission import YEAR_MAX, YEAR_MIN
 from engine.assembly import Engine
 from engine.errors import InvalidInputError, NodeInUseError, NotFoundError
-from engine.network_document import NetworkDocument, Node
+from engine.loads import NodeLoad, node_load
+from engine.network_document import NetworkDocument, Node, is_date
 
+DATE_TEXT = "A ship date, YYYY-MM-DD; today at the node unless given"
 MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -75,6 +80,14 @@ class NetworkDesk:
         view = NetworkView(network_version=version, centroid_version=centroids, network=Raw(stored))
         return Response(msgspec.json.encode(view), media_type=JSON)
 
+    async def load(self, request: Request) -> Response:
+        """The load of one node on one day."""
+        partition, node_id = partition_of(request), path_id(request, "node_id")
+        engine, written = self._engine, query_of(request, ("date",)).get("date")
+        day = None if written is None else _date(written)
+        found = await node_load(engine.ledger, engine.registry, engine.clock, partition, node_id, day)
+        return Response(msgspec.json.encode(found), media_type=JSON)
+
     def endpoints(self) -> list[Endpoint]:
         """The routes."""
         schema = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": IDENTIFIER_PATTERN}
@@ -84,8 +97,8 @@ class NetworkDesk:
         return [
             Endpoint(
                 "PUT", "/v1/network", self.put, "put_network", "Replace the network", version,
-                "All faults are reported, at most 100; a refused document changes nothing. Removing a node that has "
-                "stock or holds is 409.",
+                "All faults are reported, at most 100; a refused document changes nothing. Zone matrices that carriers "
+                "name must be there first. Removing a node that has stock or holds is 409.",
                 "network", Body({JSON: NetworkDocument}, "The whole network"), problems=refused,
             ),
             Endpoint(
@@ -99,7 +112,21 @@ class NetworkDesk:
                 "network", Body({JSON: NodePatch, MERGE_PATCH: NodePatch}, "Fields of the node"), (node_id,),
                 (*refused, NotFoundError),
             ),
+            Endpoint(
+                "GET", "/v1/nodes/{node_id}/load", self.load, "get_node_load", "What a node ships on a day",
+                (Reply(200, "Load, capacity and room", NodeLoad),),
+                "Load counts on the ship date in the node's own calendar.", "network",
+                parameters=(node_id, Parameter("date", "query", {"type": "string", "format": "date"}, DATE_TEXT)),
+                problems=(NotFoundError,),
+            ),
         ]  # fmt: skip
+
+
+def _date(text: str) -> date:
+    """A date of the calendar, in years that calendars reach."""
+    if is_date(text) and YEAR_MIN <= (day := date.fromisoformat(text)).year <= YEAR_MAX:
+        return day
+    raise invalid("query date", f"not a date YYYY-MM-DD between the years {YEAR_MIN} and {YEAR_MAX}")
 
 
 def _version(version: int) -> Response:

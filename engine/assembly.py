@@ -20,6 +20,7 @@ from engine.clock import Clock, SystemClock
 from engine.crew import Crew, InlineCrew, ProcessCrew
 from engine.domain import Order
 from engine.gate import Gate, Ticket
+from engine.inquiries import Inquiries
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.port import Ledger, LedgerUnavailableError
 from engine.ledger.redis import RedisLedger
@@ -49,6 +50,7 @@ class Engine:
         metrics: Metrics,
         refusal: Callable[[], str | None] = lambda: None,
         archive: Archive | None = None,
+        desk: Crew | None = None,
     ) -> None:
         process_id = secrets.token_hex(4)
         self.settings = settings
@@ -63,6 +65,8 @@ class Engine:
         self._metrics = metrics
         self._refusal = refusal
         self._crew = crew
+        self._desk = desk or crew
+        self.inquiries = Inquiries(ledger, self.registry, self._desk, clock)
         self.sweeper = Sweeper(ledger)
         self._allocator = Allocator(self.past, self.registry, crew, clock, metrics, process_id)
         self.gate = Gate(self._allocate, self._window_terms, settings, clock, metrics)
@@ -115,6 +119,7 @@ class Engine:
         await self.gate.drain()
         await self.sweeper.stop()
         await self._crew.stop()
+        await self._desk.stop()
         if self.projector is not None:
             await self.projector.stop()
         if self._archive is not None:
@@ -129,8 +134,8 @@ def build(settings: Settings, redis_url: str, data_dir: Path | None = None) -> E
     """
     metrics = Metrics()
     refusal = DiskWatermark(data_dir) if data_dir is not None else _never
-    ledger = RedisLedger(redis_url, refusal=refusal)
-    return Engine(settings, ledger, ProcessCrew(metrics), SystemClock(), metrics, refusal, archive_of(settings))
+    ledger, crew, desk = RedisLedger(redis_url, refusal=refusal), ProcessCrew(metrics), ProcessCrew(metrics)
+    return Engine(settings, ledger, crew, SystemClock(), metrics, refusal, archive_of(settings), desk)
 
 
 def _never() -> None:

@@ -25,6 +25,7 @@ import structlog
 
 from engine.deciding import DecidedWindow, decide
 from engine.domain import Order, Sku
+from engine.explaining import Inquiry, answer
 from engine.ledger.port import SLOT, Proposal, Row
 from engine.lowering import WindowInput
 from engine.metrics import Metrics
@@ -34,6 +35,9 @@ log = structlog.get_logger("apportion.crew")
 
 GRACE_SECONDS = 5.0
 """What a worker may take beyond the window's own budget before it counts as hung."""
+
+CONSULT_SECONDS = 30.0
+"""For one question about a window."""
 
 UNPACK_BYTES = 64 * 1024
 """Unpacked at a time on the event loop."""
@@ -55,6 +59,9 @@ class Crew(Protocol):
     async def decide(self, window: WindowInput) -> DecidedWindow:
         """Decide one window. Raises CrewError."""
 
+    async def consult(self, window: WindowInput, inquiry: Inquiry) -> bytes:
+        """Answer a question about a window, as JSON. Raises CrewError."""
+
     async def stop(self) -> None:
         """End what was started."""
 
@@ -70,6 +77,9 @@ class InlineCrew:
 
     async def decide(self, window: WindowInput) -> DecidedWindow:
         return decide(window, now=self._now)
+
+    async def consult(self, window: WindowInput, inquiry: Inquiry) -> bytes:
+        return answer(window, inquiry, now=self._now)
 
     async def stop(self) -> None:
         """Nothing to stop."""
@@ -102,6 +112,19 @@ class ProcessCrew:
                     await self._dismiss()
                     raise
         raise CrewError(f"window {window.window_id} could not be decided")
+
+    async def consult(self, window: WindowInput, inquiry: Inquiry) -> bytes:
+        async with self._turn:
+            if self._worker is None:
+                self._worker = await Worker.spawn()
+            try:
+                return await asyncio.wait_for(self._worker.consult(window, inquiry), CONSULT_SECONDS)
+            except (TimeoutError, OSError, EOFError) as error:
+                await self._dismiss()
+                raise CrewError(f"the question was not answered: {error!r}") from error
+            except asyncio.CancelledError:
+                await self._dismiss()
+                raise
 
     async def _dismiss(self) -> None:
         worker, self._worker = self._worker, None
@@ -136,17 +159,27 @@ class Worker:
         return worker
 
     async def decide(self, window: WindowInput, floor: bool) -> DecidedWindow:
-        """One question, one answer. Raises EOFError when the worker died, CrewError when it failed."""
+        """Decide a window. Raises EOFError when the worker died, CrewError when it failed."""
+        answered = await self._ask(window, floor)
+        assert isinstance(answered, PackedAnswer)
+        return await answered.unpack()
+
+    async def consult(self, window: WindowInput, inquiry: Inquiry) -> bytes:
+        """Answer a question about a window. Raises as `decide` does."""
+        answered = await self._ask(window, inquiry)
+        assert isinstance(answered, bytes)
+        return answered
+
+    async def _ask(self, window: WindowInput, errand: bool | Inquiry) -> object:
         assert self._process.stdin is not None
-        frame = pack(window, floor, self._sent)
+        frame = pack(window, errand, self._sent)
         self._process.stdin.write(_HEADER.pack(len(frame)))
         self._process.stdin.write(frame)
         await self._process.stdin.drain()
-        answer = pickle.loads(await self._receive())
-        if isinstance(answer, str):
-            raise CrewError(answer)
-        assert isinstance(answer, PackedAnswer)
-        return await answer.unpack()
+        answered: object = pickle.loads(await self._receive())
+        if isinstance(answered, str):
+            raise CrewError(answered)
+        return answered
 
     async def _receive(self) -> bytes:
         assert self._process.stdout is not None
@@ -198,8 +231,8 @@ class _Unpickler(pickle.Unpickler):
         return self._kept[key]
 
 
-def pack(window: WindowInput, floor: bool, sent: dict[str, int]) -> bytes:
-    """A window as bytes.
+def pack(window: WindowInput, errand: bool | Inquiry, sent: dict[str, int]) -> bytes:
+    """A window as bytes, and what to do with it: decide it (True: only by the cheapest rung), or answer a question.
 
     Orders and catalogue entries go as msgpack and stock as one block: this runs on the event loop, and pickling
     thousands of small values would hold it up.
@@ -210,13 +243,13 @@ def pack(window: WindowInput, floor: bool, sent: dict[str, int]) -> bytes:
     stock = ([row.gain for row in rows], [len(row.slots) for row in rows], b"".join(row.slots.data for row in rows))
     buffer = io.BytesIO()
     bare = replace(window, orders=(), items={}, snapshot=replace(window.snapshot, rows=()))
-    _Pickler(buffer, window.partition, sent).dump((floor, orders, items, stock, bare))
+    _Pickler(buffer, window.partition, sent).dump((errand, orders, items, stock, bare))
     return buffer.getvalue()
 
 
-def unpack(frame: bytes, kept: dict[str, Network]) -> tuple[WindowInput, bool]:
-    """The window that `pack` packed, and whether only the cheapest rung may be used."""
-    floor, orders, items, (gains, sizes, stock), bare = _Unpickler(io.BytesIO(frame), kept).load()
+def unpack(frame: bytes, kept: dict[str, Network]) -> tuple[WindowInput, bool | Inquiry]:
+    """The window that `pack` packed, and what to do with it."""
+    errand, orders, items, (gains, sizes, stock), bare = _Unpickler(io.BytesIO(frame), kept).load()
     entries = msgspec.msgpack.decode(items, type=list[Sku])
     slots = np.split(np.frombuffer(stock, SLOT), np.cumsum(sizes)[:-1]) if sizes else []
     window = replace(
@@ -225,7 +258,7 @@ def unpack(frame: bytes, kept: dict[str, Network]) -> tuple[WindowInput, bool]:
         items={entry.sku: entry for entry in entries},
         snapshot=replace(bare.snapshot, rows=tuple(map(Row, gains, slots))),
     )
-    return window, floor
+    return window, errand
 
 
 @dataclass(frozen=True, slots=True)

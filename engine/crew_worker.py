@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from engine.crew import PackedAnswer, unpack
 from engine.deciding import decide
+from engine.explaining import answer
 from engine.network import Network
 
 HEADER = struct.Struct("<Q")
@@ -31,11 +32,14 @@ def main() -> None:
             return
         frame = questions.read(HEADER.unpack(header)[0])
         try:
-            window, floor = unpack(frame, kept)
-            answer: object = PackedAnswer.pack(decide(window, now=time.monotonic, floor=floor))
+            window, errand = unpack(frame, kept)
+            if isinstance(errand, bool):
+                found: object = PackedAnswer.pack(decide(window, now=time.monotonic, floor=errand))
+            else:
+                found = answer(window, errand, now=time.monotonic)
         except Exception:
-            answer = traceback.format_exc()
-        send(answers, pickle.dumps(answer, 5))
+            found = traceback.format_exc()
+        send(answers, pickle.dumps(found, 5))
 
 
 def send(stream: BinaryIO, body: bytes) -> None:

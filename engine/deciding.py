@@ -57,7 +57,7 @@ def decide(window: WindowInput, *, now: Callable[[], float], floor: bool = False
     lowered = lower(window)
     terms = window.policy.solver
     work = 0 if floor else terms.work  # without work every order gets the quick plan, a few milliseconds each
-    budget = Budget(work=work, seconds=terms.budget_ms / 1000, now=now, floor=floor)
+    budget = Budget(work=work, seconds=terms.budget_ms / 1000, now=now, gap=terms.gap, floor=floor)
     solution = solve(lowered.problem, budget)
     violations = check(lowered.problem, solution)
     if violations:

@@ -253,7 +253,7 @@ def _node_faults(node: Node, path: str) -> Iterator[Fault]:
     if node.cutoff is not None and not _CUTOFF.fullmatch(node.cutoff):
         yield Fault(f"{path}.cutoff", f"{node.cutoff!r} is not a time of day HH:MM")
     for i, holiday in enumerate(node.holidays):
-        if not _is_date(holiday):
+        if not is_date(holiday):
             yield Fault(f"{path}.holidays[{i}]", f"{holiday!r} is not a date YYYY-MM-DD")
     costs = node.costs
     terms = (("per_parcel", costs.per_parcel), ("per_line", costs.per_line), ("per_unit", costs.per_unit))
@@ -269,7 +269,8 @@ def _dock_faults(nodes: Sequence[Node], paths: Sequence[str]) -> Iterator[Fault]
             yield Fault(f"{path}.dock", reason)
 
 
-def _is_date(text: str) -> bool:
+def is_date(text: str) -> bool:
+    """Whether a text is a date of the calendar, YYYY-MM-DD."""
     if not _DATE.fullmatch(text):
         return False
     try:

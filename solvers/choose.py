@@ -46,12 +46,14 @@ class Budget:
     """How long a window may be thought about.
 
     `work`: menu cells priced (about 50 million a second): decides, so that runs repeat. `seconds` on the clock `now` is
-    only a safety cut. `order_work` bounds one order's search. `floor`: the cheapest rung at once, one by one.
+    only a safety cut. `gap`: a plan proven this close to the best, as a share of its cost, is good enough.
+    `order_work` bounds one order's search. `floor`: the cheapest rung at once, one by one.
     """
 
     work: int = 30_000_000
     seconds: float = float("inf")
     now: Callable[[], float] = _never
+    gap: float = 0.0005
     order_work: int = 3_000_000
     floor: bool = False
 
@@ -128,7 +130,7 @@ def _optimised(problem: Problem, limits: Budget) -> Solution:
     purse.work = limits.work
     if limits.floor or not purse.affords(1):
         return _settled(problem, filled.plans, "greedy", purse, _floor_bound(problem, alone.plans, filled.plans))
-    joined = joint.solve(problem, alone, filled.plans, purse)
+    joined = joint.solve(problem, alone, filled.plans, purse, limits.gap)
     return settle(
         problem, joined.plans, solver="joint", work=purse.spent, bound=joined.bound, cut=joined.cut or purse.cut
     )

@@ -42,9 +42,6 @@ NEAR_TOTAL = 4_000
 NEAR_WORK, COLUMN_WORK = 150_000, 10_000
 """Work of looking for the plans of one order near its best, and of taking one in: measured."""
 
-CLOSE = 2_000
-"""A proven gap of one part in so many is not worth closing."""
-
 ORDER_WORK = 600_000
 """Search bound for one order: the subset DP of 12 single units is exact within it."""
 
@@ -93,12 +90,13 @@ def key_of(problem: Problem, columns: Sequence[Column | tuple[int, Priced]]) -> 
     return (*fill, cost)
 
 
-def solve(problem: Problem, alone: Alone, greedy: Sequence[Priced], purse: Purse) -> Joined:
+def solve(problem: Problem, alone: Alone, greedy: Sequence[Priced], purse: Purse, gap: float = 0.0) -> Joined:
     """Decide a contested window. `alone`: each order's own best plan; `greedy`: a feasible plan of every order.
 
-    `purse` bounds the search, which is deterministic but for the caller's clock in it.
+    `purse` bounds the search, which is deterministic but for the caller's clock in it. What is proven within `gap` of
+    the best, as a share of its cost, is not improved further.
     """
-    window = _Window(problem, alone, greedy, purse)
+    window = _Window(problem, alone, greedy, purse, gap)
     fill = targets(problem, window.supply) if problem.objective.fill_always else None
     best = window.run(fill)
     if best is None and fill is not None and not window.cut:
@@ -108,14 +106,14 @@ def solve(problem: Problem, alone: Alone, greedy: Sequence[Priced], purse: Purse
         best = (greedy_key, [one.plan for one in greedy], None)
     bound = best[2]
     # The LP's bound speaks of windows filled to the targets: any answer that is so full may claim it.
-    if bound is None and window.best_bound is not None and (fill is None or -sum(best[0][:-1]) == _most(problem, fill)):
+    if bound is None and window.best_bound is not None and (fill is None or best[0][:-1] == _fullest(problem, fill)):
         bound = window.best_bound
     return Joined(best[1], bound, window.cut)
 
 
-def _most(problem: Problem, fill: Targets) -> int:
-    """Units of the window that stock alone would let ship."""
-    return int(problem.lines.quantity[fill.row < 0].sum()) + int(fill.units.sum())
+def _fullest(problem: Problem, fill: Targets) -> tuple[int, ...]:
+    """The fill of a key that meets the targets in every class; one class may not stand in for another."""
+    return tuple((-by_class(problem, fill).units).tolist())
 
 
 Answer = tuple[tuple[int, ...], list[Plan], int | None]
@@ -125,12 +123,12 @@ Answer = tuple[tuple[int, ...], list[Plan], int | None]
 class _Window:
     """One run of column generation over the orders that matter."""
 
-    def __init__(self, problem: Problem, alone: Alone, greedy: Sequence[Priced], purse: Purse) -> None:
+    def __init__(self, problem: Problem, alone: Alone, greedy: Sequence[Priced], purse: Purse, gap: float) -> None:
         self.problem, self.priced, self.alone, self.greedy = problem, alone, alone.plans, greedy
         self.supply = Supply.of(problem)
         self.uses = [use_of(problem, order, one.plan) for order, one in enumerate(alone.plans)]
         self.takes = [takes(use) for use in self.uses]
-        self.purse, self.cut = purse, False
+        self.purse, self.gap, self.cut = purse, gap, False
 
     def run(self, fill: Targets | None, *, staged: bool = False) -> Answer | None:
         """The best answer with the fill rows kept, or None if they cannot be (or nothing was found).
@@ -154,6 +152,8 @@ class _Window:
         penalty = 20 * max([1, *(column.cost for column in self.master.columns)])
         integral: list[int] | None = None
         for _ in range(ROUNDS):
+            if self.impossible:
+                return None
             if self._spent(self.master.steps + self.pricer.steps([])):
                 break
             relaxed = self.master.relax(penalty)
@@ -274,7 +274,7 @@ class _Window:
             return self._repaired()
         answer = self._answer(choice.columns)
         bound = self.best_bound
-        if bound is None or answer[0][-1] - bound <= abs(bound) // CLOSE or self._spent(NEAR_WORK * len(self.alone)):
+        if bound is None or answer[0][-1] - bound <= abs(bound) * self.gap or self._spent(NEAR_WORK * len(self.alone)):
             return answer[0], answer[1], bound
         self._near_all(answer[0][-1] - bound)
         again = self.master.decide(floors)

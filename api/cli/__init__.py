@@ -16,6 +16,8 @@ COMMANDS = {
     "demo": ("api.cli.demo", "demo", "Serve the sample US network and stream realistic orders through it."),
     "import": ("api.cli.importing", "import_", "Load orders, SKUs or stock from a CSV or NDJSON file."),
     "replay": ("api.cli.replay", "replay", "Send an order file to a running service and report the figures."),
+    "quote": ("api.cli.quote", "quote", "Show what an order would get now, without taking anything."),
+    "explain": ("api.cli.explain", "explain", "Show why an order went where it went."),
     "reconcile": ("api.cli.reconcile", "reconcile", "Check a store against its own log of changes."),
     "export": ("api.cli.export", "export", "Write orders, decisions or stock changes from the archive."),
     "doctor": ("api.cli.doctor", "doctor", "Check that a service can run on this machine."),

@@ -61,12 +61,12 @@ class WindowTerms(Record, frozen=True, kw_only=True):
 class SolverTerms(Record, frozen=True, kw_only=True):
     """How hard a window is worked on: `work` steps decide, `budget_ms` is the safety cut.
 
-    `gap`: a plan proven this close to the best, as a share of its cost, is good enough; not used by a method yet.
+    `gap`: a plan proven this close to the best, as a share of its cost, is good enough.
     """
 
     work: Annotated[int, Meta(ge=1)] = 20_000_000
     budget_ms: Annotated[int, Meta(ge=1, le=600_000)] = 2_000
-    gap: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    gap: Annotated[float, Meta(ge=0, le=1)] = 0.0005
 
 
 class PriorityRange(Record, frozen=True, kw_only=True):

@@ -124,3 +124,61 @@ async def test_a_node_that_rules_name_may_leave(client):
     network = {"nodes": NETWORK["nodes"][:1], "lanes": NETWORK["lanes"][:1]}
     assert (await client.put("/v1/network", json=network)).status_code == 200
     assert (await decided(client))["status"] == "allocated"
+
+
+@pytest.mark.parametrize(
+    ("then", "node_id"),
+    [
+        ({"nodes": ["LAX"]}, "LAX"),
+        ({"except_nodes": ["NYC"]}, "LAX"),
+        ({"kinds": ["store"]}, "LAX"),
+        ({"except_kinds": ["store"]}, "NYC"),
+        ({"limits": {"except_nodes": ["NYC"]}}, "LAX"),
+        ({"money": {"NYC": "1.99"}}, "NYC"),
+        ({"money": {"NYC": "2.01"}}, "LAX"),
+        ({"mode": "most_stock"}, "LAX"),
+    ],
+)
+async def test_rules_move_the_orders_they_match_and_no_others(client, then, node_id):
+    """Each thing a rule can do reaches the decision, with the cost of shipping alone in its total."""
+    nodes = [NETWORK["nodes"][0], {**NETWORK["nodes"][1], "kind": "store"}]
+    await client.put("/v1/network", json={**NETWORK, "nodes": nodes})
+    await client.put("/v1/stock", json=[{"node_id": "LAX", "sku": "A", "on_hand": 20}])
+    await put(client, {"rules": [{"name": "r", "when": {"channel": "app"}, "then": then}]})
+    matched, other = await decided(client, "M", channel="app"), await decided(client, "N", channel="web")
+    assert [parcel["node_id"] for parcel in matched["parcels"]] == [node_id]
+    assert matched["cost"]["total"] == {"NYC": "5.00", "LAX": "7.00"}[node_id]
+    assert [parcel["node_id"] for parcel in other["parcels"]] == ["NYC"]
+
+
+async def test_limits_of_policy_and_rules_hold(client):
+    """A policy's limits hold for all its orders, a rule's for those it matches, beside their own."""
+    await put(client, {"limits": {"max_parcels": 1}, "rules": [
+        {"name": "whole", "when": {"value": {"min": "100.00"}}, "then": {"limits": {"ship_complete": True}}},
+    ]})  # fmt: skip
+    cheap, dear = await decided(client, "C", "A", 12), await decided(client, "D", "B", 9)
+    assert (cheap["status"], len(cheap["parcels"])) == ("partially_allocated", 1)
+    assert dear["status"] == "partially_allocated"
+    lines = [{"line_id": "1", "sku": "B", "quantity": 9, "unit_price": "20.00"}]
+    assert (await decided(client, "E", lines=lines))["status"] == "refused"
+
+
+async def test_weights_steer_and_are_not_paid(client):
+    """Shipping that counts for nothing lets cheaper handling win; the decision's cost is what it really costs."""
+    costs = {"NYC": {"per_parcel": "1.00"}, "LAX": {"per_parcel": "0.10"}}
+    nodes = [{**node, "costs": costs[node["node_id"]]} for node in NETWORK["nodes"]]
+    await client.put("/v1/network", json={**NETWORK, "nodes": nodes})
+    assert (await decided(client, "O-0"))["parcels"][0]["node_id"] == "NYC"
+    await put(client, {"objective": {"shipping": 0, "late_per_day": "0"}})
+    steered = await decided(client, "O-1")
+    assert (steered["parcels"][0]["node_id"], steered["cost"]["total"]) == ("LAX", "7.10")
+
+
+async def test_a_rule_that_excludes_nothing_changes_no_decision(client):
+    """Adding an idle rule moves nothing: same nodes, same costs, same guidance."""
+    before = await decided(client, "O-1", "A", 3)
+    await put(client, {"rules": [{"name": "idle", "then": {"except_nodes": [], "money": {"NYC": "0"}}}]})
+    after = await decided(client, "O-2", "A", 3)
+    for name in ("status", "cost", "guidance", "unallocated"):
+        assert after[name] == before[name]
+    assert [parcel["node_id"] for parcel in after["parcels"]] == [parcel["node_id"] for parcel in before["parcels"]]

@@ -100,3 +100,14 @@ def test_a_bucket_belongs_to_one_node() -> None:
     shared = replace(problem, options=replace(problem.options, bucket=np.array([0, 0], np.int64)))
     with pytest.raises(InvalidProblemError, match="every bucket at one node"):
         shared.validate()
+
+
+def test_a_gap_that_is_good_enough_saves_work() -> None:
+    """Whoever is content with less than the best gets it sooner, proven to be within what was asked."""
+    problem = hostile(12, 2, 2, nodes=4)
+    exact, content = (solve(problem, Budget(work=100_000_000, gap=gap)) for gap in (0.0, 0.05))
+    assert exact.gap == 0
+    assert content.gap is not None
+    assert 0 < content.gap <= 0.05
+    assert content.work < exact.work
+    assert check(problem, content) == []

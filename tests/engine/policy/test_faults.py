@@ -50,7 +50,7 @@ def test_every_field_has_its_documented_default():
             "min_split_value": None, "allow_late": True, "allow_substitutes": False,
         },
         "window": {"max_wait_ms": 10.0, "max_orders": 200},
-        "solver": {"work": 20_000_000, "budget_ms": 2_000, "gap": 0.0},
+        "solver": {"work": 20_000_000, "budget_ms": 2_000, "gap": 0.0005},
         "capacity_horizon_days": 0,
         "rules": [],
     }  # fmt: skip

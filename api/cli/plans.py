@@ -1,0 +1,91 @@
+"""Plans, nodes and obstacles as tables that a person understands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from engine.explaining.document import Explanation, NodeView, PlanView, Quote
+
+NODES_SHOWN = 20
+
+
+def plan_table(title: str, plan: PlanView) -> Table:
+    """The parcels of a plan, a row each."""
+    table = _table(title, ("node", "service", "ships", "arrives", "contents", "shipping", "handling"))
+    for parcel in plan.parcels:
+        contents = ", ".join(f"{line.quantity} x {line.sku}" for line in parcel.lines)
+        service = parcel.service if parcel.carrier is None else f"{parcel.carrier} {parcel.service}"
+        dates = (parcel.ship_by[:10], parcel.deliver_by[:10])
+        table.add_row(parcel.node_id, service, *dates, contents, parcel.cost.shipping, parcel.cost.handling)
+    return table
+
+
+def cost_line(plan: PlanView) -> str:
+    """The cost of a plan by term."""
+    cost = plan.cost
+    terms = [
+        f"{name} {money}"
+        for name, money in (
+            ("shipping", cost.shipping), ("handling", cost.handling), ("split", cost.split), ("late", cost.late),
+            ("unfilled", cost.unfilled),
+        )
+        if money != "0"
+    ]  # fmt: skip
+    return f"cost {cost.total}" + (f" = {' + '.join(terms)}" if terms else "")
+
+
+def missing_lines(plan: PlanView) -> list[str]:
+    """What a plan leaves, and why."""
+    return [
+        f"not shipped: {short.quantity} x {short.sku} ({short.reason.value}; free {short.free}, held {short.held})"
+        for short in plan.unallocated
+    ]
+
+
+def node_table(nodes: Sequence[NodeView]) -> Table:
+    """What each node would have meant: chosen ones first, then by what the order would cost from there."""
+    table = _table("Nodes", ("node", "units", "cost alone", "difference", "what would have to change"))
+    for node in sorted(nodes, key=_worth)[:NODES_SHOWN]:
+        plan = node.plan
+        told = ("", "", "") if plan is None else (str(plan.units), plan.cost.total, _signed(plan.difference))
+        table.add_row(
+            node.node_id, *told, "chosen" if node.chosen else node.change, style="bold" if node.chosen else ""
+        )
+    return table
+
+
+def alternatives_table(quote: Quote) -> Table:
+    """The other plans of a quote, the best first."""
+    table = _table("Alternatives", ("from", "units", "parcels", "arrives", "cost", "difference"))
+    for other in quote.alternatives:
+        nodes = ", ".join(dict.fromkeys(parcel.node_id for parcel in other.plan.parcels))
+        last = max(parcel.deliver_by[:10] for parcel in other.plan.parcels)
+        plan = other.plan
+        row = (nodes, str(plan.units), str(len(plan.parcels)), last, plan.cost.total, _signed(plan.difference))
+        table.add_row(*row)
+    return table
+
+
+def hidden(explanation: Explanation) -> int:
+    """Nodes that the table leaves out."""
+    return max(0, len(explanation.nodes) - NODES_SHOWN)
+
+
+def _worth(node: NodeView) -> tuple[bool, bool, int, float]:
+    plan = node.plan
+    units, money = (0, 0.0) if plan is None else (plan.units, float(plan.cost.total))
+    return (not node.chosen, not node.eligible, -units, money)
+
+
+def _signed(money: str) -> str:
+    return money if money.startswith("-") or money == "0" else f"+{money}"
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        right = column in ("units", "parcels", "cost", "cost alone", "difference", "shipping", "handling")
+        table.add_column(column, justify="right" if right else "left")
+    return table

@@ -1,0 +1,152 @@
+"""One decision, explained: what every node would have meant for the order, on what the others of its window left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import msgspec
+
+from engine.deciding import decide
+from engine.decisions import Decision
+from engine.domain import Order, decimal, mills
+from engine.explaining.document import Explanation, NodeView, Obstacle, PlanView, PolicyView
+from engine.explaining.funnel import barriers, lacking
+from engine.explaining.scene import Scene, only
+from engine.explaining.stock import Shelf
+from engine.ledger.port import Row, Snapshot
+from engine.lowering import WindowInput, lower
+from engine.policy.steering import Steering, steer
+
+NODES_PRICED = 300
+"""Nodes for which the order is planned as if it shipped from there alone, by their order in the network."""
+
+_decoder = msgspec.json.Decoder(Decision)
+
+
+def explain(window: WindowInput, order_id: str, decision: bytes, *, now: Callable[[], float]) -> Explanation:
+    """Explain the `decision` of an order of this window. `now` in seconds, for the solver's safety cut only.
+
+    Raises KeyError if the order is not of the window.
+    """
+    at = {order.order_id: index for index, order in enumerate(window.orders)}[order_id]
+    proposals = decide(window, now=now).proposals
+    chosen = _decoder.decode(decision)
+    others = [proposal for index, proposal in enumerate(proposals) if index != at]
+    left = only(window, at, others)
+    order, policy = window.orders[at], window.policy
+    steering = steer(policy, (order,), window.network, window.items)
+    return Explanation(
+        order_id=order_id,
+        as_of=datetime.fromtimestamp(window.snapshot.at_ms / 1000, UTC),
+        window=chosen.window,
+        policy=PolicyView(
+            policy_id=order.policy_id,
+            version=chosen.window.policy_version,
+            mode=steering.modes[0].value,
+            rules=steering.matched[0],
+        ),
+        reproduced=_untimed(chosen) == _untimed(_decoder.decode(proposals[at].decision)),
+        chosen=plan_view(chosen, chosen),
+        alone=plan_view(Scene(only(window, at), now).decided(), chosen),
+        nodes=tuple(node_views(left, chosen, steering, now)),
+    )
+
+
+def plan_view(plan: Decision, chosen: Decision) -> PlanView:
+    """A plan beside the one that was chosen."""
+    return PlanView(
+        units=shipped(plan),
+        parcels=plan.parcels,
+        unallocated=plan.unallocated,
+        cost=plan.cost,
+        guidance=plan.guidance,
+        difference=decimal(mills(plan.cost.total) - mills(chosen.cost.total)),
+    )
+
+
+def shipped(plan: Decision) -> int:
+    """Units of the order's lines that leave."""
+    return sum(line.quantity for parcel in plan.parcels for line in parcel.lines)
+
+
+def _untimed(plan: Decision) -> Decision:
+    window = msgspec.structs.replace(plan.window, window_id="", waited_ms=0.0, solve_ms=0.0)
+    return msgspec.structs.replace(plan, window=window)
+
+
+def node_views(
+    window: WindowInput, chosen: Decision, steering: Steering, now: Callable[[], float]
+) -> Iterator[NodeView]:
+    """Every node of the network, in its order. `window` holds just the one order, on what the others left."""
+    order, network = window.orders[0], window.network
+    scene = Scene(window, now)
+    shelf = Shelf(scene.lowered, lower(replace(window, snapshot=_unheld(window.snapshot))))
+    rerouted = window.again.excluded if window.again is not None else ()
+    documents = {node.node_id: node for node in network.document.nodes}
+    leads = scene.lowered.places.leads()[0]
+    used = {parcel.node_id for parcel in chosen.parcels}
+    priced = 0
+    for index, node_id in enumerate(network.node_ids):
+        node = documents[node_id]
+        barred = list(
+            barriers(order, node, rerouted=node_id in rerouted, bars=[b for b in steering.bars[0] if b.nodes[index]])
+        )
+        missing = [] if barred else list(lacking(order, node, window.items))
+        eligible = not barred and len(missing) < len(order.lines)
+        obstacles = [*barred, *missing]
+        plan = None
+        if eligible and leads[index]:
+            obstacles += shelf.obstacles(index)
+            if priced < NODES_PRICED and (scene.lowered.problem.options.node == index).any():
+                found = scene.from_nodes([index])
+                plan = plan_view(found, chosen) if found.parcels else None
+                priced += 1
+        picked = node_id in used
+        yield NodeView(
+            node_id=node_id,
+            eligible=eligible,
+            chosen=picked,
+            obstacles=tuple(obstacles),
+            plan=plan,
+            change="" if picked else _change(order, obstacles, plan, chosen, lead=bool(leads[index])),
+        )
+
+
+def _unheld(snapshot: Snapshot) -> Snapshot:
+    """The snapshot as if nobody held anything."""
+    rows = []
+    for row in snapshot.rows:
+        slots = row.slots.copy()
+        slots["held"] = 0
+        rows.append(Row(row.gain, slots))
+    return replace(snapshot, rows=tuple(rows))
+
+
+def _change(order: Order, obstacles: list[Obstacle], plan: PlanView | None, chosen: Decision, *, lead: bool) -> str:
+    """What would have to change for a node to be the choice."""
+    if obstacles:
+        return "; ".join(dict.fromkeys(obstacle.change for obstacle in obstacles))
+    if not lead:
+        return "its stock leaves with the first node of its dock"
+    if plan is None:
+        return "nothing ships from here alone under the order's limits"
+    if plan.units < shipped(chosen):
+        return f"it ships {plan.units} of {sum(line.quantity for line in order.lines)} units alone"
+    more = _steered(plan) - _steered_of(chosen)
+    if more > 0:
+        return f"its plan would have to cost {decimal(more)} less"
+    if more == 0:
+        return "nothing but the order of ties: it costs the same"
+    return f"it would save {decimal(-more)}: the window's search did not find it"
+
+
+def _steered(plan: PlanView) -> int:
+    guidance = plan.guidance
+    return sum(mills(money) for money in (plan.cost.total, guidance.rules, guidance.balance))
+
+
+def _steered_of(plan: Decision) -> int:
+    guidance = plan.guidance
+    return sum(mills(money) for money in (plan.cost.total, guidance.rules, guidance.balance))
