@@ -104,6 +104,7 @@ class Kept:
     revision: int = 1
     excluded: tuple[str, ...] = ()
     token: str = ""
+    recorded: str = ""
     commands: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     """What each command id asked and led to."""
 
@@ -217,6 +218,7 @@ class Partition:
             excluded=order.excluded,
             token=order.token,
             at_ms=now_ms,
+            recorded=order.recorded,
         )
 
     def _is_soft(self, field_name: str, deadline: int) -> bool:

@@ -21,7 +21,8 @@ class OrderRecord:
     `decision`: the first one for this content, which repeats get; `current`: the one that holds, after a re-route
     another. `state`: by the clock at `at_ms`; `stored_state` before anybody wrote down that a hold has lapsed.
     `deadline_ms`: of a soft hold, lapsed or not, else 0. `revision` counts the changes; `excluded` are the ids of nodes
-    never offered again; `token` is that of the last replacement.
+    never offered again; `token` is that of the last replacement. `recorded`: the log entry with the record of the window
+    that made the current decision.
     """
 
     order_id: str
@@ -39,6 +40,7 @@ class OrderRecord:
     excluded: tuple[str, ...] = ()
     token: str = ""
     at_ms: int = 0
+    recorded: str = ""
 
 
 class Standing(NamedTuple):

@@ -21,8 +21,8 @@ Own = tuple[dict[str, list[tuple[int, int]]], dict[int, list[tuple[int, int, int
 
 
 def record(order_id: str, parts: Sequence[Any], at_ms: int) -> OrderRecord | None:
-    """An order from its stored parts: content, order, decision, what is kept of it, current decision."""
-    content, order, decision, kept, current = parts[:5]
+    """An order from its stored parts: content, order, decision, what is kept of it, current decision, where its record is."""
+    content, order, decision, kept, current, recorded = parts[:6]
     if content is None:
         return None
     state, history, takes, loads, deadline, _, revision, excluded, token = _unpack(kept)
@@ -42,6 +42,7 @@ def record(order_id: str, parts: Sequence[Any], at_ms: int) -> OrderRecord | Non
         excluded=tuple(excluded),
         token=token,
         at_ms=at_ms,
+        recorded=(recorded or b"").decode(),
     )
 
 
@@ -92,8 +93,8 @@ def _standing(again: tuple[str, str] | None, parts: Sequence[Any], at_ms: int) -
     if found is None:
         return None, own
     applied = None
-    if parts[5] is not None:
-        digest, _, decision = parts[5].partition(b"\n")
+    if parts[6] is not None:
+        digest, _, decision = parts[6].partition(b"\n")
         applied = digest.decode(), decision
     if found.state == found.stored_state:
         _, _, takes, loads, *_ = _unpack(parts[3])

@@ -19,6 +19,7 @@ class WindowInput:
     `snapshot.rows`. `items`: the catalogue entries known of them; an absent one weighs nothing.
     `as_placed`: dates run from `placed_at` alone, as replay and simulation need it.
     `strict_skus`: a SKU without a catalogue entry does not ship.
+    `floor`: only the cheapest rung, for a window that a worker gave up on.
     """
 
     window_id: str
@@ -35,5 +36,6 @@ class WindowInput:
     policy_version: int = 1
     as_placed: bool = False
     strict_skus: bool = False
+    floor: bool = False
     again: Again | None = None
     """Of a window that decides one standing order again: the snapshot counts its hold as free."""
