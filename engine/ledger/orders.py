@@ -21,8 +21,8 @@ class OrderRecord:
     `decision`: the first one for this content, which repeats get; `current`: the one that holds, after a re-route
     another. `state`: by the clock at `at_ms`; `stored_state` before anybody wrote down that a hold has lapsed.
     `deadline_ms`: of a soft hold, lapsed or not, else 0. `revision` counts the changes; `excluded` are the ids of nodes
-    never offered again; `token` is that of the last replacement. `recorded`: the log entry with the record of the window
-    that made the current decision.
+    never offered again; `token` is that of the last replacement. `recorded`: the log entry that has the record
+    of the window of the current decision.
     """
 
     order_id: str
