@@ -21,7 +21,7 @@ Own = tuple[dict[str, list[tuple[int, int]]], dict[int, list[tuple[int, int, int
 
 
 def record(order_id: str, parts: Sequence[Any], at_ms: int) -> OrderRecord | None:
-    """An order from its stored parts: content, order, decision, its state and holds, current decision, record's entry."""
+    """An order from its stored parts: content, order, decision, state and holds, current decision, record's entry."""
     content, order, decision, kept, current, recorded = parts[:6]
     if content is None:
         return None
