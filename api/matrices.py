@@ -13,20 +13,24 @@ from api.partition import IDENTIFIER_PATTERN, partition_of, path_id
 from api.problems import TooLargeError
 from engine.assembly import Engine
 from engine.errors import InvalidInputError, NotFoundError
+from engine.matrices import MATRICES_MAX
 from engine.zones import ROWS_MAX, ZONES_MAX
 
 CSV = "text/csv"
-MATRIX_BYTES_MAX = 16 * 2**20
+MATRIX_BYTES_MAX = 8 * 2**20
 
 TEXT = f"""Rows `origin,destination,zone`; a first line with these names may stand above them.
 
 An origin is a node id or a postal prefix of a node's country (`US:923`); destinations are written as those of lanes:
 `*`, `US`, `US-NY`, `US:100`, or an order's own `ship_to.zone`. Zones count from 1 to {ZONES_MAX}: zone z is the z-th
-entry of `by_zone` and `transit_days` of every service that zones by this matrix. The most specific origin that has the
-destination wins (the node itself, then the longest prefix), and of its rows the most specific destination; without a
-row the service does not go there. At most {ROWS_MAX} rows; faults come with their lines, at most 100, and nothing is
-changed. A matrix that the network uses may name only zones that all its services have; replacing it makes a new version
-of the network."""
+entry of `by_zone` and `transit_days` of every service that zones by this matrix.
+
+The most specific origin that has the destination wins (the node itself, then the longest prefix), and of its rows the
+most specific destination; without a row the service does not go there.
+
+At most {ROWS_MAX} rows, and {MATRICES_MAX} matrices. Faults come with their lines, at most 100, and nothing is changed.
+A matrix that the network uses may name only zones that all its services have; replacing it makes a new version of the
+network."""
 
 
 class MatrixVersion(Struct, frozen=True, kw_only=True):

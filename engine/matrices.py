@@ -11,10 +11,13 @@ import asyncio
 from collections.abc import Iterable
 
 from engine.documents import refuse
-from engine.errors import NotFoundError
+from engine.errors import InvalidInputError, NotFoundError
 from engine.ledger.port import Document, Ledger, SupersededError
 from engine.network_document import NetworkDocument, parse_network
 from engine.zones import ZoneMatrix, chart_faults, limit_of, parse_matrix
+
+MATRICES_MAX = 100
+"""The most zone matrices of one partition."""
 
 MATRICES_KEPT = 64
 """Parsed matrices at hand, over all partitions."""
@@ -32,6 +35,7 @@ class Matrices:
 
         Raises InvalidInputError with every fault by line, at most 100.
         """
+        await self._require_room(partition, name)
         while True:
             stored = await self._ledger.network(partition)
             network, limit = 0, None
@@ -47,6 +51,11 @@ class Matrices:
             except SupersededError:
                 continue  # the network changed: check again what the matrix must cover
             return version, network, matrix
+
+    async def _require_room(self, partition: str, name: str) -> None:
+        versions = await self.versions(partition)
+        if name not in versions and len(versions) >= MATRICES_MAX:
+            raise InvalidInputError(f"a partition has at most {MATRICES_MAX} zone matrices")
 
     async def document(self, partition: str, name: str) -> Document:
         """A matrix as CSV, and its version. Raises NotFoundError."""

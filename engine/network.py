@@ -31,8 +31,7 @@ class Network:
     int64[highest number + 1]: back to indexes, -1 for numbers of nodes that left.
     `handle_*` int64[N] mills; `parcels_max`, `units_max` int64[N] per day, -1 for no limit;
     `safety` int64[N] default units.
-    `dock_first` int64[N]: the first active node of each active node's dock; itself for all other nodes.
-    `docks`: the active nodes of each dock that has several, ascending, so that the first is the dock's first.
+    `docks`: the active nodes of each dock that has several, ascending: by priority, then id.
     """
 
     version: int
@@ -50,7 +49,6 @@ class Network:
     parcels_max: Ints
     units_max: Ints
     safety: Ints
-    dock_first: Ints
     docks: tuple[Ints, ...]
     calendars: Calendars
     rates: RateBook
@@ -79,10 +77,6 @@ class Network:
         index_of[numbered] = np.arange(len(nodes))
         rates = RateBook(document.carriers, document.lanes, nodes, charts)
         places = [_place(node, table) for node in nodes]
-        docks = _docks(nodes)
-        dock_first = np.arange(len(nodes))
-        for members in docks:
-            dock_first[members] = members[0]
         limits = [node.capacity for node in nodes]
         return cls(
             version=version,
@@ -100,8 +94,7 @@ class Network:
             parcels_max=_column(-1 if limit.parcels_per_day is None else limit.parcels_per_day for limit in limits),
             units_max=_column(-1 if limit.units_per_day is None else limit.units_per_day for limit in limits),
             safety=_column(node.safety_units for node in nodes),
-            dock_first=dock_first,
-            docks=docks,
+            docks=_docks(nodes),
             calendars=Calendars([_calendar(node) for node in nodes], rates.transit_days_max),
             rates=rates,
             eligibility=Eligibility(nodes),

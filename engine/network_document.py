@@ -64,8 +64,8 @@ class Node(Record, frozen=True, kw_only=True):
     """Where stock is. `priority` lower first. `cutoff` is local wall time; without it a day ends at midnight.
 
     Nodes of one `dock` are one origin in one country: a parcel may take stock from several of them. Location, calendar,
-    lane, parcel capacity and `per_parcel` are those of the dock's first active node by priority, then id; `per_line`,
-    `per_unit` and unit capacity those of the node that the stock is of. What an inactive node has stays where it is.
+    lane, parcel capacity and `per_parcel` are those of its first node, by priority, then id, that may serve the order;
+    `per_line`, `per_unit` and unit capacity those of the node that the stock is of.
     """
 
     node_id: Identifier
@@ -291,7 +291,9 @@ def _carrier_faults(carrier: Carrier, path: str) -> Iterator[Fault]:
         yield Fault(f"{path}.zones.matrix", "belongs to kind matrix")
     yield from _ascending(zones.upper, f"{path}.zones.upper", "")
     # n boundaries make n + 1 zones; n zones are n boundaries of which the last one's prices apply beyond it as well.
-    if count == 0 or (zones.kind != "matrix" and not 0 <= count - len(zones.upper) <= 1):
+    if zones.kind == "matrix" and count == 0:
+        yield Fault(f"{path}.transit_days", "at least one zone was expected")
+    elif zones.kind != "matrix" and not (0 <= count - len(zones.upper) <= 1 and count):
         wanted = " or ".join(str(n) for n in (len(zones.upper), len(zones.upper) + 1) if n)
         yield Fault(f"{path}.transit_days", f"{count} zones where zones.upper makes {wanted}")
     yield from _ascending([row.up_to_g for row in carrier.rates], f"{path}.rates", ".up_to_g")

@@ -17,7 +17,7 @@ from engine.lowering.days import PLENTY
 from engine.lowering.rows import able_of
 from engine.relaxing import limiting
 from engine.taking import Taken
-from solvers.problem import UNLIMITED, Bools, Ints
+from solvers.problem import Bools, Ints
 
 ELSEWHERE_MAX = 20
 """The most other nodes that one line names, the preferred first."""
@@ -90,7 +90,9 @@ def shortfalls(lowered: Lowered, use: Taken) -> list[Short]:
     left = np.where(pool, supplies.whole(cells.free[sku] - use.cells[sku]), 0)
     spare = np.where(pool, supplies.whole(cells.physical[sku] - own), 0)
     within_room = np.minimum(left, _room(lowered, use, owner))
-    punctual = np.where(_in_time(lowered, supplies.good, owner), within_room, 0)
+    punctual = within_room
+    if not all(limit.allow_late for limit in lowered.limits):
+        punctual = np.minimum(left, _room(lowered, use, owner, _in_time(lowered, supplies.good, owner)))
     wanted = _queued(order, demand.good[short], missing[short])
     first = supplies.start
     stages = np.stack([
@@ -183,29 +185,31 @@ def _from_leader(lowered: Lowered, mask: Bools, owner: Ints) -> Bools:
 
 
 def _in_time(lowered: Lowered, good: Ints, owner: Ints) -> Bools:
-    """Whether the node has a way for the supply that keeps the promise, where the order insists on it: bool[S, N]."""
+    """Whether there is a way for the supply that keeps the promise, where the order insists on it: bool[H, S, N].
+
+    By the day and by the node that parcels leave from.
+    """
     options, ways = lowered.problem.options, lowered.ways
-    mask = np.ones((len(good), lowered.problem.nodes), bool)
+    mask = np.ones((len(lowered.days.ship), len(good), lowered.problem.nodes), bool)
     insists = np.flatnonzero([not lowered.limits[o].allow_late for o in owner.tolist()])
-    if not len(insists):
-        return mask
     takes = _takes(lowered, good[insists])
     for at, s in enumerate(insists.tolist()):
         mine = lowered.problem.options_of(int(owner[s]))
-        mask[s] = False
-        mask[s, options.node[mine][takes[at][ways.service[mine]]]] = True
-    mask[insists] = _from_leader(lowered, mask[insists], owner[insists])
+        carried = takes[at][ways.service[mine]]
+        mask[:, s] = False
+        mask[ways.turn[mine][carried], s, options.node[mine][carried]] = True
     return mask
 
 
-def _room(lowered: Lowered, use: Taken, owner: Ints) -> Ints:
-    """Units for which the ship days have room left, where the node's parcels leave and where its goods are: [S, N]."""
+def _room(lowered: Lowered, use: Taken, owner: Ints, when: Bools | None = None) -> Ints:
+    """Units for which the ship days have room left, where the node's parcels leave and where its goods are: [S, N].
+
+    `when` bool[H, S, N]: the days that count at the nodes that parcels leave from; None for all.
+    """
     problem, days = lowered.problem, lowered.days
     nodes = np.arange(problem.nodes)
-    if not len(problem.bucket_parcels):
-        return np.full((len(owner), len(nodes)), UNLIMITED, np.int64)
     leader = nodes if lowered.places.leader is None else np.maximum(lowered.places.leader[owner], 0)
-    instant = days.of_order[owner][:, None]
+    instant, supply = days.of_order[owner][:, None], np.arange(len(owner))[:, None]
     parcels = np.append(problem.bucket_parcels - use.parcels, 1)
     units = np.append(np.minimum(problem.bucket_units - use.units, PLENTY), PLENTY)
     room = np.zeros((len(owner), len(nodes)), np.int64)
@@ -213,6 +217,8 @@ def _room(lowered: Lowered, use: Taken, owner: Ints) -> Ints:
         bucket = days.bucket[turn, instant, leader]
         at = days.source_bucket[days.number[turn, instant, leader], nodes] if len(days.source_bucket) else bucket
         open_then = (days.ship[turn, instant, leader] >= 0) & (parcels[bucket] > 0)
+        if when is not None:
+            open_then &= when[turn, supply, leader]
         room += np.where(open_then, units[at], 0)
     return room
 

@@ -27,7 +27,7 @@ from engine.errors import Fault
 from engine.network_document import NetworkDocument, Node
 from solvers.problem import Ints
 
-ROWS_MAX = 500_000
+ROWS_MAX = 200_000
 """The most rows of a matrix."""
 
 ZONES_MAX = 1_000
@@ -74,7 +74,7 @@ class ZoneMatrix:
 
 
 def parse_matrix(body: bytes, limit: ZoneLimit | None = None) -> ZoneMatrix:
-    """Read a matrix; about a third of a second for 100,000 rows. Raises InvalidInputError with faults by line."""
+    """Read a matrix; a quarter of a second for 100,000 rows. Raises InvalidInputError with faults by line."""
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:

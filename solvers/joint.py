@@ -99,8 +99,9 @@ def solve(problem: Problem, alone: Alone, greedy: Sequence[Priced], purse: Purse
     window = _Window(problem, alone, greedy, purse, gap)
     fill = targets(problem, window.supply) if problem.objective.fill_always else None
     best = window.run(fill)
-    if best is None and fill is not None and not window.cut:
-        best = window.run(by_class(problem, fill), staged=True)
+    if fill is not None and not window.cut and (best is None or _worth_stages(problem, fill, best[0])):
+        staged = window.run(by_class(problem, fill), staged=True)
+        best = min((one for one in (best, staged) if one is not None), key=lambda one: one[0], default=None)
     greedy_key = key_of(problem, list(enumerate(greedy)))
     if best is None or greedy_key < best[0]:
         best = (greedy_key, [one.plan for one in greedy], None)
@@ -109,6 +110,11 @@ def solve(problem: Problem, alone: Alone, greedy: Sequence[Priced], purse: Purse
     if bound is None and window.best_bound is not None and (fill is None or best[0][:-1] == _fullest(problem, fill)):
         bound = window.best_bound
     return Joined(best[1], bound, window.cut)
+
+
+def _worth_stages(problem: Problem, fill: Targets, key: tuple[int, ...]) -> bool:
+    """Whether an answer below the targets may be short of what can ship at all: looked into where orders are few."""
+    return problem.orders <= TINY_ORDERS and key[:-1] != _fullest(problem, fill)
 
 
 def _fullest(problem: Problem, fill: Targets) -> tuple[int, ...]:
@@ -270,6 +276,9 @@ class _Window:
             choice = self.master.decide(floors)
         if choice is None and self.staged and not self._spent() and len(self.master.columns) <= EXACT_COLUMNS:
             return self._by_stages()
+        if choice is None and self.problem.orders <= TINY_ORDERS and not self._spent(NEAR_WORK * len(self.alone)):
+            self._near_all(None)
+            choice = self.master.decide(floors)
         if choice is None:
             return self._repaired()
         answer = self._answer(choice.columns)

@@ -51,10 +51,17 @@ class _Deciding:
         """Index of the earlier proposal of the same order, or of the same key, that a verdict here rests on."""
 
     def _settle(self) -> None:
-        """What has lapsed of the rows, days and orders of this batch is free before anything is decided."""
+        """What has lapsed of the rows, days and orders that this batch uses is free before anything is decided."""
+        used = [
+            sku
+            for proposal in self._batch.proposals
+            for sku in (*(take.sku for take in proposal.takes), *proposal.short_skus)
+        ]
         loads = [load.day for proposal in self._batch.proposals for load in proposal.loads]
         claims = [day for proposal in self._batch.proposals for day in proposal.short_days]
-        names = [f"s{sku}" for sku in self._batch.skus] + [f"d{day}" for day in dict.fromkeys([*loads, *claims])]
+        names = [f"s{self._batch.skus[sku]}" for sku in dict.fromkeys(used)] + [
+            f"d{day}" for day in dict.fromkeys([*loads, *claims])
+        ]
         memory_holds.free(self._partition, names, self._at_ms, layout.FREE_MEMBERS)
         for proposal in self._batch.proposals:
             old = self._partition.orders.get(proposal.order_id)

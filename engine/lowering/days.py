@@ -28,7 +28,7 @@ class Days:
     `bucket` int64[H, U, N]: rows of the capacity arrays, -1 for no limit.
     `room_parcels`, `room_units` int64[D]; `least` int64[D]: the least room there, or at any node of its dock.
     `load` int64[D]: thousandths of the node's capacity already used.
-    `number` int64[H, U, N]: row of `source_bucket` int64[T, N]; both without docks: zeros, no rows.
+    `number` int64[H, U, N]: row of `source_bucket` int64[T, N]; without docks zeros, and no rows.
     """
 
     of_order: Ints
@@ -86,7 +86,7 @@ def days_offered(window: WindowInput, horizon: int) -> Days:
     if not limited.any():
         none = np.zeros(0, np.int64)
         bucket, number = np.full(ship.shape, -1, np.int64), np.zeros(ship.shape, np.int64)
-        nowhere = np.zeros((0, limited.size), np.int64)
+        nowhere = np.full((1 if network.docks else 0, limited.size), -1, np.int64)
         return Days(of_order, ship, bucket, none, none, none, none, number, nowhere)
     if network.docks:
         distinct, number = np.unique(ship, return_inverse=True)

@@ -103,6 +103,36 @@ async def test_a_bad_matrix_is_refused(client, rows):
     problem(await client.get(PATH), 404, "not-found")
 
 
+async def test_a_large_matrix_does_not_hold_up_the_loop(client):
+    """100,000 rows are read and compiled elsewhere: the loop turns meanwhile, and an order gets its zone."""
+    nodes = [{**node, "postal_code": f"{code}"} for node, code in zip(NETWORK["nodes"], (10001, 90001), strict=True)]
+    rows = "\n".join(f"US:{o:03},US:{d:03},{(o + d) % 3 + 1}" for o in range(100, 200) for d in range(1000))
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0.002)
+            turns += 1
+
+    turning = asyncio.create_task(turn())
+    assert (await put(client, rows)).json()["rows"] == 100_000
+    await client.put("/v1/network", json={**with_card(), "nodes": nodes})
+    ship_to = {"country": "US", "postal_code": "94107"}
+    answer = (await client.post("/v1/orders", json={**order("O-1"), "ship_to": ship_to})).json()
+    turning.cancel()
+    assert turns >= 10
+    assert answer["parcels"][0]["cost"]["shipping"] == "3.00"  # (100 + 941) % 3 + 1: zone 1
+
+
+async def test_there_is_an_end_to_matrices(empty, monkeypatch):
+    """A partition cannot be filled with charts; those that are there can still be replaced."""
+    monkeypatch.setattr("engine.matrices.MATRICES_MAX", 1)
+    await put(empty, ROWS)
+    problem(await empty.put("/v1/zone-matrices/other", content=ROWS.encode()), 422, "invalid-input")
+    assert (await put(empty, ROWS)).json()["matrix_version"] == 2
+
+
 async def test_patching_a_node_keeps_the_matrix(client):
     """A new version of the network is compiled with the matrices it names."""
     await put(client, ROWS)
@@ -139,6 +169,19 @@ async def test_a_dock_is_stored_and_lies_in_one_country(client):
     body = problem(await client.patch("/v1/nodes/LAX", json={"country": "CA"}), 422, "invalid-input")
     assert [error["path"] for error in body["errors"]] == ["$.dock"]
     problem(await client.patch("/v1/nodes/LAX", json={"dock": ""}), 422, "invalid-input")
+
+
+async def test_a_parcel_takes_stock_from_all_along_the_dock(client):
+    """Ten units of which the first node has six: one parcel where it leaves, the units where the stock lay."""
+    nodes = [{**node, "dock": "WEST"} for node in NETWORK["nodes"]]
+    await client.put("/v1/network", json={**NETWORK, "nodes": nodes})
+    await client.put("/v1/stock", json={"node_id": "NYC", "sku": "A", "on_hand": 6})
+    [parcel] = (await client.post("/v1/orders", json=order("O-1", quantity=10))).json()["parcels"]
+    assert parcel["node_id"] == "NYC"
+    loads = [(await client.get(f"/v1/nodes/{n}/load?date={parcel['ship_by'][:10]}")).json() for n in ("NYC", "LAX")]
+    lent = sum(line["quantity"] for line in parcel["lines"] if line.get("node_id", "NYC") == "LAX")
+    assert lent >= 4
+    assert [(load["parcels"], load["units"]) for load in loads] == [(1, 10 - lent), (0, lent)]
 
 
 async def test_the_load_of_a_node_is_shown_by_day(client):

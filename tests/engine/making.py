@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.domain import Order, Sku, content_hash, epoch_ms
 from engine.ledger.port import LOAD, SLOT, DayLoad, Row, Snapshot, Versions
-from engine.lowering import Lowered, WindowInput, lower
+from engine.lowering import Lowered, WindowInput, lower, touched
 from engine.network import Network, parse_network
 from engine.policy import Policy
 from solvers.problem import Ints
@@ -87,9 +87,11 @@ def window(
     loads: Mapping[int, Mapping[str, tuple[int, int]]] | None = None,
     policy: Mapping[str, Any] | None = None,
     as_placed: bool = False,
+    strict_skus: bool = False,
 ) -> WindowInput:
     """A window of these orders; `stock` is {sku: {node_id: cell}}, `loads` {day: {node_id: (parcels, units)}}."""
-    names = tuple(dict.fromkeys(line.sku for each in orders for line in each.lines))
+    items = {each.sku: each for each in skus}
+    names = touched(orders, items)
     days = {}
     for day, load in (loads or {}).items():
         table = np.zeros(max(network.numbers.values()) + 1, LOAD)
@@ -103,7 +105,7 @@ def window(
         idempotency_keys=(None,) * len(orders),
         waited_ms=(1.5,) * len(orders),
         skus=names,
-        items={each.sku: each for each in skus},
+        items={sku: items[sku] for sku in names if sku in items},
         snapshot=Snapshot(
             epoch_ms(at),
             Versions(network.version, 1, 1),
@@ -114,6 +116,7 @@ def window(
         network=network,
         policy=msgspec.convert(policy or {}, Policy),
         as_placed=as_placed,
+        strict_skus=strict_skus,
     )
 
 

@@ -111,6 +111,13 @@ async def test_the_last_row_of_a_sku_counts(ledger):
     assert found == {1: ["$.sku"], 2: ["$.components[0].sku"]}
 
 
+async def test_an_upload_keeps_only_so_many_components(ledger, monkeypatch):
+    """Kits wait for the end of their upload, and memory has one: what goes beyond is refused by line."""
+    monkeypatch.setattr("engine.catalogue.PARTS_MAX", 3)
+    assert await upload(Catalogue(ledger), entry("P", "A"), entry("Q", "A"), entry("B")) == {2: ["$.components"]}
+    assert await stored(ledger) == {"B": set(), "P": {"A"}}
+
+
 NAMES = st.sampled_from("ABCDE")
 UPLOADS = st.lists(st.lists(st.tuples(NAMES, st.sets(NAMES, max_size=2)), min_size=1, max_size=4), max_size=6)
 

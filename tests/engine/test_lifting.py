@@ -12,42 +12,12 @@ from hypothesis import strategies as st
 
 from engine.decisions import Reason
 from engine.domain import Sku, mills
-from engine.ledger.port import LoadTake, Proposal, Take
-from engine.lifting import lift
-from engine.lowering import lower
+from engine.ledger.port import LoadTake, Take
 from engine.promise import to_day
-from solvers.choose import Budget, solve
-from tests.engine.making import card, compiled, document, node, order, shipped, window
+from tests.engine.making import card, compiled, document, node, order, window
+from tests.engine.reading import decided, said, where, why
 
 MON = to_day(date(2026, 11, 23))
-
-
-def decided(asked, *plans) -> tuple[Proposal, ...]:
-    """The window lifted: by plans made by hand, or solved."""
-    lowered = lower(asked)
-    solution = shipped(lowered, *plans) if plans else solve(lowered.problem, Budget())
-    return lift(lowered, solution, 12.3456)
-
-
-def said(proposal: Proposal) -> dict:
-    """The decision as a caller reads it."""
-    return json.loads(proposal.decision)
-
-
-def why(proposal: Proposal) -> list[tuple]:
-    """What does not ship: (sku, quantity, reason, free, held, safety)."""
-    names = ("sku", "quantity", "reason", "free", "held", "safety")
-    return [tuple(line[name] for name in names) for line in said(proposal)["unallocated"]]
-
-
-def where(proposal: Proposal) -> dict[tuple[str, str], int]:
-    """What ships: {(node_id, sku): units}."""
-    found: dict[tuple[str, str], int] = {}
-    for parcel in said(proposal)["parcels"]:
-        for line in parcel["lines"]:
-            key = (parcel["node_id"], line["sku"])
-            found[key] = found.get(key, 0) + line["quantity"]
-    return found
 
 
 def test_a_decision_reads_as_the_contract_says():

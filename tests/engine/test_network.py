@@ -203,14 +203,13 @@ def test_nodes_are_indexed_by_priority_then_id_and_numbers_lead_back():
     assert network.index_of[4] == -1
 
 
-def test_a_dock_is_led_by_its_first_active_node():
-    """Parcels of a dock leave from one node: the first by priority, then id, of those that are active."""
+def test_a_dock_is_its_active_nodes_in_sequence():
+    """Parcels of a dock leave from one node, the first by priority, then id; a dock of one node is none."""
     network = compiled(document([
         node("A", dock="W", active=False), node("D", dock="W"), node("C", dock="W", priority=1), node("B"),
         node("E", dock="ALONE"), node("F", dock="X", priority=-1), node("G", dock="X", priority=-2),
     ]))  # fmt: skip
     assert network.node_ids == ("G", "F", "A", "B", "D", "E", "C")
-    assert network.dock_first.tolist() == [0, 0, 2, 3, 4, 5, 4]
     assert [members.tolist() for members in network.docks] == [[0, 1], [4, 6]]
 
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from solvers import brute
+from solvers import brute, choose
 from solvers.plan import charged, derive
 from solvers.problem import Derived, Limits, Lines, Problem
 from solvers.solution import Solution, check
 from tests.solvers.worlds import random_limited_world, random_world
 
-SOLVERS = [brute.solve]
+SOLVERS = [brute.solve, choose.solve]
 
 
 def worth(problem: Problem, solve: Callable[[Problem], Solution]) -> brute.Key:
@@ -29,7 +29,7 @@ def plain(seed: int) -> Problem:
     return random_world(seed, orders=2, items=2, nodes=2, lines=2, stock=2, priorities=2, capacity=seed % 2 == 0)
 
 
-@pytest.mark.parametrize("solve", SOLVERS)
+@pytest.mark.parametrize("solve", SOLVERS, ids=["referee", "ladder"])
 def test_more_stock_never_makes_the_best_decision_worse(solve: Callable[[Problem], Solution]) -> None:
     """Every plan of before is still one."""
     for seed in range(120):
@@ -43,7 +43,7 @@ def test_more_stock_never_makes_the_best_decision_worse(solve: Callable[[Problem
         assert worth(problem, solve) <= worth(less, solve), seed
 
 
-@pytest.mark.parametrize("solve", SOLVERS)
+@pytest.mark.parametrize("solve", SOLVERS, ids=["referee", "ladder"])
 def test_fewer_limits_never_make_the_best_decision_worse(solve: Callable[[Problem], Solution]) -> None:
     """Every plan that kept them all keeps what is left of them."""
     for seed in range(120):
@@ -101,7 +101,7 @@ def its_own_substitute(problem: Problem) -> Problem:
     return replace(problem, lines=Lines(start=start, **columns))
 
 
-@pytest.mark.parametrize("solve", SOLVERS)
+@pytest.mark.parametrize("solve", SOLVERS, ids=["referee", "ladder"])
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -126,7 +126,7 @@ def test_what_excludes_nothing_and_adds_nothing_changes_nothing(
         assert worth(changed, solve) == worth(problem, solve), seed
 
 
-@pytest.mark.parametrize("solve", SOLVERS)
+@pytest.mark.parametrize("solve", SOLVERS, ids=["referee", "ladder"])
 def test_what_ships_and_what_is_missing_is_what_was_asked_for(solve: Callable[[Problem], Solution]) -> None:
     """By line, over its alternatives; and only what is missing without a date is charged."""
     for seed in range(150):

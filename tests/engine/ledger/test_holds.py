@@ -119,6 +119,17 @@ async def test_a_replacement_counts_its_own_hold_as_free(shop: Shop):
     shop.skus = []
 
 
+async def test_a_commit_frees_only_what_it_uses(shop: Shop):
+    """Protects the twin and short scripts: lapsed units of SKUs that a window merely looked at wait for others."""
+    await shop.open(stock={("A", 0): 10, ("B", 0): 10})
+    await shop.order("O", {("B", 0): 5}, hold_ms=-5_000)
+    seen = await shop.look("A", "B")
+    assert await shop.commit(seen, shop.proposal(seen, "P", {("A", 0): 1})) == [C]
+    assert [entry.kind for entry in await shop.log()][-2:] == ["commit", "commit"]
+    assert await shop.commit(seen, shop.proposal(seen, "Q", {("A", 0): 1}, short=["B"])) == [C]
+    assert [entry.kind for entry in await shop.log()][-2:] == ["free", "commit"]
+
+
 async def test_a_replacement_that_loses_keeps_the_old_hold(shop: Shop):
     """Protects R9: old hold and new one change places in one step, or nothing changes."""
     await shop.open(stock={("A", 0): 10})
