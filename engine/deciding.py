@@ -106,7 +106,7 @@ def _summary(
         "violations": [list(violation) for violation in violations[:10]],
         "solve_ms": round(solve_seconds * 1000, 3),
         "units": {
-            "ordered": int(lowered.problem.lines.quantity.sum()),
+            "ordered": int(lowered.demand.quantity.sum()),
             "allocated": int(solution.boxes.take_units.sum()),
         },
         "parcels": len(solution.boxes.order),

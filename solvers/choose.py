@@ -17,6 +17,7 @@ import numpy as np
 
 from solvers import flow, joint, rules
 from solvers.alone import bound_of, plans_alone
+from solvers.columns import contested
 from solvers.greedy import one_by_one, sequence
 from solvers.guided import guided
 from solvers.menu import Supply
@@ -117,7 +118,7 @@ def _optimised(problem: Problem, limits: Budget) -> Solution:
     orders, everything = np.arange(problem.orders, dtype=np.int64), Supply.of(problem)
     purse = Purse(limits.work * ALONE // 100, expired)
     alone = plans_alone(problem, orders, everything, purse, work=limits.order_work)
-    if not joint.contested(problem, [one.plan for one in alone.plans]):
+    if not contested(problem, [one.plan for one in alone.plans]):
         bound = bound_of(problem, alone.plans, everything, purse)
         return _settled(problem, alone.plans, "alone", purse, bound)
     if not limits.floor:

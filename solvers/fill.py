@@ -1,17 +1,20 @@
-"""How many units a window can ship at most, class by class of priority, if only stock limits it.
+"""How many units a window can ship at most, class by class of priority: exactly if only stock limits it (`targets`).
 
-Without binding capacity SKUs are independent: the units of one SKU that the orders of the highest classes can get is a
-maximum flow from nodes to lines, and raising it for a class never lowers it for a higher one (the fillable sets of a
-flow form a matroid), so the cumulative flows are the lexicographic optimum.
+Without limits, alternatives, shared parts and binding capacity SKUs are independent: the units of one SKU that the
+orders of the highest classes can get is a maximum flow from nodes to lines, and raising it for a class never lowers it
+for a higher one (the fillable sets of a flow form a matroid), so the cumulative flows are the lexicographic optimum.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from solvers.limits import limited
 from solvers.menu import Supply, has_room, spans
+from solvers.plan import Priced
 from solvers.problem import Bools, Ints, Problem
 from solvers.tariff import BEYOND, Contents, box_prices
 
@@ -59,17 +62,32 @@ def targets(problem: Problem, supply: Supply) -> Targets:
     return Targets(row, np.array(units, np.int64), owner)
 
 
-def by_class(problem: Problem, fill: Targets) -> Targets:
-    """The same with one row per priority class over all lines: where capacity may bind, SKUs compete for it."""
-    priority = problem.priority[fill.owner]
-    classes = sorted(set(priority.tolist()), reverse=True)
-    row = np.array([classes.index(one) for one in priority.tolist()], np.int64)
+def class_units(problem: Problem, fill: Targets) -> tuple[int, ...]:
+    """What `targets` add up to by descending priority class: one class may not stand in for another."""
+    classes, number = np.unique(-problem.priority[fill.owner], return_inverse=True)
     units = np.zeros(len(classes), np.int64)
     whole = fill.row < 0
-    np.add.at(units, row[whole], problem.lines.quantity[whole])
-    for index, most in enumerate(fill.units.tolist()):
-        units[row[np.flatnonzero(fill.row == index)[0]]] += most
-    return Targets(row, units, fill.owner)
+    np.add.at(units, number[whole], problem.lines.quantity[whole])
+    for row, most in enumerate(fill.units.tolist()):
+        units[number[np.flatnonzero(fill.row == row)[0]]] += most
+    return tuple(units.tolist())
+
+
+def known(problem: Problem) -> bool:
+    """Whether stock alone decides what can be filled, capacity aside: no limits, no alternatives, no shared parts."""
+    return not len(problem.derived.item) and not limited(problem).any()
+
+
+def by_class(problem: Problem, plans: Sequence[Priced]) -> Targets:
+    """One row per priority class over all rows of `Lines`, as far as each order by itself could be filled.
+
+    Never less than what can be filled, if the plans fill as much as can be.
+    """
+    owner = np.repeat(np.arange(problem.orders), np.diff(problem.lines.start))
+    classes, number = np.unique(-problem.priority, return_inverse=True)
+    units = np.zeros(len(classes), np.int64)
+    np.add.at(units, number, [one.filled for one in plans])
+    return Targets(number[owner], units, owner)
 
 
 def _usable(problem: Problem, supply: Supply) -> Bools:

@@ -61,7 +61,7 @@ class Prices:
 class Relaxed(NamedTuple):
     """An LP optimum: its value, the prices, each order's dual (mills), and the columns chosen if it is integral.
 
-    `artificial`: what is short of the rows; `picked` float64[columns]: how much of each column is used.
+    `artificial`: what is short of the rows that may not be; `picked` float64[columns]: how much of each column is used.
     """
 
     value: float
@@ -110,11 +110,13 @@ class Choice(NamedTuple):
 class Master:
     """Columns of some orders over what the other orders leave (`supply`), with fill rows if `fill_units` is given.
 
+    `short` int64[rows]: what a unit short of a fill row costs, in mills; None: no row may be short in the end.
     `_resources` numbers the resources seen; `_entries` and `_fills` are (column, resource or fill row, amount) triples.
     """
 
     supply: Supply
     fill_units: Ints | None
+    short: Ints | None = None
     columns: list[Column] = field(default_factory=list)
     _known: set[tuple[int, tuple[tuple[int, bytes], ...]]] = field(default_factory=set)
     _resources: dict[Resource, int] = field(default_factory=dict)
@@ -207,14 +209,15 @@ class Master:
                 put(index)
 
     def relax(self, penalty: int, fixed: NDArray[np.float64] | None = None) -> Relaxed | None:
-        """The LP over all columns. Each order and each fill row may fall short at `penalty` mills (per unit).
+        """The LP over all columns. Each order and each unit of a fill row may fall short at `penalty` or `short` mills.
 
         `fixed` float64[columns]: the least part of each column that must be picked, 0 or 1.
         """
         orders, scarce, matrix, free = self._matrix()
         count, n_orders, n_scarce = len(self.columns), len(orders), len(scarce)
         n_fill = matrix.shape[0] - n_orders - n_scarce
-        cost = np.concatenate([[c.cost for c in self.columns], np.full(n_orders + n_fill, float(penalty))])
+        short = np.full(n_fill, penalty) if self.short is None else self.short
+        cost = np.concatenate([[float(c.cost) for c in self.columns], np.full(n_orders, penalty), short])
         pick = np.arange(n_orders)
         equal = csc_matrix(
             (np.ones(n_orders), (pick, count + pick)), shape=(n_orders, count + n_orders + n_fill)
@@ -244,16 +247,19 @@ class Master:
             prices,
             dict(zip(orders, result.eqlin.marginals.tolist(), strict=True)),
             np.flatnonzero(picked > 0.5).tolist() if integral else None,
-            float(result.x[count:].sum()),
+            float(result.x[count : None if self.short is None else count + n_orders].sum()),
             picked,
         )
 
-    def decide(self, floors: dict[int, int], maximise: int | None = None) -> Choice | None:
+    def decide(
+        self, floors: dict[int, int], maximise: int | None = None, *, most: int = EXACT_COLUMNS
+    ) -> Choice | None:
         """The cheapest integer choice with every fill row in `floors` at least so full, as column indexes.
 
-        `maximise`: fill this row as far as possible instead. None where nothing was found within NODE_WORK.
+        `maximise`: fill this row as far as possible instead. Searched exactly up to `most` columns. None where nothing
+        was found within NODE_WORK.
         """
-        if len(self.columns) > EXACT_COLUMNS:
+        if len(self.columns) > most:
             return self._dive(floors) if maximise is None else None
         orders, scarce, matrix, free = self._matrix()
         base = len(orders) + len(scarce)

@@ -136,9 +136,9 @@ def _in_time(ways: Ways, limits: tuple[OrderLimits, ...]) -> Ways:
 def _limits(limits: tuple[OrderLimits, ...]) -> Limits:
     """What a plan must keep, as arrays."""
     arrays = Limits.none(len(limits))
+    if limits[0] == NO_LIMITS and all(limit is limits[0] for limit in limits):
+        return arrays  # as a policy without limits says of orders without them
     for o, limit in enumerate(limits):
-        if limit is NO_LIMITS or limit == NO_LIMITS:
-            continue
         arrays.max_parcels[o] = UNLIMITED if limit.max_parcels is None else limit.max_parcels
         arrays.complete[o] = limit.ship_complete
         arrays.whole_lines[o] = not limit.split_lines

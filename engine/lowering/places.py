@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.domain import Order
 from engine.lowering.question import WindowInput
 from engine.network import Network
 from solvers.problem import Bools, Ints
@@ -34,17 +33,14 @@ class Places:
 
 def places_of(window: WindowInput, allowed: Bools) -> Places:
     """`allowed` bool[O, N]: nodes that neither limits nor rules keep out."""
-    network = window.network
-    may = np.array([_may(network, order) for order in window.orders], bool) & allowed
+    network, eligibility = window.network, window.network.eligibility
+    may = np.array([
+        eligibility.of_order(order) if order.pickup_node is None else eligibility.of_pickup(order, order.pickup_node)
+        for order in window.orders
+    ]) & allowed  # fmt: skip
     if window.again is not None:
-        may &= ~network.eligibility.named(window.again.excluded)
+        may &= ~eligibility.named(window.again.excluded)
     return Places(may, _leaders(network, may))
-
-
-def _may(network: Network, order: Order) -> Bools:
-    if order.pickup_node is None:
-        return network.eligibility.of_order(order)
-    return network.eligibility.of_pickup(order, order.pickup_node)
 
 
 def _leaders(network: Network, may: Bools) -> Ints | None:

@@ -222,6 +222,8 @@ def _items(goods: Goods, supplies: Supplies, draws: _Draws, stock: Ints) -> tupl
 
 def _groups(window: WindowInput) -> Ints:
     """The group of each order line, numbered over the window; -1 for none."""
+    if not any(line.group is not None for order in window.orders for line in order.lines):
+        return np.full(sum(len(order.lines) for order in window.orders), -1, np.int64)
     numbers: dict[tuple[int, str], int] = {}
     found = [
         -1 if line.group is None else numbers.setdefault((o, line.group), len(numbers))

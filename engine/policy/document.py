@@ -24,8 +24,12 @@ Price = Annotated[str, Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,3})?$(?!\n)")]
 Weight = Annotated[float, Meta(ge=0, le=100)] | Annotated[str, Meta(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3})?$(?!\n)")]
 """A factor from 0 to 100, a number or a decimal string, at most three places."""
 
-Names = Identifier | Annotated[list[Identifier], Meta(max_length=NAMED_MAX)]
-"""One name, or a list of which any may match."""
+Names = Annotated[str, Meta(min_length=1, max_length=128)] | Annotated[list[Identifier], Meta(max_length=NAMED_MAX)]
+"""One name, or a list of which any may match.
+
+A union of a string with a pattern and a list would crash the decoder (msgspec 0.22 frees memory that is not its own);
+a test keeps such types out.
+"""
 
 Nodes = Annotated[list[Identifier], Meta(max_length=NAMED_MAX)]
 Kinds = list[Literal["dc", "store", "dropship", "3pl"]]
@@ -94,7 +98,7 @@ class When(Record, frozen=True, kw_only=True):
     channel: Names = field(default_factory=list)
     level: Names = field(default_factory=list)
     priority: PriorityRange = PriorityRange()
-    country: Country | list[Country] = field(default_factory=list)
+    country: Annotated[str, Meta(min_length=2, max_length=2)] | list[Country] = field(default_factory=list)
     region: Names = field(default_factory=list)
     value: ValueRange = ValueRange()
     capability: Names = field(default_factory=list)

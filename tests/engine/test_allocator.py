@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,11 +14,11 @@ from engine.allocator import Allocator
 from engine.archive.recall import Recall
 from engine.clock import ManualClock
 from engine.crew import InlineCrew
-from engine.domain import Order, OrderLine, ShipTo, Sku, StockRow
+from engine.domain import Component, Movement, Order, OrderLine, ShipTo, Sku, StockRow
 from engine.errors import KeyConflictError, OrderConflictError, StoreUnavailableError
 from engine.gate import Answer, Ticket, content_hash
 from engine.ledger.memory import MemoryLedger
-from engine.ledger.port import Batch, LedgerUnavailableError, Outcome
+from engine.ledger.port import Batch, LedgerUnavailableError, Outcome, Snapshot
 from engine.metrics import Metrics
 from engine.registry import Registry
 from engine.stock import StockRoom
@@ -166,6 +167,19 @@ async def test_a_window_on_an_old_network_is_solved_again(world: World):
     assert decision["window"]["network_version"] == 2
 
 
+async def test_a_window_on_an_old_policy_is_solved_again(world: World):
+    """Whatever policy changes, no order is committed by one that was replaced."""
+
+    async def exclude() -> None:
+        body = b'{"rules": [{"name": "r", "then": {"except_nodes": ["near"]}}]}'
+        assert await world.registry.put_policy("p", "default", body) == 2
+
+    world.ledger.before_commit.append(exclude)
+    (decision,) = await world.decide(order("O1", ("A", 1)))
+    assert nodes_of(decision) == ["far"]
+    assert decision["window"]["policy_version"] == 2
+
+
 async def test_a_repeat_gets_the_first_decision_byte_for_byte(world: World):
     """Retries are safe, in the same window and later."""
     twins = [world.ticket(order("O1", ("A", 1))) for _ in range(3)]
@@ -259,3 +273,43 @@ async def test_a_store_that_stays_away_is_an_error_with_a_time_to_retry(world: W
     with pytest.raises(StoreUnavailableError):
         await asyncio.wait_for(ticket.answer, 5)
     await deciding
+
+
+async def test_a_kit_takes_its_parts_in_the_store(world: World):
+    """5 of A at `far` and 1 at `near`: two kits of 3 A cannot both be had, one can; B of the other node is no help."""
+    await world.registry.put_skus("p", [Sku(sku="K", components=[Component(sku="A", quantity=3)])])
+    first, second = await world.decide(order("O1", ("K", 1)), order("O2", ("K", 1)))
+    assert sorted([first["status"], second["status"]]) == ["allocated", "refused"]
+    (row,) = [cell for cell in (await world.stock.view("p", "A")).nodes if cell.node_id == "far"]
+    assert (row.held, row.available) == (3, 2)
+
+
+async def test_a_kit_that_was_changed_meanwhile_is_read_with_its_new_parts(world: World):
+    """The snapshot was asked for the old parts; the catalogue it comes with has others: another round is due."""
+    await world.registry.put_skus("p", [Sku(sku="K", components=[Component(sku="A", quantity=1)])])
+    assert (await world.decide(order("O1", ("K", 1))))[0]["status"] == "allocated"
+    read = world.ledger.snapshot
+
+    async def meddled(*asked: Any, **more: Any) -> Snapshot:
+        world.ledger.snapshot = read
+        await Registry(world.ledger).put_skus("p", [Sku(sku="K", components=[Component(sku="B", quantity=2)])])
+        return await read(*asked, **more)
+
+    world.ledger.snapshot = meddled
+    (decision,) = await world.decide(order("O2", ("K", 1)))
+    assert decision["status"] == "allocated"
+    (row,) = [cell for cell in (await world.stock.view("p", "B")).nodes if cell.node_id == "near"]
+    assert row.held == 2
+
+
+async def test_a_refused_kit_is_decided_again_when_a_part_comes_back(world: World):
+    """The claim of a refusal is about the parts: a part received between snapshot and commit makes it void."""
+    await world.registry.put_skus("p", [Sku(sku="K", components=[Component(sku="A", quantity=7)])])
+
+    async def receive() -> None:
+        rows = [Movement(movement_id="m", node_id="far", sku="A", kind="receive", quantity=2)]
+        await world.stock.write("p", list(enumerate(rows)))
+
+    world.ledger.before_commit.append(receive)
+    (decision,) = await world.decide(order("O", ("K", 1)))
+    assert decision["status"] == "allocated"

@@ -1,0 +1,341 @@
+"""Column generation over a contested window: plans of every order at the prices of what is scarce, and the bound.
+
+One run has its fill rows, if any, met in full; `fullest` is the run for windows where nobody knows what can be met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from solvers.alone import COVER, Alone, plans_alone
+from solvers.fill import Targets, class_units
+from solvers.greedy import on_what_is_left
+from solvers.master import FINE, Choice, Column, Master, Prices, Resource, column_of, free_of, takes
+from solvers.menu import Supply
+from solvers.plan import Priced, fits, take, use_of
+from solvers.pricing import Pricer
+from solvers.problem import Ints, Problem
+from solvers.purse import Purse
+from solvers.solution import Plan
+from solvers.states import FAR
+
+ROUNDS = 40
+"""Pricing rounds at most; windows of hundreds of orders need about ten."""
+
+NEAR_PLANS = 400
+"""Plans of one order that may join the master to close a gap."""
+
+NEAR_TOTAL = 4_000
+"""And of all orders together."""
+
+NEAR_WORK, COLUMN_WORK = 150_000, 10_000
+"""Work of looking for the plans of one order near its best, and of taking one in: measured."""
+
+ORDER_WORK = 600_000
+"""Search bound for one order: the subset DP of 12 single units is exact within it."""
+
+
+TINY_ORDERS = 12
+"""Windows of so few orders are enumerated outright where capacity keeps the fill targets out of reach."""
+
+MAX_CAUTIOUS = 40
+"""Large orders given a second plan that avoids what is contested."""
+
+MAX_PENALTY = 2**42
+"""Mills: no shortfall in the relaxed master is priced above this."""
+
+Answer = tuple[tuple[int, ...], list[Plan], int | None]
+"""(key, plans, bound)."""
+
+
+def contested(problem: Problem, plans: Sequence[Plan]) -> dict[Resource, int]:
+    """Resources that the plans overdraw together, and by how much."""
+    supply = Supply.of(problem)
+    used: dict[Resource, int] = {}
+    for order, plan in enumerate(plans):
+        for resource, amount in takes(use_of(problem, order, tuple(plan))).items():
+            used[resource] = used.get(resource, 0) + amount
+    return {r: amount - free_of(supply, r) for r, amount in used.items() if amount > free_of(supply, r)}
+
+
+def key_of(problem: Problem, columns: Sequence[Column | tuple[int, Priced]]) -> tuple[int, ...]:
+    """What a window is judged by: units filled by descending priority (negative, if they come first), then money."""
+    classes = sorted(set(problem.priority.tolist()), reverse=True)
+    filled = dict.fromkeys(classes, 0)
+    cost = 0
+    for one in columns:
+        if isinstance(one, Column):
+            order, units, money = one.order, sum(int(s.units.sum()) for s in one.plan), one.cost
+        else:
+            order, units, money = one[0], one[1].filled, one[1].cost
+        filled[int(problem.priority[order])] += units
+        cost += money
+    fill = [-filled[one] for one in classes] if problem.objective.fill_always else []
+    return (*fill, cost)
+
+
+class Window:
+    """One run of column generation over the orders that matter.
+
+    `bound`: the best Lagrangian value so far, in FINE parts of a mill, at `prices`; None if there is none yet.
+    """
+
+    def __init__(self, problem: Problem, alone: Alone, greedy: Sequence[Priced], purse: Purse, gap: float) -> None:
+        self.problem, self.priced, self.alone, self.greedy = problem, alone, alone.plans, greedy
+        self.supply = Supply.of(problem)
+        self.uses = [use_of(problem, order, one.plan) for order, one in enumerate(alone.plans)]
+        self.takes = [takes(use) for use in self.uses]
+        self.purse, self.gap, self.cut = purse, gap, False
+
+    def run(self, fill: Targets | None) -> Answer | None:
+        """The best answer with the fill rows met, or None if they cannot be (or nothing was found)."""
+        self._begin(fill)
+        first = self._touching(set(contested(self.problem, [one.plan for one in self.alone])))
+        if fill is not None:
+            first |= set(fill.owner[fill.row >= 0].tolist())
+        self._activate(first)
+        if self.impossible:
+            return None
+        converged, integral = self._generate()
+        return self._decide(integral) if converged else None
+
+    def claim(self, key: tuple[int, ...]) -> int | None:
+        """The bound in mills that an answer with this key may claim: the rows' bound, if it is as full as they are."""
+        if self.bound is None or not self.is_full(key):
+            return None
+        return max(0, -(-self.bound // FINE))
+
+    def is_full(self, key: tuple[int, ...]) -> bool:
+        """Whether an answer with this key meets the fill rows in every class."""
+        return self.fill is None or tuple(-units for units in key[:-1]) == class_units(self.problem, self.fill)
+
+    def _begin(self, fill: Targets | None) -> None:
+        self.fill = fill
+        self.pricer = Pricer(self.problem, self.priced.menus, fill)
+        self.active: set[int] = set()
+        self.master = Master(self.supply, fill.units if fill is not None else None)
+        self.bound: int | None = None
+        self.prices: Prices | None = None
+        self.picked = np.zeros(0)
+        self.complete = self.impossible = False
+        self.may_stay = fill is None
+        self.class_of: list[int] = []
+
+    def _generate(self) -> tuple[bool, list[int] | None]:
+        """Prices and plans in turn until no plan improves: (False where that fails, the LP's choice if integral)."""
+        penalty = 20 * max([1, *(column.cost for column in self.master.columns)])
+        integral: list[int] | None = None
+        for _ in range(ROUNDS):
+            if self.impossible:
+                return False, None
+            if self._spent(self.master.steps + self.pricer.steps([])):
+                break
+            relaxed = self.master.relax(penalty)
+            self.purse.pay(self.master.steps)
+            if relaxed is None:
+                return False, None
+            self.picked = relaxed.picked
+            fresh, restless = self._price(relaxed.prices, relaxed.order)
+            if self.impossible:
+                return False, None
+            touching = restless | self._touching({r for r, worth in relaxed.prices.resource.items() if worth})
+            if touching - self.active:
+                self._activate(touching)
+                continue
+            integral = relaxed.chosen if relaxed.artificial < 1e-6 else None
+            if not fresh and relaxed.artificial > 1e-6 and penalty < MAX_PENALTY:
+                penalty *= 100
+                continue
+            value = np.floor(relaxed.value + self._resting() + 1e-6)
+            if not fresh or (self.bound is not None and -(-self.bound // FINE) >= value):
+                break
+        return True, integral
+
+    def _resting(self) -> int:
+        """Mills that the orders outside the master cost."""
+        return sum(one.cost for order, one in enumerate(self.alone) if order not in self.active)
+
+    def _spent(self, step: int = 1) -> bool:
+        """Whether a step of so much work is too much now."""
+        self.cut = not self.purse.affords(step)
+        return self.cut
+
+    def _touching(self, resources: set[Resource]) -> set[int]:
+        """Orders whose own best plan takes any of the resources."""
+        return {order for order, taken in enumerate(self.takes) if not resources.isdisjoint(taken)}
+
+    def _activate(self, orders: set[int]) -> None:
+        """Move orders into the master, with their own best and one-by-one plans as first columns."""
+        fresh = np.array(sorted(orders - self.active), np.int64)
+        if len(fresh) == 0:
+            return
+        self.active |= orders
+        self.pricer.take_in(self.active)
+        left = self.supply.copy()
+        for order in range(self.problem.orders):
+            if order not in self.active:
+                take(self.problem, self.uses[order], left.stock, left.parcels, left.units)
+        self.master.supply = left
+        for order in fresh.tolist():
+            # An order that cannot ship what it must even alone is held back by capacity: the targets are out of reach.
+            self.impossible |= not self._add(order, self.alone[order].plan)
+            self._add(order, self.greedy[order].plan)
+            if self.may_stay:
+                self._add(order, ())
+        others = [order for order in fresh.tolist() if order not in self.pricer.orders and self.alone[order].filled]
+        if others:
+            self._add_cautious(np.array(others[:MAX_CAUTIOUS], np.int64))
+
+    def _add_cautious(self, orders: Ints) -> None:
+        """Orders too large to be priced by tolls: their best plan without the contested cells."""
+        spared = self.supply.copy()
+        for kind, a, b in contested(self.problem, [one.plan for one in self.alone]):
+            if kind == 0:
+                spared.stock[a, b] = 0
+        for order in orders.tolist():
+            if self._spent(COVER):
+                return
+            one = plans_alone(self.problem, np.array([order], np.int64), spared, self.purse, work=ORDER_WORK).plans[0]
+            self._add(order, one.plan)
+
+    def _add(self, order: int, plan: Plan) -> bool:
+        """Take a plan in as a column, unless it is known or leaves units that every fullest solution ships."""
+        if self.fill is not None:
+            lines = self.problem.lines_of(order)
+            shipped = sum((shipment.units for shipment in plan), np.zeros(lines.stop - lines.start, np.int64))
+            if ((self.fill.row[lines] < 0) & (shipped < self.problem.lines.quantity[lines])).any():
+                return False
+        return self.master.add(column_of(self.problem, order, tuple(plan), self.fill))
+
+    def _price(self, prices: Prices, dual: dict[int, float]) -> tuple[bool, set[int]]:
+        """Price all orders at hand, keep the bound, add plans that improve: (whether any does, orders to activate)."""
+        offers = self.pricer.offers(prices)
+        self.purse.pay(self.pricer.steps(offers))
+        value, fresh, restless = 0, False, set()
+        for offer in offers:
+            value += offer.value
+            self.impossible |= offer.value >= FAR
+            if offer.order not in self.active:
+                if offer.value < self._own(offer.order, prices) - FINE // 2:
+                    restless.add(offer.order)
+            elif offer.value < min(FAR, dual[offer.order] * FINE - FINE / 2):
+                fresh |= self.master.add(self.pricer.column(offer))
+        proven = True
+        for order, one in enumerate(self.alone):
+            if order not in self.pricer.orders:
+                # Prices only add to what an order pays, so its own best is a floor, if it ships the same in any case.
+                lines = self.problem.lines_of(order)
+                moves = self.fill is not None and bool((self.fill.row[lines] >= 0).any()) and one.filled > 0
+                proven &= one.bound is not None and not moves
+                value += FINE * (one.bound or 0)
+        for resource, worth in prices.resource.items():
+            value -= worth * free_of(self.supply, resource)
+        if self.fill is not None:
+            value += int((prices.fill * self.fill.units).sum())
+        if proven and not self.impossible and (self.bound is None or value > self.bound):
+            self.bound, self.prices = value, prices
+        return fresh, restless
+
+    def _own(self, order: int, prices: Prices) -> int:
+        """What an order's own best plan is worth where nothing it takes has a price; FINE parts of a mill."""
+        one = self.alone[order]
+        filled = int(prices.fill[self.class_of[order]]) * one.filled if self.class_of else 0
+        return FINE * one.cost - filled
+
+    def _decide(self, integral: list[int] | None) -> Answer | None:
+        """The integer master; where it leaves a gap to the bound, again with every plan inside the gap."""
+        floors = dict(enumerate(self.fill.units.tolist())) if self.fill is not None else {}
+        choice: Choice | None = None
+        if integral is not None and self.master.holds(integral, floors):
+            choice = Choice(integral, True)
+        else:
+            choice = self.master.decide(floors)
+        if choice is None and not self._spent():
+            # One-by-one plans of all orders are feasible together, but perhaps not beside the passive orders' best.
+            self._activate(set(range(self.problem.orders)))
+            choice = self.master.decide(floors)
+        if choice is None and self.problem.orders <= TINY_ORDERS and not self._spent(NEAR_WORK * len(self.alone)):
+            self._near_all(FAR)
+            choice = self.master.decide(floors)
+        if choice is None:
+            return self._repaired()
+        answer = self._answer(choice.columns)
+        bound = self.claim(answer[0])
+        if bound is None or self._close(answer[0][-1], bound) or self._spent(NEAR_WORK * len(self.alone)):
+            return answer[0], answer[1], bound
+        self._near_all((answer[0][-1] - bound + 1) * FINE)
+        again = self.master.decide(floors)
+        if again is not None:
+            better = self._answer(again.columns)
+            answer = min(answer, better, key=lambda one: one[0])
+            if again.optimal and self.complete:
+                bound = better[0][-1]
+        return answer[0], answer[1], bound
+
+    def _close(self, cost: int, bound: int) -> bool:
+        """Whether what is left of the gap is not worth closing."""
+        return cost - bound <= abs(bound) * self.gap
+
+    def _near_all(self, slack: int) -> None:
+        """Add every plan of every order within the slack (FINE parts of a mill) of its best. Sets `complete`."""
+        self.complete = True
+        self._activate(set(range(self.problem.orders)))
+        prices = self.prices
+        if prices is None:
+            prices = Prices({}, np.zeros(len(self.fill.units) if self.fill is not None else 0, np.int64))
+        room = NEAR_TOTAL
+        for order, one in enumerate(self.alone):
+            if self._spent(NEAR_WORK):
+                self.complete = False
+                return
+            if order not in self.pricer.orders:
+                self.complete &= one.filled == 0 and one.bound is not None
+                continue
+            self.purse.pay(NEAR_WORK)
+            plans = self.pricer.near(prices, order, slack, min(NEAR_PLANS, room))
+            if plans is None:
+                self.complete = False
+                continue
+            room -= len(plans)
+            self.purse.pay(COLUMN_WORK * len(plans))
+            for plan in plans:
+                self._add(order, plan)
+
+    def _repaired(self) -> Answer:
+        """Orders take the plans the LP liked best while they fit; the others are priced one by one on what is left.
+
+        May fill less than the targets, so nothing is proven; the caller compares it with its incumbent.
+        """
+        left = self.supply.copy()
+        plans = list(self.alone)
+        waiting = set(self.active)
+        for order in range(self.problem.orders):
+            if order not in self.active:
+                take(self.problem, self.uses[order], left.stock, left.parcels, left.units)
+        columns = self.master.columns
+        liked = [index for index, part in enumerate(self.picked.tolist()) if part > 0.3]
+        liked.sort(key=lambda i: (-self.problem.priority[columns[i].order], -round(float(self.picked[i]), 6), i))
+        for index in liked:
+            column = columns[index]
+            use = use_of(self.problem, column.order, column.plan)
+            if column.order in waiting and fits(use, left.stock, left.parcels, left.units):
+                take(self.problem, use, left.stock, left.parcels, left.units)
+                filled = sum(int(shipment.units.sum()) for shipment in column.plan)
+                plans[column.order] = Priced(column.plan, column.cost, filled, None, 0)
+                waiting.discard(column.order)
+        for order in sorted(waiting, key=lambda order: (-self.problem.priority[order], order)):
+            one = on_what_is_left(self.problem, self.priced, order, left, self.purse, work=ORDER_WORK)
+            use = use_of(self.problem, order, one.plan)
+            take(self.problem, use, left.stock, left.parcels, left.units)
+            plans[order] = one
+        return key_of(self.problem, list(enumerate(plans))), [one.plan for one in plans], None
+
+    def _answer(self, columns: Sequence[int]) -> tuple[tuple[int, ...], list[Plan]]:
+        chosen = [self.master.columns[index] for index in columns]
+        plans: list[Plan] = [one.plan for one in self.alone]
+        for column in chosen:
+            plans[column.order] = column.plan
+        passive = [(order, one) for order, one in enumerate(self.alone) if order not in self.active]
+        return key_of(self.problem, [*chosen, *passive]), plans

@@ -1,0 +1,134 @@
+"""The contested window where nobody knows how full it can be: limits, alternatives, shared parts or capacity decide.
+
+Fill is one row per priority class that may fall short, a unit at so high a price that units of the classes come first,
+highest class first, and then the money. The bound at those prices proves, where it can, that no window is fuller than
+the answer (all that is dearer than any window costs at all is ruled out), and then bounds the money of those as full.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from solvers.columns import NEAR_WORK, TINY_ORDERS, Answer, Window
+from solvers.fill import Targets
+from solvers.master import EXACT_COLUMNS, FINE, Choice
+from solvers.problem import Ints
+from solvers.states import FAR
+
+DEAREST = 2**39
+"""Mills: no unit of fill is priced above this."""
+
+TINY_COLUMNS = 4_000
+"""Columns among which a window of TINY_ORDERS is still decided exactly."""
+
+
+class Fullest(Window):
+    """One run of column generation whose fill rows may fall short."""
+
+    def _begin(self, fill: Targets | None) -> None:
+        assert fill is not None, "only fill can fall short"
+        super()._begin(fill)
+        self.may_stay = True
+        self.pricer.take_in(set(range(self.problem.orders)))
+        self.ceiling = self._ceiling()
+        self.master.short = self._prices_of(fill.units)
+        self.class_of = np.unique(-self.problem.priority, return_inverse=True)[1].tolist()
+
+    def _ceiling(self) -> int:
+        """Mills that no window costs: every unit in a shipment of its own at the highest price there is."""
+        objective, total = self.problem.objective, 0
+        for menu in self.priced.menus:
+            price = np.where(menu.price < FAR, menu.price, 0).max(axis=0)
+            dearest = np.maximum.reduceat(price, menu.start)
+            late = objective.late_per_day * int(menu.late.max(initial=0))
+            left = objective.unfilled_per_unit * menu.keeps.left.max(axis=0)
+            total += int((dearest * int(menu.units.max()) + left + late).sum())
+        return total + sum(one.cost for order, one in enumerate(self.alone) if order not in self.pricer.orders)
+
+    def _prices_of(self, units: Ints) -> Ints:
+        """Mills of a unit of each class: above all the money of the window and all units of the lower classes."""
+        worth, found = 8 * (1 + self.ceiling), []
+        for count in reversed(units.tolist()):
+            found.append(min(DEAREST, worth))
+            worth *= 8 * (1 + count)
+        return np.array(found[::-1], np.int64)
+
+    def _activate(self, orders: set[int]) -> None:
+        super()._activate(orders)
+        units = np.zeros_like(self.master.short)
+        for order in self.active:
+            units[self.class_of[order]] += self.alone[order].filled
+        self.master.fill_units = units
+
+    def claim(self, key: tuple[int, ...]) -> int | None:
+        """The bound in mills that an answer with this key may claim: only if no window can be fuller."""
+        if self.bound is None or self.prices is None or self.fill is None or not self._is_fullest(key):
+            return None
+        short = self.fill.units + np.array(key[:-1], np.int64)
+        return max(0, -(-(self.bound - int((self.prices.fill * short).sum())) // FINE))
+
+    def _is_fullest(self, key: tuple[int, ...]) -> bool:
+        """Whether every fuller window, if there can be one, would cost more than windows can, by the bound."""
+        fuller = self._fuller(key)
+        return fuller is None or (self.bound is not None and self.bound - fuller > FINE * self.ceiling)
+
+    def _fuller(self, key: tuple[int, ...]) -> int | None:
+        """FINE parts of a mill: the most that the shortage of a fuller window than `key` counts in the bound.
+
+        None if no class can be any fuller.
+        """
+        if self.fill is None or self.prices is None:
+            return None
+        units, worth = self.fill.units.tolist(), self.prices.fill.tolist()
+        most: int | None = None
+        before = 0
+        for at, (filled, target) in enumerate(zip(key[:-1], units, strict=True)):
+            if -filled < target:
+                lower = sum(w * t for w, t in zip(worth[at + 1 :], units[at + 1 :], strict=True))
+                most = max(most or 0, before + worth[at] * (target + filled - 1) + lower)
+            before += worth[at] * (target + filled)
+        return most
+
+    def _decide(self, integral: list[int] | None) -> Answer | None:
+        tiny = self.problem.orders <= TINY_ORDERS
+        choice = Choice(integral, True) if integral is not None and self.master.holds(integral, {}) else self._stages()
+        answer = self._repaired() if choice is None else self._answer(choice.columns)
+        bound = self.claim(answer[0])
+        if bound is not None and self._close(answer[0][-1], bound):
+            return answer[0], answer[1], bound
+        if not tiny and (bound is None or self._spent(NEAR_WORK * len(self.alone))):
+            return answer[0], answer[1], bound
+        self._near_all(self._slack(answer[0], bound))
+        again = self._stages()
+        if again is not None:
+            better = self._answer(again.columns)
+            answer = min(answer, better, key=lambda one: one[0])
+            if again.optimal and self.complete:
+                bound = better[0][-1]
+        return answer[0], answer[1], bound
+
+    def _slack(self, key: tuple[int, ...], bound: int | None) -> int:
+        """How far from its best any order's plan can be in a window at least as good; FINE parts of a mill."""
+        if bound is not None:
+            return (key[-1] - bound + 1) * FINE
+        if self.bound is None or self.prices is None or self.fill is None:
+            return FAR
+        short = self.fill.units + np.array(key[:-1], np.int64)
+        equal = FINE * key[-1] + int((self.prices.fill * short).sum())
+        return min(FAR, max(equal, FINE * self.ceiling + (self._fuller(key) or 0)) - self.bound + FINE)
+
+    def _stages(self) -> Choice | None:
+        """Fill each class as far as the columns allow, then the money; rounded where there are many columns."""
+        most = TINY_COLUMNS if self.problem.orders <= TINY_ORDERS else EXACT_COLUMNS
+        floors: dict[int, int] = {}
+        if len(self.master.columns) > most:
+            return self.master.decide(floors)
+        optimal = True
+        for row in range(len(self.fill.units) if self.fill is not None else 0):
+            fullest = self.master.decide(floors, maximise=row, most=most)
+            if fullest is None:
+                return None
+            optimal &= fullest.optimal
+            floors[row] = sum(self.master.columns[index].fills.get(row, 0) for index in fullest.columns)
+        choice = self.master.decide(floors, most=most)
+        return choice if choice is None else Choice(choice.columns, choice.optimal and optimal)
