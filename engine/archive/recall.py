@@ -125,7 +125,7 @@ class Recall:
 
     async def _reached(self, partition: str, entry_id: str) -> None:
         """Raise StoreUnavailableError while the archive does not have an entry."""
-        if place((await self._told(partition, reading.archived))[0]) < place(entry_id):
+        if self._archive is not None and place((await self._ledger.retention(partition)).archived) < place(entry_id):
             raise StoreUnavailableError("the archive has not come to this decision yet")
 
     async def _told(
