@@ -1,8 +1,8 @@
-"""The past, from the archive: orders by state, the ledger of a SKU, the load of a node. Each answer says its lag."""
+"""The past, from the archive: orders by state, the ledger of a SKU. Each answer says its lag."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import msgspec
 from msgspec import Struct
@@ -14,13 +14,12 @@ from api.paging import cursor_of, foreign_cursor, limit_of, sealed
 from api.partition import IDENTIFIER_PATTERN, invalid, partition_of, path_id, query_of
 from engine.archive.reading import StockChange
 from engine.assembly import Engine
-from engine.errors import InvalidInputError, NotFoundError, UnavailableError
+from engine.errors import InvalidInputError, UnavailableError
 from engine.ledger import states
 
 LIMIT_DEFAULT, LIMIT_MAX = 100, 500
 IDENTIFIER = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": IDENTIFIER_PATTERN}
 STATES = sorted({*states.STATES} - {states.NEW})
-EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
 class ArchiveLag(Struct, frozen=True, kw_only=True):
@@ -77,16 +76,6 @@ class StockLedger(Struct, frozen=True, kw_only=True):
     archive: ArchiveLag
 
 
-class NodeLoad(Struct, frozen=True, kw_only=True):
-    """What a node ships on one day of its own calendar."""
-
-    node_id: str
-    date: date
-    parcels: int
-    units: int
-    archive: ArchiveLag
-
-
 class HistoryDesk:
     """The handlers."""
 
@@ -135,28 +124,9 @@ class HistoryDesk:
         last = sealed(f"{rows[-1].ms} {rows[-1].number} {rows[-1].k}") if len(rows) == limit else None
         return _answer(StockLedger(sku=sku, items=[_entry(row) for row in rows], next_cursor=last, archive=lag))
 
-    async def load(self, request: Request) -> Response:
-        """One node on one day."""
-        partition = partition_of(request)
-        node_id = path_id(request, "node_id")
-        wanted = query_of(request, ("date",)).get("date")
-        if wanted is None:
-            raise invalid("query date", "is required")
-        try:
-            day = date.fromisoformat(wanted)
-        except ValueError:
-            raise invalid("query date", "must be a date, as 2026-11-23") from None
-        lag = await self._lag(partition)
-        load = await self._history.load(partition, node_id, day.toordinal() - EPOCH_DAY)
-        if load is None:
-            raise NotFoundError(f"partition {partition!r} has no node {node_id!r}, or the archive does not know it yet")
-        return _answer(NodeLoad(node_id=node_id, date=day, parcels=load[0], units=load[1], archive=lag))
-
     def endpoints(self) -> list[Endpoint]:
         """The routes."""
         sku = Parameter("sku", "path", IDENTIFIER, "A SKU", required=True)
-        node_id = Parameter("node_id", "path", IDENTIFIER, "A node", required=True)
-        day = Parameter("date", "query", {"type": "string", "format": "date"}, "Day of the node's calendar", True)
         limits = {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT}
         page = (
             Parameter("cursor", "query", {"type": "string", "maxLength": 512}, "`next_cursor` of the page before"),
@@ -173,11 +143,6 @@ class HistoryDesk:
             Endpoint(
                 "GET", "/v1/stock/{sku}/ledger", self.ledger, "stock_ledger", "Every change of a SKU's stock",
                 (Reply(200, "A page", StockLedger),), text, "stock", parameters=(sku, *page), problems=refused,
-            ),
-            Endpoint(
-                "GET", "/v1/nodes/{node_id}/load", self.load, "node_load", "What a node ships on one day",
-                (Reply(200, "Its load", NodeLoad),), text, "network", parameters=(node_id, day),
-                problems=(*refused, NotFoundError),
             ),
         ]  # fmt: skip
 

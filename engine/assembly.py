@@ -50,8 +50,8 @@ class Engine:
         clock: Clock,
         metrics: Metrics,
         refusal: Callable[[], str | None] = lambda: None,
-        archive: Archive | None = None,
         desk: Crew | None = None,
+        archive: Archive | None = None,
     ) -> None:
         process_id = secrets.token_hex(4)
         self.settings = settings
@@ -120,11 +120,11 @@ class Engine:
         await self.gate.drain()
         await self.sweeper.stop()
         await self._crew.stop()
-        await self._desk.stop()
         if self.projector is not None:
             await self.projector.stop()
         if self._archive is not None:
             await self._archive.close()
+        await self._desk.stop()
         await self.ledger.close()
 
 
@@ -136,7 +136,7 @@ def build(settings: Settings, redis_url: str, data_dir: Path | None = None) -> E
     metrics = Metrics()
     refusal = DiskWatermark(data_dir) if data_dir is not None else _never
     ledger, crew, desk = RedisLedger(redis_url, refusal=refusal), ProcessCrew(metrics), ProcessCrew(metrics)
-    return Engine(settings, ledger, crew, SystemClock(), metrics, refusal, archive_of(settings), desk)
+    return Engine(settings, ledger, crew, SystemClock(), metrics, refusal, desk, archive_of(settings))
 
 
 def _never() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import pickle
 import signal
@@ -50,4 +52,5 @@ def send(stream: BinaryIO, body: bytes) -> None:
 
 
 if __name__ == "__main__":
+    atexit.register(gc.freeze)  # see `api.cli.main`
     main()

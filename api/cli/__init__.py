@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from importlib import import_module
 from typing import Any
@@ -68,6 +70,9 @@ def _root() -> None:
 
 def main() -> None:
     """Run the command line; Ctrl-C ends it without a traceback wherever it is."""
+    # The last collection of the interpreter frees the types of msgspec records in an order that they do not survive
+    # (a crash in StructInfo_clear, after all work is done); what is frozen it leaves alone.
+    atexit.register(gc.freeze)
     try:
         app(prog_name="apportion")
     except KeyboardInterrupt:

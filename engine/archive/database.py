@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +24,7 @@ T = TypeVar("T")
 
 SQLITE_WAIT_MS = 5_000
 """How long a writer waits for another process's transaction."""
+SQLITE_TRIES = 50
 READERS = 3
 
 
@@ -135,9 +138,22 @@ def _identity(connection: Connection) -> str:
 def _prepare_sqlite(raw: Any, _: Any) -> None:
     raw.isolation_level = None  # transactions begin and end where we say
     cursor = raw.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={SQLITE_WAIT_MS}"):
-        cursor.execute(f"PRAGMA {pragma}")
+    cursor.execute(f"PRAGMA busy_timeout={SQLITE_WAIT_MS}")
+    _write_ahead(cursor)
+    cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
+
+
+def _write_ahead(cursor: Any) -> None:
+    """Change to the write-ahead log; where two do so at once SQLite refuses one of them without waiting."""
+    for attempt in range(SQLITE_TRIES):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if attempt == SQLITE_TRIES - 1:
+                raise
+            time.sleep(SQLITE_WAIT_MS / 1000 / SQLITE_TRIES)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -58,10 +58,6 @@ class History:
         """The changes of one SKU after a place (instant, entry, index), oldest first."""
         return await self._read(reading.stock_ledger, partition, sku, after, limit)
 
-    async def load(self, partition: str, node_id: str, day: int) -> tuple[int, int] | None:
-        """(parcels, units) of a node on a day of its own calendar; None if the archive knows no such node."""
-        return await self._read(reading.load, partition, node_id, day)
-
 
 class Witness:
     """What the archive tells an audit (`engine.ledger.reconcile.Past`). Raises ArchiveUnavailableError."""

@@ -224,22 +224,6 @@ def _changes(
     return [StockChange(*row[:4], row.node_id or f"#{row.node}", *row[5:14]) for row in found]
 
 
-def load(connection: Connection, partition: str, node_id: str, day: int) -> tuple[int, int] | None:
-    """(parcels, units) of a node on a day; None if there never was such a node."""
-    nodes, loads = tables.nodes, tables.node_load
-    number = connection.execute(
-        select(nodes.c.node).where(nodes.c.partition == partition, nodes.c.node_id == node_id)
-    ).scalar()
-    if number is None:
-        return None
-    found = connection.execute(
-        select(loads.c.parcels, loads.c.units).where(
-            loads.c.partition == partition, loads.c.day == day, loads.c.node == number
-        )
-    ).first()
-    return (0, 0) if found is None else (found[0], found[1])
-
-
 def ended(connection: Connection, partition: str, before_ms: int, kept_max: int, limit: int) -> list[Leaving]:
     """Orders in the store that ended before an instant, or beyond the `kept_max` youngest, oldest first."""
     orders = tables.orders

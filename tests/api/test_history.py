@@ -1,4 +1,4 @@
-"""The past over HTTP: lists, ledgers and loads from the archive, and old orders answered from it."""
+"""The past over HTTP: lists and ledgers from the archive, and old orders answered from it."""
 
 from __future__ import annotations
 
@@ -76,20 +76,6 @@ async def test_a_skus_ledger_adds_up(client: httpx.AsyncClient):
             assert sum(item[f"{name}_delta"] for item in items if item["node_id"] == node_id) == cell[name]
     assert [item["movement_id"] for item in items if item["kind"] == "damage"] == ["m1"]
     assert (await client.get("/v1/stock/nothing/ledger")).json()["items"] == []
-
-
-async def test_a_nodes_load_by_date(client: httpx.AsyncClient):
-    """Protects capacity planning: what a node ships on a day is there, and other days are empty."""
-    decided = (await client.post("/v1/orders", json=order("O-1", quantity=3))).json()
-    [parcel] = decided["parcels"]
-    await _level(client)
-    day = parcel["ship_by"][:10]
-    load = (await client.get(f"/v1/nodes/{parcel['node_id']}/load?date={day}")).json()
-    assert (load["parcels"], load["units"], load["date"]) == (1, 3, day)
-    assert (await client.get(f"/v1/nodes/{parcel['node_id']}/load?date=2001-01-01")).json()["units"] == 0
-    problem(await client.get(f"/v1/nodes/none/load?date={day}"), 404, "not-found")
-    problem(await client.get("/v1/nodes/NYC/load"), 422, "invalid-input")
-    problem(await client.get("/v1/nodes/NYC/load?date=today"), 422, "invalid-input")
 
 
 async def test_an_order_that_left_the_store_is_still_the_same(app: Application, client: httpx.AsyncClient):

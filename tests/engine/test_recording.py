@@ -147,5 +147,4 @@ def test_a_record_of_another_make_says_so(record: bytes):
     """A later program must tell "not readable any more" from a fault of its own."""
     asked = large(orders=1, nodes=2, skus=4)
     with pytest.raises(UnreadableRecordError):
-        recording.documents(record)
         recording.restore(record, asked.network, asked.policy)

@@ -22,7 +22,7 @@ from engine.ledger.retention import START, ForeignArchiveError, LogTrimmedError
 from engine.metrics import Metrics
 from engine.settings import Settings
 from tests.engine.archive.conftest import follow
-from tests.engine.ledger.shop import DAY, Shop, content, load
+from tests.engine.ledger.shop import Shop, content, load
 
 
 async def _history(shop: Shop) -> Shop:
@@ -72,9 +72,6 @@ async def test_the_log_is_kept_verbatim_and_read_as_orders_and_stock(ledger: Led
         ("N0", "receive", 9, 0, 9), ("N1", "receive", 9, 0, 9), ("N0", "commit", 0, 2, 9),
         ("N1", "commit", 0, 2, 9), ("N1", "cancel", 0, -2, 9), ("N0", "count", -2, 0, 7),
     ]  # fmt: skip
-    assert await archive.read(reading.load, partition, "N0", DAY) == (1, 3)
-    assert await archive.read(reading.load, partition, "N1", DAY) == (0, 0)
-    assert await archive.read(reading.load, partition, "X", DAY) is None
     assert (await reconcile(ledger, partition)).clean
     assert shop.partition == partition
 
