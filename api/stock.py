@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -17,13 +17,13 @@ from api.partition import IDENTIFIER_PATTERN, partition_of, path_id, query_of
 from api.problems import MalformedBodyError, TooLargeError
 from api.rows import LineFault, Upload
 from engine.assembly import Engine
-from engine.domain import Movement, StockRow
+from engine.domain import IncomingRow, Movement, StockRow
 from engine.errors import ConflictError, InvalidInputError, NoNetworkError, NotFoundError
 from engine.stock import SkuStock, Tally
 
 LIMIT_DEFAULT, LIMIT_MAX = 100, 1_000
 
-Row = TypeVar("Row", StockRow, Movement)
+Row = TypeVar("Row", StockRow, Movement, IncomingRow)
 
 IDENTIFIER = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": IDENTIFIER_PATTERN}
 
@@ -52,20 +52,30 @@ class StockDesk:
         self._engine = engine
         self._snapshots = msgspec.json.Decoder(StockRow)
         self._movements = msgspec.json.Decoder(Movement)
+        self._incoming = msgspec.json.Decoder(IncomingRow)
 
     async def put(self, request: Request) -> Response:
         """Snapshot rows."""
-        return await self._upload(request, self._snapshots)
+        return await self._upload(request, self._snapshots, self._engine.stock.write)
 
     async def move(self, request: Request) -> Response:
         """Movements."""
-        return await self._upload(request, self._movements)
+        return await self._upload(request, self._movements, self._engine.stock.write)
 
-    async def _upload(self, request: Request, decoder: msgspec.json.Decoder[Row]) -> Response:
+    async def expect(self, request: Request) -> Response:
+        """Incoming units."""
+        return await self._upload(request, self._incoming, self._engine.stock.write_incoming)
+
+    async def _upload(
+        self,
+        request: Request,
+        decoder: msgspec.json.Decoder[Row],
+        write: Callable[[str, Sequence[tuple[int, Row]]], Awaitable[Tally]],
+    ) -> Response:
         partition = partition_of(request)
 
         async def apply(rows: Sequence[tuple[int, Row]]) -> Tally:
-            return await self._engine.stock.write(partition, rows)
+            return await write(partition, rows)
 
         upload = Upload(decoder, apply)
         await upload.run(request, self._engine.settings.bulk_bytes_max)
@@ -126,8 +136,15 @@ class StockDesk:
             Endpoint(
                 "POST", "/v1/stock/movements", self.move, "move_stock", "Change stock", written,
                 "receive: quantity above 0 arrives; adjust: signed; count: the new on_hand; damage: moves units to "
-                "blocked; write_off: units leave, blocked ones first. The same `movement_id` applies once.",
+                "blocked; write_off: units leave, blocked ones first. The same `movement_id` applies once. A receive "
+                "may name the `incoming_id` that it brings: so many fewer units are on their way then.",
                 "stock", Body(_rows(Movement), "Movements"), problems=refused,
+            ),
+            Endpoint(
+                "PUT", "/v1/stock/incoming", self.expect, "put_incoming", "Say what is to come in", written,
+                "Units on their way to a node, by `incoming_id`: a row replaces what its id said before, a quantity of "
+                "0 cancels. They give orders that wait for them a date; only a receive makes them stock.",
+                "stock", Body(_rows(IncomingRow), "Incoming units"), problems=refused,
             ),
             Endpoint(
                 "GET", "/v1/stock/{sku}", self.show, "get_stock", "The stock of one SKU at all nodes",

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from engine.domain import UNITS_MAX, Order
 from engine.errors import Fault
-from engine.network_document import NOT_OFFERED
 from engine.promise import is_timezone
 
 YEAR_MIN, YEAR_MAX = 1970, 2200
@@ -15,7 +14,7 @@ YEAR_MIN, YEAR_MAX = 1970, 2200
 
 def unsupported(order: Order) -> Fault | None:
     """The first thing for which an order cannot be taken, with its path; None if it can."""
-    return _dates(order) or _destination(order) or _lines(order) or _limits(order) or _not_offered(order)
+    return _dates(order) or _destination(order) or _lines(order) or _limits(order)
 
 
 def _dates(order: Order) -> Fault | None:
@@ -57,10 +56,4 @@ def _limits(order: Order) -> Fault | None:
         return Fault("$.pickup_node", f"{pickup!r} is not one of limits.nodes")
     if pickup is not None and pickup in limits.except_nodes:
         return Fault("$.pickup_node", f"{pickup!r} is one of limits.except_nodes")
-    return None
-
-
-def _not_offered(order: Order) -> Fault | None:
-    if order.backorder:
-        return Fault("$.backorder", NOT_OFFERED)
     return None

@@ -1,7 +1,7 @@
 """How a window becomes decisions. Read this first.
 
 snapshot   one round trip: stock, load and versions at one instant, and which orders were decided before
-           (the archive is asked too, if one may have been decided so long ago that it left the store)
+           (the archive is asked too, if one may have left the store; orders that wait are filled first)
 decide     pure, off the event loop: lower -> solve -> check -> lift (`deciding`)
 commit     one round trip: each order whole or not at all, against live stock
 again      for orders that another commit overtook: contention alone never refuses an order
@@ -16,11 +16,12 @@ from itertools import count
 import structlog
 
 from engine.archive.recall import Recall
+from engine.backorders import Fill
 from engine.clock import Clock
 from engine.crew import Crew, CrewError
 from engine.errors import DeadlineError, EngineError, StoreUnavailableError, UnavailableError
 from engine.gate import Ticket
-from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError
+from engine.ledger.port import LedgerRefusedError, LedgerUnavailableError
 from engine.metrics import Metrics
 from engine.registry import Registry
 from engine.window import Window
@@ -35,14 +36,14 @@ class Allocator:
     """Decides windows. One per process; windows of different partitions may be under way at once."""
 
     def __init__(
-        self, past: Recall, registry: Registry, crew: Crew, clock: Clock, metrics: Metrics, process_id: str
+        self, past: Recall, registry: Registry, crew: Crew, clock: Clock, metrics: Metrics, process_id: str, fill: Fill
     ) -> None:
         self._past = past
-        self._ledger: Ledger = past.ledger
         self._registry = registry
         self._crew = crew
         self._clock = clock
         self._metrics = metrics
+        self._fill = fill
         self._window_ids = (f"{process_id}-{number}" for number in count(1))
 
     async def allocate(self, partition: str, tickets: Sequence[Ticket]) -> None:
@@ -78,12 +79,12 @@ class Allocator:
         books = await self._registry.books(window.partition)
         skus, days = window.skus(books), window.days(books, self._clock.epoch_ms())
         with self._metrics.snapshot.time():
-            snapshot = await self._past.snapshot(window.partition, skus, days, window.keys(), window.standing_of())
+            snapshot = await self._past.snapshot(window.partition, skus, days, *window.asked(books))
         books = await self._registry.books(window.partition, snapshot.versions)
         if books.versions[:2] != snapshot.versions[:2] or not set(window.skus(books)) <= set(skus):
             return
         self._metrics.repeated(window.answer_repeats(snapshot))
-        if not window.open:
+        if not window.open or (window.gives_way(snapshot) and await self._fill(window.partition, snapshot.ripe)):
             return
         question = window.question(books, snapshot, skus)
         decided = await self._crew.decide(question)
@@ -91,7 +92,7 @@ class Allocator:
         if window.tell(decided.proposals):
             return
         with self._metrics.commit.time():
-            outcomes = await self._ledger.commit(window.partition, decided.batch(question))
+            outcomes = await self._past.ledger.commit(window.partition, decided.batch(question))
         for proposal, outcome in zip(decided.proposals, outcomes, strict=True):
             window.settle(proposal, outcome)
             self._metrics.verdict(outcome.verdict.value, proposal.state)

@@ -16,6 +16,7 @@ from engine.archive.database import Archive, sqlite_url
 from engine.archive.history import History
 from engine.archive.projector import Projector
 from engine.archive.recall import Recall
+from engine.backorders import Backorders
 from engine.clock import Clock, SystemClock
 from engine.crew import Crew, InlineCrew, ProcessCrew
 from engine.domain import Order
@@ -69,7 +70,8 @@ class Engine:
         self._desk = desk or crew
         self.inquiries = Inquiries(ledger, self.registry, Records(self.past, self.registry), self._desk, clock)
         self.sweeper = Sweeper(ledger)
-        self._allocator = Allocator(self.past, self.registry, crew, clock, metrics, process_id)
+        self.backorders = Backorders(ledger, self.registry, crew, clock, metrics, process_id)
+        self._allocator = Allocator(self.past, self.registry, crew, clock, metrics, process_id, self.backorders.fill)
         self.gate = Gate(self._allocate, self._window_terms, settings, clock, metrics)
         self._pulse: asyncio.Task[None] | None = None
         self._reasons = ["starting"]
@@ -95,6 +97,7 @@ class Engine:
             self.projector.start()
         self._pulse = asyncio.create_task(self._watch(), name="pulse")
         self.sweeper.start()
+        self.backorders.start()
 
     async def _watch(self) -> None:
         while True:
@@ -118,6 +121,7 @@ class Engine:
             self._pulse.cancel()
         self._reasons = ["stopping"]
         await self.gate.drain()
+        await self.backorders.stop()
         await self.sweeper.stop()
         await self._crew.stop()
         if self.projector is not None:

@@ -5,6 +5,7 @@ Field names and their order are the contract's. Money as decimal strings, instan
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Literal
 
@@ -116,6 +117,15 @@ class Unallocated(Struct, frozen=True):
     elsewhere: tuple[str, ...]
 
 
+class Backordered(Struct, frozen=True):
+    """Units of a line that wait for stock. `expected_at`: when stock to come in covers them; null if none does yet."""
+
+    line_id: str
+    sku: str
+    quantity: int
+    expected_at: str | None
+
+
 class Cost(Struct, frozen=True):
     """The order's cost by term; `total` is the sum of the others."""
 
@@ -157,10 +167,25 @@ class Decision(Struct, frozen=True):
     status: Status
     parcels: tuple[Parcel, ...]
     unallocated: tuple[Unallocated, ...]
-    backordered: tuple[Unallocated, ...]
+    backordered: tuple[Backordered, ...]
     cost: Cost
     guidance: Guidance
     window: WindowFacts
+
+
+def status_of(
+    parcels: Sequence[Parcel], unallocated: Sequence[Unallocated], backordered: Sequence[Backordered]
+) -> Status:
+    """The status of an order of which this ships, stays and waits."""
+    if parcels:
+        return "partially_allocated" if unallocated or backordered else "allocated"
+    return "backordered" if backordered else "refused"
+
+
+def unfilled(unallocated: Sequence[Unallocated], backordered: Sequence[Backordered]) -> int:
+    """Units that are charged as unfilled: all that do not ship, but for those that wait and have a date."""
+    undated = sum(each.quantity for each in backordered if each.expected_at is None)
+    return undated + sum(each.quantity for each in unallocated)
 
 
 _encoder = msgspec.json.Encoder()

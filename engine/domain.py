@@ -155,6 +155,16 @@ class Movement(Record, frozen=True, kw_only=True):
     incoming_id: Identifier | None = None
 
 
+class IncomingRow(Record, frozen=True, kw_only=True):
+    """Units on their way to a node. Replaces what the id said before; a quantity of 0 cancels."""
+
+    incoming_id: Identifier
+    node_id: Identifier
+    sku: Identifier
+    quantity: Count
+    expected_at: Instant
+
+
 def mills(money: str) -> int:
     """A decimal string as mills: "8.759" -> 8759."""
     whole, _, part = money.partition(".")

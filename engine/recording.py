@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from engine.domain import Order, Sku
+from engine.ledger.backlog import Expected
 from engine.ledger.journal import summary
 from engine.ledger.port import LOAD, SLOT, Again, DayLoad, Row, Slots, Snapshot, Versions
 from engine.lowering import WindowInput
@@ -53,8 +54,10 @@ class _Recorded(msgspec.Struct, omit_defaults=True):
     days: list[tuple[int, int, bytes]]
     as_placed: bool = False
     strict_skus: bool = False
+    in_turn: bool = False
     floor: bool = False
     again: Again | None = None
+    expected: dict[str, Expected] = {}
 
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -87,8 +90,10 @@ def pack(window: WindowInput, told: dict[str, Any]) -> bytes:
         days=[(day, load.gain, load.nodes.tobytes()) for day, load in snapshot.days.items()],
         as_placed=window.as_placed,
         strict_skus=window.strict_skus,
+        in_turn=window.in_turn,
         floor=window.floor,
         again=window.again,
+        expected=dict(snapshot.expected),
     )
     return msgspec.json.encode(told) + b"\n" + zlib.compress(_pack(recorded), 1)
 
@@ -126,12 +131,14 @@ def restore(record: bytes, network: Network, policy: Policy) -> WindowInput:
             rows=tuple(map(Row, recorded.gains, _rows(recorded.slots, recorded.sizes))),
             days={day: DayLoad(gain, np.frombuffer(nodes, LOAD)) for day, gain, nodes in recorded.days},
             decided={},
+            expected=recorded.expected,
         ),
         network=network,
         policy=policy,
         policy_version=documents(record).policy,
         as_placed=recorded.as_placed,
         strict_skus=recorded.strict_skus,
+        in_turn=recorded.in_turn,
         floor=recorded.floor,
         again=recorded.again,
     )

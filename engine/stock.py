@@ -14,11 +14,12 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
+from engine.admission import YEAR_MAX, YEAR_MIN
 from engine.archive.recall import Recall
-from engine.domain import Movement, StockRow
+from engine.domain import IncomingRow, Movement, StockRow, epoch_ms
 from engine.errors import NoNetworkError, NotFoundError
+from engine.ledger.backlog import Incoming
 from engine.ledger.port import Ledger, Row, StockKind, StockOutcome, StockWrite
-from engine.network_document import NOT_OFFERED
 from engine.registry import Registry
 
 ROWS_PER_CALL = 1_000
@@ -34,6 +35,7 @@ _REASONS = {
     StockOutcome.BELOW_ZERO: ("quantity", "the stock would fall below zero"),
     StockOutcome.TOO_LARGE: ("quantity", "the stock would pass 2147483647"),
     StockOutcome.NODE_REMOVED: ("node_id", "this node is not part of the network"),
+    StockOutcome.OTHER_INCOMING: ("incoming_id", "these incoming units are of another SKU, or for another node"),
 }
 
 
@@ -58,7 +60,8 @@ class Tally:
 class CellView(Struct, frozen=True, kw_only=True):
     """The stock of one SKU at one node, in units.
 
-    `available` = on_hand - held - safety - blocked and may be negative; `short` = units held that are not there.
+    `incoming`: units on their way. `available` = on_hand - held - safety - blocked and may be negative; `short` = units
+    held that are not there.
     """
 
     node_id: str
@@ -72,7 +75,7 @@ class CellView(Struct, frozen=True, kw_only=True):
 
 
 class SkuStock(Struct, frozen=True, kw_only=True):
-    """The stock of one SKU at all nodes that ever stocked it."""
+    """The stock of one SKU at all nodes that ever stocked it or that it is on its way to."""
 
     sku: str
     nodes: list[CellView]
@@ -142,14 +145,31 @@ class StockRoom:
                 tally.faults.append(RowFault(line, path, reason, outcome is StockOutcome.CONFLICT))
         tally.faults.sort()
 
+    async def write_incoming(self, partition: str, rows: Sequence[tuple[int, IncomingRow]]) -> Tally:
+        """Insert, replace or cancel incoming units by (line number, row), in sequence. Raises NoNetworkError."""
+        places = await self._current(partition)
+        tally = Tally()
+        lowered = [(line, _lower_incoming(places, row)) for line, row in rows]
+        good = [(line, row) for line, row in lowered if isinstance(row, Incoming)]
+        tally.faults += [RowFault(line, *row) for line, row in lowered if not isinstance(row, Incoming)]
+        outcomes = await self._ledger.write_incoming(partition, [row for _, row in good])
+        for (line, _), outcome in zip(good, outcomes, strict=True):
+            if outcome is StockOutcome.APPLIED:
+                tally.applied += 1
+            else:
+                tally.faults.append(RowFault(line, *_REASONS[outcome]))
+        tally.faults.sort()
+        return tally
+
     async def view(self, partition: str, sku: str) -> SkuStock:
         """The stock of one SKU. Raises NotFoundError if it is neither stocked nor in the catalogue."""
         row = await self._ledger.stock(partition, sku)
-        if not len(row.slots):
+        [incoming] = await self._ledger.incoming(partition, [sku])
+        if not len(row.slots) and not incoming:
             await self._require_known(partition, sku)
             return SkuStock(sku=sku, nodes=[])
         places = await self._places_of(partition)
-        return SkuStock(sku=sku, nodes=_cells(places, row))
+        return SkuStock(sku=sku, nodes=_cells(places, row, incoming))
 
     async def _require_known(self, partition: str, sku: str) -> None:
         try:
@@ -167,8 +187,9 @@ class StockRoom:
             raise NotFoundError(f"partition {partition!r} has no node {node_id!r}")
         following, rows = await self._ledger.stock_page(partition, cursor, limit)
         found: list[SkuStock] = []
-        for sku, row in rows:
-            cells = [cell for cell in _cells(places, row) if node_id is None or cell.node_id == node_id]
+        coming = await self._ledger.incoming(partition, [sku for sku, _ in rows])
+        for (sku, row), incoming in zip(rows, coming, strict=True):
+            cells = [cell for cell in _cells(places, row, incoming) if node_id is None or cell.node_id == node_id]
             if cells:
                 found.append(SkuStock(sku=sku, nodes=cells))
             await asyncio.sleep(0)
@@ -209,19 +230,34 @@ def _lower(places: Places, row: StockRow | Movement) -> StockWrite | tuple[str, 
         return "node_id", f"unknown node {row.node_id!r}"
     if isinstance(row, StockRow):
         return StockWrite(row.sku, node, StockKind.SNAPSHOT, row.on_hand, row.safety)
-    if row.incoming_id is not None:
-        return "incoming_id", NOT_OFFERED
+    if row.incoming_id is not None and row.kind != "receive":
+        return "incoming_id", "only a receive brings incoming units"
     if row.kind in _MUST_BE_POSITIVE and row.quantity <= 0:
         return "quantity", f"{row.kind} needs a quantity above 0"
     if row.kind == "count" and row.quantity < 0:
         return "quantity", "count needs a quantity of at least 0"
-    return StockWrite(row.sku, node, StockKind(row.kind), row.quantity, movement_id=row.movement_id)
+    return StockWrite(row.sku, node, StockKind(row.kind), row.quantity, None, row.movement_id, row.incoming_id)
 
 
-def _cells(places: Places, row: Row) -> list[CellView]:
-    """A row's cells by node id."""
+def _lower_incoming(places: Places, row: IncomingRow) -> Incoming | tuple[str, str]:
+    """Incoming units by node number, or the field that is wrong and why."""
+    node = places.numbers.get(row.node_id)
+    if node is None:
+        return "node_id", f"unknown node {row.node_id!r}"
+    if not YEAR_MIN <= row.expected_at.year <= YEAR_MAX:
+        return "expected_at", f"not between the years {YEAR_MIN} and {YEAR_MAX}"
+    return Incoming(row.incoming_id, row.sku, node, row.quantity, epoch_ms(row.expected_at))
+
+
+def _cells(places: Places, row: Row, incoming: Sequence[Incoming]) -> list[CellView]:
+    """A row's cells by node id, and those of nodes that only await it."""
     cells: list[CellView] = []
-    for node, on_hand, held, safety, blocked in row.slots.tolist():
+    coming: dict[int, int] = {}
+    for each in incoming:
+        coming[each.node] = coming.get(each.node, 0) + each.quantity
+    stocked = row.slots.tolist()
+    there = {slot[0] for slot in stocked}
+    for node, on_hand, held, safety, blocked in [*stocked, *((n, 0, 0, -1, 0) for n in coming if n not in there)]:
         floor = places.safety.get(node, 0) if safety < 0 else safety
         cells.append(
             CellView(
@@ -230,7 +266,7 @@ def _cells(places: Places, row: Row) -> list[CellView]:
                 held=held,
                 safety=floor,
                 blocked=blocked,
-                incoming=0,
+                incoming=coming.get(node, 0),
                 available=on_hand - held - floor - blocked,
                 short=max(0, held + blocked - on_hand),
             )

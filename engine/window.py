@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from engine.domain import Order
 from engine.errors import (
@@ -15,9 +16,14 @@ from engine.errors import (
 )
 from engine.gate import Anew, Answer, Ticket
 from engine.ledger import states
+from engine.ledger.backlog import Wait
 from engine.ledger.port import Again, Outcome, Proposal, Snapshot, Standing, Verdict
 from engine.lowering import WindowInput, days_of, touched
 from engine.registry import Books
+from engine.waiting import without
+
+GIVE_WAY_TURNS = 10
+"""How often one window lets orders that wait go first; those behind them wait a little longer."""
 
 
 class Window:
@@ -37,6 +43,9 @@ class Window:
         """Set in the window of the one order that is decided again."""
         assert self.anew is None or len(tickets) == 1, "an order that is decided again is alone"
         self._again: Again | None = None
+        self._gave_way = 0
+        self._waits: tuple[Wait, ...] = ()
+        """What the order waits for that is decided again."""
         for ticket in tickets:
             self.open.setdefault(ticket.order.order_id, []).append(ticket)
 
@@ -65,6 +74,20 @@ class Window:
         """The distinct SKUs that may ship for the open orders, those of their lines first."""
         return touched(self.orders(), books.items)
 
+    def asked(self, books: Books) -> tuple[dict[str, str | None], tuple[str, str] | None, tuple[str, ...]]:
+        """What a snapshot is to tell beside stock and load.
+
+        Which order ids and keys are known; what stands, if an order is decided again; what is to come in of the SKUs
+        that may ship for orders that may wait.
+        """
+        patient = [order for order in self.orders() if order.backorder]
+        return self.keys(), self.standing_of(), touched(patient, books.items)
+
+    def gives_way(self, snapshot: Snapshot) -> bool:
+        """Whether orders that wait for what this window is about go first."""
+        self._gave_way += bool(snapshot.ripe)
+        return bool(snapshot.ripe) and self._gave_way <= GIVE_WAY_TURNS
+
     def days(self, books: Books, now_ms: int) -> list[int]:
         """The days whose load bears on the open orders, ascending."""
         horizon = books.policies[self.policy_id].policy.capacity_horizon_days
@@ -82,7 +105,7 @@ class Window:
             waited_ms=self.waited_ms(),
             skus=skus,
             items={sku: books.items[sku] for sku in skus if sku in books.items},
-            snapshot=snapshot,
+            snapshot=replace(snapshot, expected=without(snapshot.expected, self._waits)),
             network=books.network,
             policy=edition.policy,
             policy_version=edition.version,
@@ -116,6 +139,7 @@ class Window:
         elif standing.left:
             self._refuse_leader(order_id, StateConflictError(states.left(record.state, anew.command)))
         else:
+            self._waits = record.waits
             excluded = tuple(dict.fromkeys((*record.excluded, *anew.except_nodes)))
             self._again = Again(anew.command, record.revision, anew.token, anew.digest, anew.reason, excluded)
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from engine.ledger import journal, states
-from engine.ledger.journal import CELL_STRIDE, COMMAND_KINDS, MOVE_STRIDE, Body, Logged
+from engine.ledger.journal import CELL_STRIDE, COMMAND_KINDS, MOVE_STRIDE, Body, Logged, again_of
 from engine.ledger.retention import place
 
 _ORDERS_PER_YIELD = 8
@@ -113,7 +113,7 @@ def _decisions(rows: Rows, logged: Logged) -> None:
         if k % _ORDERS_PER_YIELD == 0:
             time.sleep(0)
         parts = [bytes(part) for part in logged.raw[4 * k : 4 * k + 4]]
-        if len(order) > 6:
+        if again_of(order) is not None:
             _decided_again(rows, order, *parts)
         else:
             _decided(rows, order, *parts)
@@ -150,9 +150,13 @@ def _decided(
 def _decided_again(
     rows: Rows, order: Sequence[Any], order_id: bytes, content: bytes, document: bytes, decision: bytes
 ) -> None:
-    """A replacement is new content with a first decision of its own; a re-route leaves the first one as it is."""
+    """A replacement is new content with a first decision of its own; others leave the first one as it is."""
     command, _, token, digest, _, excluded = order[6]
-    columns: dict[str, Any] = {"decision": decision, "deadline_ms": order[4], "token": token}
+    columns: dict[str, Any] = {"decision": decision, "deadline_ms": order[4]}
+    if command == states.FILL:
+        _change(rows, order_id, order[0], **columns)
+        return
+    columns["token"] = token
     columns["excluded"] = msgspec.json.encode(excluded)
     if command == states.REROUTE:
         _commanded(rows, order_id, token, digest, decision)

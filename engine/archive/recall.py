@@ -60,13 +60,14 @@ class Recall:
         days: Sequence[int],
         keys: Mapping[str, str | None],
         again: tuple[str, str] | None = None,
+        expected: Sequence[str] = (),
     ) -> Snapshot:
         """As `Ledger.snapshot`, knowing all orders ever decided. `keys`: idempotency key or None, by order id.
 
         Raises StoreUnavailableError if the archive has to be asked and does not answer.
         """
         given = [key for key in keys.values() if key is not None]
-        seen = await self._ledger.snapshot(partition, skus, days, tuple(keys), again, given)
+        seen = await self._ledger.snapshot(partition, skus, days, tuple(keys), again, given, expected)
         if not seen.perhaps_gone and not seen.keys_perhaps_gone:
             return seen
         try:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from engine.ledger import states
+from engine.ledger.backlog import Incoming, Wait
 from engine.ledger.port import CellChange, Entry, Event, StockWrite
 
 CELL_STRIDE = 11
@@ -42,7 +43,12 @@ class Body(msgspec.Struct, omit_defaults=True):
     orders: list[Any] = []
     """Per order (state, idempotency key or "", takes, loads): takes flat (row, slot, node, units), loads flat
     (day, node, parcels, units). With a soft hold also its deadline (else 0) and the state once it is firm; decided
-    again also (command, revision, token, digest, reason, excluded nodes)."""
+    again also (command, revision, token, digest, reason, excluded nodes), else False; with something that waits also
+    flat (name, units), and the rank."""
+    waited: list[Any] = []
+    """Flat: name, units of it that all orders wait for now."""
+    incoming: list[Any] = []
+    """Flat: incoming id, sku, node, quantity, expected instant, as they stand now; a quantity of 0: no more."""
     soft: list[Any] = []
     """Flat: field ("s" and a SKU or "d" and a day), deadline, and flat (slot or node, units, parcels) of all soft holds
     with this deadline; empty when none is left."""
@@ -66,8 +72,8 @@ class Logged(NamedTuple):
 
     commit: order id, content, order, decision of each order; then the record if this entry has it.
     confirm, release, cancel, ready: order id, command id or "". lapse: order id and "" of each. free: none; lapsed
-    units left rows and days. skus: sku, entry. network: its name, document. policy: its id, document. matrix: its id,
-    the matrix, which end the entry of a network that uses it.
+    units left rows and days. stock, incoming: none. skus: sku, entry. network: its name, document. policy: its id,
+    document. matrix: its id, the matrix, which end the entry of a network that uses it.
     """
 
     entry_id: str
@@ -106,9 +112,9 @@ def entry(logged: Logged) -> Entry:
     if logged.kind == "commit":
         ids = [logged.raw[4 * k].decode() for k in range(len(body.orders))]
         orders = tuple((order_id, order[0]) for order_id, order in zip(ids, body.orders, strict=True))
-        again = [order[6] if len(order) > 6 else None for order in body.orders]
+        again = [again_of(order) for order in body.orders]
         commands = tuple("decide" if it is None else it[0] for it in again)
-        excluded = tuple((o, tuple(it[5])) for o, it in zip(ids, again, strict=True) if it is not None)
+        excluded = tuple((o, tuple(it[5])) for o, it in zip(ids, again, strict=True) if it and it[0] != states.FILL)
     elif logged.kind in COMMAND_KINDS:
         orders = ((logged.raw[0].decode(), body.state),)
     elif logged.kind == "lapse":
@@ -124,8 +130,15 @@ def entry(logged: Logged) -> Entry:
         orders=orders,
         record=logged.record,
         commands=commands if orders else (),
+        waited=tuple(Wait(*body.waited[at : at + 2]) for at in range(0, len(body.waited), 2)),
+        incoming=tuple(Incoming(*body.incoming[at : at + 5]) for at in range(0, len(body.incoming), 5)),
         excluded=excluded,
     )
+
+
+def again_of(order: Sequence[Any]) -> Sequence[Any] | None:
+    """What an order of an entry says of its being decided again; None if it was new."""
+    return order[6] or None if len(order) > 6 else None
 
 
 def _cells(body: Body) -> Iterator[CellChange]:
@@ -147,8 +160,11 @@ def _events(logged: Logged) -> Iterator[tuple[str, str, bytes]]:
     body, raw = logged.body, logged.raw
     if logged.kind == "commit":
         for k, order in enumerate(body.orders):
-            if len(order) > 6:
-                yield _again(raw[4 * k].decode(), order[6])
+            again = again_of(order)
+            if again and again[0] == states.FILL:
+                yield "order." + states.PAST[states.FILL], raw[4 * k].decode(), raw[4 * k + 3]
+            elif again:
+                yield _again(raw[4 * k].decode(), again)
             yield "order." + order[0], raw[4 * k].decode(), raw[4 * k + 3]
         if logged.record:
             yield "window.decided", body.window, summary(logged.record)
@@ -158,8 +174,11 @@ def _events(logged: Logged) -> Iterator[tuple[str, str, bytes]]:
             yield "order." + states.PAST[logged.kind], order_id.decode(), data
     elif logged.kind == "free":
         return
+    elif logged.kind == "incoming":
+        yield from _incoming_events(body)
     elif logged.kind == "stock":
         yield from _stock_events(body)
+        yield from _incoming_events(body)
     elif logged.kind == "skus":
         yield "skus.changed", "", msgspec.json.encode({"version": body.version, "skus": len(raw) // 2})
     elif logged.kind == "policy":
@@ -201,7 +220,14 @@ def _stock_events(body: Body) -> Iterator[tuple[str, str, bytes]]:
             yield "stock.short", sku, data
 
 
+def _incoming_events(body: Body) -> Iterator[tuple[str, str, bytes]]:
+    for at in range(0, len(body.incoming), 5):
+        row = Incoming(*body.incoming[at : at + 5])
+        yield "stock.incoming", row.sku, msgspec.json.encode(row._asdict())
+
+
 def movement_digest(write: StockWrite) -> str:
     """Equal for equal movements: what tells a repeat from a conflict."""
-    content = msgspec.msgpack.encode((write.sku, write.node, write.kind.value, write.quantity, write.safety))
+    told: tuple[object, ...] = (write.sku, write.node, write.kind.value, write.quantity, write.safety)
+    content = msgspec.msgpack.encode(told if write.incoming_id is None else (*told, write.incoming_id))
     return blake2b(content, digest_size=8).hexdigest()

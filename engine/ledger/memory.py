@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from engine.clock import Clock
 from engine.ledger import journal, layout, memory_holds, states
 from engine.ledger.journal import Body
+from engine.ledger.memory_backlog import MemoryBacklog, expected_of, ripe_of
 from engine.ledger.memory_commit import commit
 from engine.ledger.memory_retention import MemoryRetention
 from engine.ledger.memory_state import Partition
@@ -38,7 +39,7 @@ from engine.ledger.port import (
 )
 
 
-class MemoryLedger(MemoryRetention):
+class MemoryLedger(MemoryRetention, MemoryBacklog):
     """Implements `Ledger`. Partitions come to be when first named."""
 
     def __init__(self, clock: Clock) -> None:
@@ -53,6 +54,7 @@ class MemoryLedger(MemoryRetention):
         order_ids: Sequence[str],
         again: tuple[str, str] | None = None,
         idempotency_keys: Sequence[str] = (),
+        expected: Sequence[str] = (),
     ) -> Snapshot:
         """As `Ledger.snapshot`; O(SKUs), rows are shared until they change."""
         kept, now_ms = self._partition(partition), self._clock.epoch_ms()
@@ -74,6 +76,8 @@ class MemoryLedger(MemoryRetention):
             kept.evicted,
             tuple(each for each in order_ids if "o:" + each in kept.gone and each not in kept.orders),
             tuple(each for each in idempotency_keys if "k:" + each in kept.gone and each not in kept.keys),
+            ripe=ripe_of(kept, skus),
+            expected=expected_of(kept, expected),
         )
 
     async def commit(self, partition: str, batch: Batch) -> list[Outcome]:

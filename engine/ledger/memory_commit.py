@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.ledger import layout, memory_holds, states
 from engine.ledger.journal import Body
 from engine.ledger.layout import LOAD_UNITS_MAX
+from engine.ledger.memory_backlog import enlist, put_waited, waits_of
 from engine.ledger.memory_holds import amounts_of
 from engine.ledger.memory_state import Day, Kept, Partition, Stocked
 from engine.ledger.port import Batch, Change, LoadTake, Outcome, Proposal, Take, Verdict
@@ -114,21 +115,21 @@ class _Deciding:
         assert again is not None, "asked of orders that are decided again"
         if old is None or proposal.order_id in self._orders:
             return Outcome(Verdict.LOST)
-        if again.token in old.commands:
+        if again.command != states.FILL and again.token in old.commands:
             digest, decision = old.commands[again.token]
             return Outcome(Verdict.REPEAT, decision) if digest == again.digest else Outcome(Verdict.KEY_CONFLICT)
         if again.command == states.REPLACE and old.token == again.token:
             return Outcome(Verdict.REPEAT, old.decision)
         if old.revision != again.revision + (proposal.order_id in self._settled):
             return Outcome(Verdict.LOST)
-        if states.TABLE.get((old.judged(self._at_ms), again.command)) != states.DECIDED:
+        if (old.judged(self._at_ms), again.command) not in states.TABLE:
             return Outcome(Verdict.LOST)
         self.olds[index] = old
         return None
 
     def _move_old(self, index: int, sign: int) -> None:
-        """Change what the order of a proposal held before, if anything, by sign."""
-        old = self.olds.get(index)
+        """Change what the order of a proposal held before, if anything, by sign; a fill leaves it."""
+        old = None if _fills(self._batch.proposals[index]) else self.olds.get(index)
         for sku, slot, _, units in () if old is None else old.takes:
             if sku not in self._index:
                 self._index[sku] = len(self.skus)
@@ -232,6 +233,11 @@ class _Deciding:
         return outcome.verdict is not Verdict.COMMITTED
 
 
+def _fills(proposal: Proposal) -> bool:
+    """Whether a proposal adds to what its order has."""
+    return proposal.again is not None and proposal.again.command == states.FILL
+
+
 def _bound(maximum: int) -> int:
     """The most that may be counted, given a maximum or -1."""
     return min(maximum, LOAD_UNITS_MAX) if maximum >= 0 else LOAD_UNITS_MAX
@@ -242,7 +248,8 @@ def _write(
 ) -> None:
     """Write what stands. Nothing here can fail."""
     body = Body(window=batch.window_id)
-    index = _write_rows(partition, deciding, body)
+    index, freer = _write_rows(partition, deciding, body)
+    waited: dict[str, int] = {}
     _write_days(partition, deciding, body)
     raw: list[bytes] = []
     kept: list[Kept] = []
@@ -253,10 +260,14 @@ def _write(
         takes = [value for sku, *rest in order.takes for value in (index[sku], *rest)]
         loads = [value for load in order.loads for value in load]
         told: list[object] = [order.state, proposal.idempotency_key or "", takes, loads]
-        if order.deadline or old is not None:
+        if order.deadline or old is not None or order.waits:
             told += (order.deadline, order.firm)
-        if old is not None and proposal.again is not None:
-            told.append(proposal.again._replace(revision=order.revision))
+            anew = old is not None and proposal.again is not None
+            told.append(proposal.again._replace(revision=order.revision) if anew and proposal.again else False)
+        if order.waits:
+            told += (waits_of(order.waits), order.rank)
+        enlist(partition, proposal.order_id, old, -1, waited)
+        enlist(partition, proposal.order_id, order, 1, waited)
         body.orders.append(tuple(told))
         if order.deadline:
             memory_holds.soften(partition, amounts_of(order.takes, order.loads), order.deadline, 1, body)
@@ -264,7 +275,8 @@ def _write(
             memory_holds.soften(partition, amounts_of(old.takes, old.loads), old.deadline, -1, body)
         raw += (proposal.order_id.encode(), proposal.content, proposal.order, proposal.decision)
         kept.append(order)
-    body.rows = [value for sku in index for value in (sku, -1)]
+    body.rows = [value for sku in index for value in (sku, partition.rows[sku].gain if sku in freer else -1)]
+    put_waited(partition, waited, body)
     at_ms = partition.append(at_ms, "commit", body, tuple(raw), batch.record)
     for (proposal, _), order in zip(chosen, kept, strict=True):
         if proposal.again is not None:
@@ -279,8 +291,8 @@ def _write(
             partition.keys[proposal.idempotency_key] = proposal.order_id
 
 
-def _write_rows(partition: Partition, deciding: _Deciding, body: Body) -> dict[str, int]:
-    """Put what was taken into rows; returns their places in the entry."""
+def _write_rows(partition: Partition, deciding: _Deciding, body: Body) -> tuple[dict[str, int], dict[str, None]]:
+    """Put what was taken into rows; returns their places in the entry, and those that became freer."""
     index: dict[str, int] = {}
     freer: dict[str, None] = {}
     for (sku, slot), units in sorted(deciding.held.items()):
@@ -297,7 +309,7 @@ def _write_rows(partition: Partition, deciding: _Deciding, body: Body) -> dict[s
                 freer[name] = None
     for name in freer:
         partition.rows[name].gained()
-    return index
+    return index, freer
 
 
 def _write_days(partition: Partition, deciding: _Deciding, body: Body) -> None:
@@ -312,33 +324,50 @@ def _write_days(partition: Partition, deciding: _Deciding, body: Body) -> None:
                 freer[day] = None
     for day in freer:
         partition.days[day].gained()
+        body.days += (day, partition.days[day].gain)
 
 
 def _kept(batch: Batch, proposal: Proposal, old: Kept | None, at_ms: int) -> Kept:
     """An order as it stands after its decision; its history so far."""
     again = proposal.again
-    rerouted = again is not None and again.command == states.REROUTE
-    deadline = 0
-    if proposal.takes and rerouted and old is not None:
-        deadline = old.deadline
-    elif proposal.takes and not rerouted and proposal.hold_ms is not None:
-        deadline = layout.deadline_ms(at_ms, proposal.hold_ms)
-    first = old if rerouted and old is not None else None
+    command = again.command if again is not None and old is not None else states.DECIDE
+    first = old if command in (states.REROUTE, states.FILL) else None
+    takes = tuple((batch.skus[take.sku], take.slot, take.node, take.units) for take in proposal.takes)
+    loads = tuple((load.day, load.node, load.parcels, load.units) for load in proposal.loads)
+    state, deadline = proposal.state, _deadline(proposal, old, command, at_ms)
+    if old is not None and command == states.FILL:
+        takes, loads = old.takes + takes, old.loads + loads
+        state = states.READY if old.state == states.READY else state
     order = Kept(
         content=proposal.content if first is None else first.content,
         order=proposal.order if first is None else first.order,
         decision=proposal.decision if first is None else first.decision,
-        state=states.HELD if deadline else proposal.state,
+        state=states.HELD if deadline else state,
         history=[] if old is None else old.history,
-        takes=tuple((batch.skus[take.sku], take.slot, take.node, take.units) for take in proposal.takes),
-        loads=tuple((load.day, load.node, load.parcels, load.units) for load in proposal.loads),
+        takes=takes,
+        loads=loads,
         current=b"" if first is None else proposal.decision,
         deadline=deadline,
-        firm=proposal.state,
+        firm=state,
+        waits=proposal.waits,
+        rank=proposal.rank if proposal.waits else 0,
     )
     if old is not None and again is not None:
         order.revision, order.token, order.excluded = old.revision + 1, again.token, again.excluded
         order.commands = old.commands
-        if rerouted:
+        if command == states.REROUTE:
             order.commands[again.token] = again.digest, proposal.decision
+        elif command == states.FILL:
+            order.token, order.excluded = old.token, old.excluded
     return order
+
+
+def _deadline(proposal: Proposal, old: Kept | None, command: str, at_ms: int) -> int:
+    """When the hold lapses, 0 for never. A re-route keeps it, and so does what is added to a firm hold."""
+    if not proposal.takes:
+        return 0
+    if old is not None and command == states.REROUTE:
+        return old.deadline
+    if old is not None and command == states.FILL and old.state != states.BACKORDERED:
+        return 0
+    return 0 if proposal.hold_ms is None else layout.deadline_ms(at_ms, proposal.hold_ms)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from engine.ledger import layout, states
 from engine.ledger.journal import Body
+from engine.ledger.memory_backlog import enlist, put_waited
 from engine.ledger.memory_state import Day, Kept, Partition
 from engine.ledger.port import Answer, Change, Commanded
 
@@ -150,8 +151,12 @@ def command(partition: Partition, order_id: str, name: str, command_id: str, now
         give_back(partition, amounts, body)
     if order.state == states.HELD:
         soften(partition, amounts, order.deadline, -1, body)
-    at_ms = partition.append(now_ms, name, body, (order_id.encode(), command_id.encode()))
+    waited: dict[str, int] = {}
+    enlist(partition, order_id, order, -1, waited)
     _become(partition, order_id, order, target, name)
+    enlist(partition, order_id, order, 1, waited)
+    put_waited(partition, waited, body)
+    at_ms = partition.append(now_ms, name, body, (order_id.encode(), command_id.encode()))
     order.history.append(Change(at_ms, "order." + states.PAST[name]))
     if command_id:
         order.commands[command_id] = name, target.encode()
@@ -160,7 +165,7 @@ def command(partition: Partition, order_id: str, name: str, command_id: str, now
 
 def _become(partition: Partition, order_id: str, order: Kept, state: str, name: str) -> None:
     if name in (states.RELEASE, states.CANCEL):
-        order.takes, order.loads = (), ()
+        order.takes, order.loads, order.waits = (), (), ()
     order.state, order.deadline = state, 0
     order.revision += 1
     partition.holds.pop(order_id, None)

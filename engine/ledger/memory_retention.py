@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.clock import Clock
+from engine.ledger import states
 from engine.ledger.journal import Logged
 from engine.ledger.memory_state import Partition
 from engine.ledger.retention import START, ForeignArchiveError, Leaving, LogTrimmedError, Retention, place
@@ -81,6 +82,7 @@ class MemoryRetention:
                 and order.revision == leaving.revision
                 and not order.takes
                 and not order.loads
+                and not (order.waits and order.state in states.WAITING)
             )
             answers.append(leaves)
             if leaves and order is not None:

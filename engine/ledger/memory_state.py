@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
 from engine.ledger import layout, states
+from engine.ledger.backlog import ROOM, Incoming, Wait
 from engine.ledger.journal import Body, Logged
 from engine.ledger.port import Change, DayLoad, Document, OrderRecord, Row, Versions
 from engine.ledger.retention import START, place
@@ -105,6 +106,8 @@ class Kept:
     excluded: tuple[str, ...] = ()
     token: str = ""
     recorded: str = ""
+    waits: tuple[Wait, ...] = ()
+    rank: int = 0
     commands: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     """What each command id asked and led to."""
 
@@ -141,6 +144,15 @@ class Partition:
     """Units of soft holds by field and deadline (see `journal.Body.soft`)."""
     holds: dict[str, int] = field(default_factory=dict)
     """Deadlines of the orders that are held softly."""
+    waits: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Ranks of the orders that wait, by name and order id."""
+    waited: dict[str, int] = field(default_factory=dict)
+    """Units waited for, by name."""
+    ripe: dict[str, int] = field(default_factory=dict)
+    """Names of which something became available since all that wait were tried: an ascending number."""
+    _ripened: int = 0
+    incoming: dict[str, Incoming] = field(default_factory=dict)
+    """Units to come in, by id."""
     use: dict[int, int] = field(default_factory=dict)
     """Cells per node that are not all zero."""
     network: Document | None = None
@@ -184,7 +196,25 @@ class Partition:
         self.log.append(Logged(f"{entry_id[0]}-{entry_id[1]}", kind, body, raw, record))
         self.grown.set()
         self.grown = asyncio.Event()
+        if self.waited:
+            self._ripen(kind, body, raw)
         return entry_id[0]
+
+    def _ripen(self, kind: str, body: Body, raw: tuple[bytes, ...]) -> None:
+        """Note the names of which an entry makes something available."""
+        names = [body.rows[at] for at in range(0, len(body.rows), 2) if body.rows[at + 1] >= 0]
+        if any(body.days[at + 1] >= 0 for at in range(0, len(body.days), 2)):
+            names.append(ROOM)
+        if kind == states.CONFIRM:  # what became available while the hold was soft was nobody's to wait for
+            names += body.waited[::2]
+        elif kind == "skus":
+            names += [sku.decode() for sku in raw[::2]]
+        elif kind in ("network", "policy"):
+            names += self.waited
+        for name in names:
+            if name in self.waited:
+                self._ripened += 1
+                self.ripe[name] = self._ripened
 
     def members(self, field_name: str, now_ms: int) -> list[list[int]]:
         """What has lapsed of a field, as the store's members: deadline, then (place, units, parcels)."""
@@ -219,6 +249,8 @@ class Partition:
             token=order.token,
             at_ms=now_ms,
             recorded=order.recorded,
+            waits=order.waits,
+            rank=order.rank,
         )
 
     def _is_soft(self, field_name: str, deadline: int) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from engine.ledger.journal import Body, movement_digest
 from engine.ledger.layout import CELL_UNITS_MAX
+from engine.ledger.memory_backlog import put_incoming
 from engine.ledger.memory_state import Cell, Partition, Stocked
 from engine.ledger.port import StockKind, StockOutcome, StockWrite
 
@@ -14,12 +15,14 @@ def write_stock(partition: Partition, writes: Sequence[StockWrite], at_ms: int) 
     """Apply one chunk of writes in sequence and log what changed."""
     body = Body()
     index: dict[str, int] = {}
+    gains = {write.sku: partition.rows[write.sku].gain for write in writes if write.sku in partition.rows}
     outcomes: list[StockOutcome] = []
     for write in writes:
         asked = bool(outcomes) and outcomes[-1] is StockOutcome.ASK
         outcomes.append(StockOutcome.ASK if asked else _write(partition, write, body, index))
     if body.cells:
-        body.rows = [value for sku in index for value in (sku, partition.rows[sku].gain)]
+        now = {sku: partition.rows[sku].gain for sku in index}
+        body.rows = [value for sku in index for value in (sku, -1 if gains.get(sku) == now[sku] else now[sku])]
         partition.append(at_ms, "stock", body, ())
     return outcomes
 
@@ -36,6 +39,9 @@ def _write(partition: Partition, write: StockWrite, body: Body, index: dict[str,
         return StockOutcome.ASK
     if write.node not in partition.present:
         return StockOutcome.NODE_REMOVED
+    expected = partition.incoming.get(write.incoming_id or "")
+    if expected is not None and (expected.sku, expected.node) != (write.sku, write.node):
+        return StockOutcome.OTHER_INCOMING
     row = partition.rows.get(write.sku)
     slot = row.slots.get(write.node) if row is not None else None
     before: Cell = (write.node, 0, 0, -1, 0)
@@ -58,6 +64,8 @@ def _write(partition: Partition, write: StockWrite, body: Body, index: dict[str,
     deltas = after[1] - before[1], 0, after[4] - before[4], int(after[3] != before[3])
     body.cells += (index.setdefault(write.sku, len(index)), slot, *after, *deltas)
     body.moves += (write.kind.value, write.movement_id or "", digest)
+    if expected is not None:
+        put_incoming(partition, expected._replace(quantity=max(0, expected.quantity - write.quantity)), body)
     return StockOutcome.APPLIED
 
 

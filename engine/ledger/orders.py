@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from engine.ledger.backlog import Wait
+
 
 class Change(NamedTuple):
     """One order command or event in an order's history."""
@@ -21,8 +23,8 @@ class OrderRecord:
     `decision`: the first one for this content, which repeats get; `current`: the one that holds, after a re-route
     another. `state`: by the clock at `at_ms`; `stored_state` before anybody wrote down that a hold has lapsed.
     `deadline_ms`: of a soft hold, lapsed or not, else 0. `revision` counts the changes; `excluded` are the ids of nodes
-    never offered again; `token` is that of the last replacement. `recorded`: the log entry that has the record
-    of the window of the current decision.
+    never offered again; `token` is that of the last replacement. `waits`: what it waits for, `rank` its place among
+    those that wait. `recorded`: the log entry that has the record of the window of the current decision.
     """
 
     order_id: str
@@ -41,6 +43,8 @@ class OrderRecord:
     token: str = ""
     at_ms: int = 0
     recorded: str = ""
+    waits: tuple[Wait, ...] = ()
+    rank: int = 0
 
 
 class Standing(NamedTuple):
@@ -57,9 +61,10 @@ class Standing(NamedTuple):
 class Again(NamedTuple):
     """That a proposal decides an order again.
 
-    `command` is replace or reroute; `revision` that of the record it rests on; `token` tells one command from another
+    `command` is replace, reroute, or fill (which adds to what the order has: the proposal takes what is new, its
+    decision is the whole); `revision` that of the record it rests on; `token` tells one command from another
     (re-route: the caller's command id, applied once; `digest` is of what it asks). `excluded`: all nodes never offered
-    again, earlier ones included.
+    again, earlier ones included; a fill has neither.
     """
 
     command: str

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.ledger.backlog import Backlogging, Expected, Incoming, Wait
 from engine.ledger.orders import Again as Again
 from engine.ledger.orders import Answer as Answer
 from engine.ledger.orders import Cancelled as Cancelled
@@ -23,6 +24,9 @@ from engine.ledger.orders import Commanded as Commanded
 from engine.ledger.orders import OrderRecord as OrderRecord
 from engine.ledger.orders import Standing as Standing
 from engine.ledger.retention import Retaining
+from engine.ledger.writes import StockKind as StockKind
+from engine.ledger.writes import StockOutcome as StockOutcome
+from engine.ledger.writes import StockWrite as StockWrite
 
 SLOT = np.dtype([("node", "<u2"), ("on_hand", "<i4"), ("held", "<i4"), ("safety", "<i4"), ("blocked", "<i4")])
 """One stocked cell of a SKU's row; safety -1 means that the node's default applies."""
@@ -94,6 +98,10 @@ class Snapshot:
     """The same for idempotency keys."""
     key_conflicts: tuple[str, ...] = ()
     """New orders whose idempotency key was used for another order; the archive says so, never the store."""
+    ripe: tuple[str, ...] = ()
+    """Those of the SKUs asked for (and "", room) that orders wait for and of which something became available."""
+    expected: Mapping[str, Expected] = field(default_factory=dict)
+    """By SKU, of those for which it was asked: units waited for, and what is to come in."""
 
 
 class Take(NamedTuple):
@@ -128,7 +136,7 @@ class Proposal:
     firm; with `hold_ms` it is held softly until so long after the commit (a re-route keeps the deadline there is).
     `short_skus` (indexes into `Batch.skus`) and `short_days`: what this decision claims to have run out of; if any of
     them gained since the snapshot, or a proposal of the batch that was to take from it did not commit, the claim may be
-    wrong and the proposal is LOST.
+    wrong and the proposal is LOST. `waits`: what its missing units wait for once the hold is firm, at their `rank`.
     """
 
     order_id: str
@@ -143,6 +151,8 @@ class Proposal:
     idempotency_key: str | None = None
     hold_ms: int | None = None
     again: Again | None = None
+    waits: tuple[Wait, ...] = ()
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,49 +193,6 @@ class Outcome(NamedTuple):
 
     verdict: Verdict
     decision: bytes | None = None
-
-
-class StockKind(Enum):
-    """How a stock write changes a cell; `SNAPSHOT` and `COUNT` set on_hand and are logged as deltas."""
-
-    SNAPSHOT = "snapshot"
-    RECEIVE = "receive"
-    ADJUST = "adjust"
-    COUNT = "count"
-    DAMAGE = "damage"
-    WRITE_OFF = "write_off"
-
-
-@dataclass(frozen=True, slots=True)
-class StockWrite:
-    """One change of one cell. `safety` only with SNAPSHOT (None keeps it); `movement_id` makes it apply once."""
-
-    sku: str
-    node: int
-    kind: StockKind
-    quantity: int
-    safety: int | None = None
-    movement_id: str | None = None
-    vetted: int = -1
-    """`Retention.evicted` when the archive said that it does not know this movement; -1: it was not asked."""
-
-
-class StockOutcome(Enum):
-    """What became of a stock write."""
-
-    APPLIED = "applied"
-    REPEATED = "repeated"
-    """The movement id was applied before, with the same content."""
-    CONFLICT = "conflict"
-    """The movement id was applied before with other content."""
-    BELOW_ZERO = "below_zero"
-    """on_hand or blocked would fall below zero."""
-    TOO_LARGE = "too_large"
-    """on_hand or blocked would pass 2^31 - 1."""
-    NODE_REMOVED = "node_removed"
-    """The node is being removed from the network, or is not part of it."""
-    ASK = "ask"
-    """The movement may have been applied and have left: ask the archive. Neither this nor any later write applied."""
 
 
 class Document(NamedTuple):
@@ -285,10 +252,14 @@ class Entry:
     """What led there, parallel to `orders`: `decide` or another command of the table of states."""
     excluded: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """(order_id, ids of all nodes never offered again) of the orders of which that changed."""
+    waited: tuple[Wait, ...] = ()
+    """Units of a name that all orders wait for now."""
+    incoming: tuple[Incoming, ...] = ()
+    """Incoming units as they stand now; a quantity of 0: no more."""
     record: bytes = field(default=b"")
 
 
-class Ledger(Retaining, Protocol):
+class Ledger(Retaining, Backlogging, Protocol):
     """The port. Every method may raise LedgerUnavailableError; every write may raise LedgerRefusedError."""
 
     async def snapshot(
@@ -299,10 +270,12 @@ class Ledger(Retaining, Protocol):
         order_ids: Sequence[str],
         again: tuple[str, str] | None = None,
         idempotency_keys: Sequence[str] = (),
+        expected: Sequence[str] = (),
     ) -> Snapshot:
         """Stock of these SKUs, load of these days, which of these orders are decided: at one instant, in one call.
 
-        `again`: the order to be decided again, and its command's id or ''.
+        `again`: the order to be decided again, and its command's id or ''. `expected`: SKUs of which to tell what is to
+        come in.
         """
 
     async def commit(self, partition: str, batch: Batch) -> list[Outcome]:

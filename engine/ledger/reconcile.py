@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from engine.ledger import states
+from engine.ledger.backlog import Incoming
 from engine.ledger.port import DayLoad, Entry, Ledger, OrderRecord, Row
 from engine.ledger.retention import LogTrimmedError, place
 
 _PAGE = 200
+_ALL = 2**31 - 1
 _ORDERS_AT_ONCE = 16
 _LOOKS_MAX = 50
 """How often a place that keeps changing is looked at before it is reported as unsettled."""
@@ -100,6 +102,8 @@ async def _audit(audit: _Audit) -> Report:
     await audit.loads()
     moving = await audit.holds()
     orders = audit.orders
+    await audit.waits()
+    await audit.incoming()
     await audit.versions()
     model, cells = audit.model, sum(map(len, audit.model.cells.values()))
     return Report(model.entries, cells, len(model.loads), orders, moving, audit.wrong, tuple(audit.found))
@@ -119,6 +123,10 @@ class _Model:
     born: set[str] = field(default_factory=set)
     """Those of them that were decided there."""
     kinds: dict[str, int] = field(default_factory=dict)
+    waited: dict[str, int] = field(default_factory=dict)
+    """Units waited for under the names that the replayed entries touched."""
+    incoming: dict[str, Incoming] = field(default_factory=dict)
+    """Incoming units that the replayed entries touched; a quantity of 0: no more."""
     resumed: bool = False
     """Whether this began with a checkpoint: then an order may have been decided before, its state not known."""
 
@@ -152,6 +160,8 @@ class _Model:
             self.loads[day, node] = after
             if min(after) < 0:
                 wrong.append(Difference(f"entry {entry.entry_id}, {_day(day, node)}", "nothing below 0", str(after)))
+        self.waited.update(entry.waited)
+        self.incoming.update({row.incoming_id: row for row in entry.incoming})
         for (order_id, state), command in zip(entry.orders, entry.commands, strict=True):
             was = self.states.get(order_id, states.NEW if command == states.DECIDE or not self.resumed else "")
             if was and not states.admits(was, command, state):
@@ -170,6 +180,7 @@ class _Touched:
     skus: set[str] = field(default_factory=set)
     days: set[int] = field(default_factory=set)
     orders: set[str] = field(default_factory=set)
+    incoming: set[str] = field(default_factory=set)
 
 
 class _Audit:
@@ -187,6 +198,10 @@ class _Audit:
         self._start = start
         self._moving: set[tuple[str, int]] = set()
         """Cells whose holds changed since this was last emptied."""
+        self._stirred: set[str] = set()
+        """Names whose waiting orders changed since this was last emptied."""
+        self._waiting: dict[str, dict[str, int]] = {}
+        """Units that each order waits for, by name."""
         if start is not None:
             self.model.begin(start)
             if start.oversold:
@@ -204,6 +219,8 @@ class _Audit:
             touched.skus.update(change.sku for change in entry.cells)
             touched.days.update(load[0] for load in entry.loads)
             touched.orders.update(order[0] for order in entry.orders)
+            touched.incoming.update(row.incoming_id for row in entry.incoming)
+            self._stirred.update(wait.name for wait in entry.waited)
             self._moving.update((change.sku, change.node) for change in entry.cells if change.held)
         if place((await self._ledger.retention(self._partition)).trimmed) > place(before):
             raise LogTrimmedError(f"entries after {before} have left the log of {self._partition!r}")
@@ -251,6 +268,7 @@ class _Audit:
         await self.catch_up()
         held: dict[tuple[str, int], int] = {}
         self._moving.clear()
+        self._stirred.clear()
         born = [(order_id, self.model.states[order_id]) for order_id in self.model.born]
         for at in range(0, len(born), _PAGE):
             await self._orders(born[at : at + _PAGE], held)
@@ -283,6 +301,8 @@ class _Audit:
                     await self._order_again(order_id, state)
                 for sku, node, units in record.takes if record is not None else ():
                     held[sku, node] = held.get((sku, node), 0) + units
+                for name, units in record.waits if record and record.stored_state in states.WAITING else ():
+                    self._waiting.setdefault(name, {})[order_id] = units
 
     async def _order_again(self, order_id: str, archived: str) -> None:
         """Look at an order again; one that left the store held nothing, and the archive has it."""
@@ -298,6 +318,45 @@ class _Audit:
         expected = self.model.states.get(order_id, archived)
         if found != expected:
             self._report([Difference(f"order {order_id}", expected, found)])
+
+    async def waits(self) -> None:
+        """Every name as the log and the orders say, its queue of just these orders; after `holds`."""
+        live = await self._ledger.waited(self._partition)
+        queues: dict[str, set[str]] = {}
+        for name in live:
+            queue = await self._ledger.queue(self._partition, name, None, _ALL)
+            queues[name] = {order_id for order_id, _ in queue.orders}
+        await self.catch_up()
+        names = live.keys() | self._waiting.keys() | self.model.waited.keys()
+        for name in sorted(names - self._stirred):
+            orders, there = self._waiting.get(name, {}), live.get(name, 0)
+            logged = self.model.waited.get(name, there if self.model.resumed else 0)
+            if queues.get(name, set()) != orders.keys() or not there == sum(orders.values()) == logged:
+                expected = f"{len(orders)} orders for {sum(orders.values())} units, {logged} logged"
+                found = f"{len(queues.get(name, ()))} orders for {there} units"
+                self._report([Difference(f"orders that wait for {name!r}", expected, found)])
+
+    async def incoming(self) -> None:
+        """All incoming units as the log says; where it does not begin at the beginning, those it tells of."""
+        for sku in sorted({row.sku for row in self.model.incoming.values()}):
+            differences: list[Difference] = []
+            for _ in range(_LOOKS_MAX):
+                await self.catch_up()
+                [rows] = await self._ledger.incoming(self._partition, [sku])
+                differences = self._incoming_differences(sku, rows)
+                if not differences or not (await self.catch_up()).incoming:
+                    break
+            self._report(differences)
+
+    def _incoming_differences(self, sku: str, rows: Sequence[Incoming]) -> list[Difference]:
+        told = self.model.incoming
+        live = {row.incoming_id: row for row in rows if row.incoming_id in told or not self.model.resumed}
+        logged = {each: row for each, row in told.items() if row.sku == sku and row.quantity}
+        return [
+            Difference(f"incoming {each}", str(logged.get(each)), str(live.get(each)))
+            for each in sorted(live.keys() | logged.keys())
+            if live.get(each) != logged.get(each)
+        ]
 
     async def versions(self) -> None:
         """Every version as many as there were changes."""

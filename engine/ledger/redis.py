@@ -10,11 +10,14 @@ goes through scripts, each of which first finishes what an earlier one may have 
     {p}:soft:<field> units of soft holds by deadline;  {p}:due  fields, {p}:holds  orders, by deadline (see orders.lua)
     {p}:move:<id>    digest of a movement that was applied
     {p}:nodes     number by node id;  {p}:use  per node number: in the network or not, cells in use
+    {p}:waits:<name>  orders that wait, by rank;  {p}:waited  {p}:ripe  their names (see lua/waits.lua)
+    {p}:incoming  {p}:coming:<sku>  units to come in, by id and by SKU
     {p}:network  {p}:skus  documents;  {p}:changed  SKUs by catalogue version
     {p}:policies  current version by policy id;  {p}:policy:<id>  its last versions
     {p}:matrices  zone matrices;  {p}:matrix_versions  theirs
     {p}:gone:<n>  a filter of the ids that left (see lua/bloom.lua)
-    {}:partitions  their names;  {}:projector  the lease of the one that feeds the archive
+    {}:partitions  their names;  {}:waiting  those where orders ever waited
+    {}:projector  the lease of the one that feeds the archive
 """
 
 from __future__ import annotations
@@ -50,22 +53,14 @@ from engine.ledger.port import (
     SupersededError,
     Versions,
 )
+from engine.ledger.redis_backlog import OUTCOMES, RedisBacklog
 from engine.ledger.redis_commit import Committing
 from engine.ledger.redis_retention import RedisRetention, logged
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.decode
 
-_OUTCOMES = {
-    1: StockOutcome.APPLIED,
-    2: StockOutcome.REPEATED,
-    3: StockOutcome.CONFLICT,
-    4: StockOutcome.BELOW_ZERO,
-    5: StockOutcome.TOO_LARGE,
-    6: StockOutcome.NODE_REMOVED,
-    7: StockOutcome.ASK,
-}
-_ALWAYS = frozenset({"read", "snapshot", "archived", "evict"})
+_ALWAYS = frozenset({"read", "snapshot", "archived", "evict", "queue"})
 """Scripts that run whatever `refusal` says: they read, or make room."""
 _LOG_PAGE = 16
 """Log entries per reading; one may be half a megabyte."""
@@ -74,7 +69,7 @@ _SCAN_KEYS = 2_000
 """Keys looked at in one step of a scan."""
 
 
-class RedisLedger(RedisRetention):
+class RedisLedger(RedisRetention, RedisBacklog):
     """Implements `Ledger` on the store at a URL (`redis://`, `rediss://` or `unix://`).
 
     A call waits at most `timeout_s` for a free connection, and as long again for its answer. Nothing is tried twice
@@ -110,6 +105,7 @@ class RedisLedger(RedisRetention):
         )
         self._scripts = dict(scripts.load())
         self._enrolled = set()
+        self._waiting_in = set()
 
     async def _run(self, name: str, partition: str, *arguments: scripts.Argument) -> Any:
         # One tag is one slot: these two keys lead to its server. Naming the thousands of others would take longer
@@ -133,11 +129,12 @@ class RedisLedger(RedisRetention):
         order_ids: Sequence[str],
         again: tuple[str, str] | None = None,
         idempotency_keys: Sequence[str] = (),
+        expected: Sequence[str] = (),
     ) -> Snapshot:
         """As `Ledger.snapshot`; about 2 ms for 800 SKUs at 50 nodes each."""
-        asked = redis_orders.Asked(skus, days, order_ids, again, idempotency_keys)
+        asked = redis_orders.Asked(skus, days, order_ids, again, idempotency_keys, expected)
         while True:
-            told = skus, days, order_ids, *(again or ("", "")), idempotency_keys
+            told = skus, days, order_ids, *(again or ("", "")), idempotency_keys, expected
             reply = await self._run("snapshot", partition, _pack(told))
             if not reply[8]:
                 return redis_orders.snapshot(asked, reply)
@@ -148,6 +145,8 @@ class RedisLedger(RedisRetention):
     async def commit(self, partition: str, batch: Batch) -> list[Outcome]:
         """As `Ledger.commit`; a large batch takes several script calls."""
         layout.require_proposals(batch.proposals, len(batch.skus))
+        if any(proposal.waits for proposal in batch.proposals):
+            await self._enrol_waiting(partition)
         committing = Committing(batch)
         for cut in cuts(batch):
             committing.answered(cut, await self._run("commit", partition, *committing.call(cut)))
@@ -207,10 +206,11 @@ class RedisLedger(RedisRetention):
             flat += (row, write.node, int(found[0]) if len(found) else -1, write.kind.value, write.quantity)
             flat += (-1 if write.safety is None else write.safety, write.movement_id or "")
             flat += ("" if write.movement_id is None else journal.movement_digest(write), write.vetted)
+            flat.append(write.incoming_id or "")
         seen = [len(row.slots) for row in rows]
         answer: list[int] = await self._run("stock", partition, _pack((skus, seen, flat)))
         assert len(answer) == len(writes), "every write has its outcome"
-        return [_OUTCOMES[code] for code in answer]
+        return [OUTCOMES[code] for code in answer]
 
     async def stock(self, partition: str, sku: str, *, as_logged: bool = False) -> Row:
         """As `Ledger.stock`."""

@@ -108,4 +108,6 @@ def _told(proposal: Proposal, rows: dict[int, int], days: dict[int, int]) -> tup
         short_days,
         hold_ms,
         proposal.again or False,
+        [value for wait in proposal.waits for value in wait],
+        proposal.rank,
     )

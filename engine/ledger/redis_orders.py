@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from engine.ledger import layout, states
+from engine.ledger.backlog import Expected, Incoming, Wait
 from engine.ledger.port import Answer, Change, Decided, OrderRecord, Snapshot, Standing, Versions
 
 _unpack = msgspec.msgpack.decode
@@ -25,7 +26,7 @@ def record(order_id: str, parts: Sequence[Any], at_ms: int) -> OrderRecord | Non
     content, order, decision, kept, current, recorded = parts[:6]
     if content is None:
         return None
-    state, history, takes, loads, deadline, _, revision, excluded, token = _unpack(kept)
+    state, history, takes, loads, deadline, _, revision, excluded, token, waits, rank = _kept(kept)
     return OrderRecord(
         order_id=order_id,
         content=content,
@@ -43,7 +44,15 @@ def record(order_id: str, parts: Sequence[Any], at_ms: int) -> OrderRecord | Non
         token=token,
         at_ms=at_ms,
         recorded=(recorded or b"").decode(),
+        waits=tuple(Wait(*waits[at : at + 2]) for at in range(0, len(waits), 2)),
+        rank=rank,
     )
+
+
+def _kept(packed: bytes) -> Sequence[Any]:
+    """What is kept of an order; one written before there were backorders waits for nothing."""
+    kept: list[Any] = _unpack(packed)
+    return [*kept, [], 0] if len(kept) == 9 else kept
 
 
 class Asked(NamedTuple):
@@ -54,12 +63,14 @@ class Asked(NamedTuple):
     order_ids: Sequence[str]
     again: tuple[str, str] | None
     idempotency_keys: Sequence[str]
+    expected: Sequence[str]
 
 
 def snapshot(asked: Asked, reply: Sequence[Any]) -> Snapshot:
     """A snapshot from the script's reply: what has lapsed, and what the standing order holds, taken out."""
-    skus, days, order_ids, again, idempotency_keys = asked
-    at_ms, network, policy, catalog, rows, loads, decided, told, _, parts, evicted, orders_gone, keys_gone = reply
+    skus, days, order_ids, again, idempotency_keys, expecting = asked
+    at_ms, network, policy, catalog, rows, loads, decided, told, _, parts, evicted, *rest = reply
+    orders_gone, keys_gone, ripe, expected = rest
     assert len(rows) == len(skus), "every SKU has its row"
     standing, own = _standing(again, parts, at_ms)
     lapsed: dict[int, list[Any]] = {}
@@ -83,7 +94,16 @@ def snapshot(asked: Asked, reply: Sequence[Any]) -> Snapshot:
         evicted,
         tuple(order_ids[k] for k in orders_gone),
         tuple(idempotency_keys[k] for k in keys_gone),
+        ripe=tuple(name.decode() for name in ripe),
+        expected={
+            sku: Expected(waited, incoming(packed)) for sku, (waited, packed) in zip(expecting, expected, strict=True)
+        },
     )
+
+
+def incoming(told: Sequence[Any]) -> tuple[Incoming, ...]:
+    """Incoming units from (id, what is kept of them) in turn."""
+    return tuple(Incoming(told[at].decode(), *_unpack(told[at + 1])) for at in range(0, len(told), 2))
 
 
 def _standing(again: tuple[str, str] | None, parts: Sequence[Any], at_ms: int) -> tuple[Standing | None, Own]:

@@ -16,7 +16,7 @@ from engine.ledger.port import LedgerRefusedError, LedgerUnavailableError
 
 Argument = str | bytes | int
 
-_BEGINNING = ("prelude", "states", "orders", "apply")
+_BEGINNING = ("prelude", "states", "waits", "orders", "apply")
 _GIVING = (*_BEGINNING, "overlay", "giving")
 _PARTS = {
     "commit": (*_GIVING, "bloom", "commit"),
@@ -27,6 +27,9 @@ _PARTS = {
     "order": (*_BEGINNING, "order"),
     "stock": (*_BEGINNING, "overlay", "bloom", "stock"),
     "network": (*_BEGINNING, "network"),
+    "incoming": (*_BEGINNING, "incoming"),
+    "queue": (*_BEGINNING, "queue"),
+    "tried": (*_BEGINNING, "tried"),
     "matrix": (*_BEGINNING, "matrix"),
     "policy": (*_BEGINNING, "policy"),
     "skus": (*_BEGINNING, "skus"),

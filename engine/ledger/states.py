@@ -8,23 +8,26 @@ before). A pair that is not in the table is refused, with `why`.
 from __future__ import annotations
 
 NEW, HELD, READY, REFUSED = "new", "held", "ready", "refused"
-ALLOCATED, PARTIAL = "allocated", "partially_allocated"
+ALLOCATED, PARTIAL, BACKORDERED = "allocated", "partially_allocated", "backordered"
 LAPSED, RELEASED, CANCELLED = "lapsed", "released", "cancelled"
-STATES = (NEW, HELD, ALLOCATED, PARTIAL, READY, REFUSED, LAPSED, RELEASED, CANCELLED)
-"""NEW: there is no such order. HELD: softly, until a deadline. ALLOCATED and PARTIAL: firmly. READY: with its nodes."""
+STATES = (NEW, HELD, ALLOCATED, PARTIAL, BACKORDERED, READY, REFUSED, LAPSED, RELEASED, CANCELLED)
+"""NEW: there is no such order. HELD: softly, until a deadline. ALLOCATED and PARTIAL: firmly. BACKORDERED: nothing yet,
+it waits for stock. READY: with its nodes."""
 
 HOLDING = frozenset({HELD, ALLOCATED, PARTIAL, READY})
 """The states in which an order has stock and capacity."""
-ENDED = frozenset(STATES) - HOLDING - {NEW}
-"""Those in which it has none and may rest for ever: only from these it leaves the store, in time."""
+WAITING = frozenset({PARTIAL, BACKORDERED, READY})
+"""Those in which units that are missing may wait for stock."""
+ENDED = frozenset(STATES) - HOLDING - WAITING - {NEW}
+"""Those in which it has none, waits for none and may rest for ever: only from these it leaves the store, in time."""
 
 DECIDE, CONFIRM, RELEASE, CANCEL, TO_NODE = "decide", "confirm", "release", "cancel", "ready"
-REPLACE, REROUTE, LAPSE = "replace", "reroute", "lapse"
-COMMANDS = (DECIDE, CONFIRM, RELEASE, CANCEL, TO_NODE, REPLACE, REROUTE, LAPSE)
-"""LAPSE is given by the store's clock alone."""
+REPLACE, REROUTE, FILL, LAPSE = "replace", "reroute", "fill", "lapse"
+COMMANDS = (DECIDE, CONFIRM, RELEASE, CANCEL, TO_NODE, REPLACE, REROUTE, FILL, LAPSE)
+"""FILL is given where stock arrives that an order waits for, LAPSE by the store's clock alone."""
 
 DECIDED, FIRM, SAME = "decided", "firm", "same"
-DECISIONS = (HELD, ALLOCATED, PARTIAL, REFUSED)
+DECISIONS = (HELD, ALLOCATED, PARTIAL, BACKORDERED, REFUSED)
 """The states that a decision may lead to."""
 
 TABLE: dict[tuple[str, str], str] = {
@@ -32,10 +35,12 @@ TABLE: dict[tuple[str, str], str] = {
     (HELD, CONFIRM): FIRM,
     (ALLOCATED, CONFIRM): SAME,
     (PARTIAL, CONFIRM): SAME,
+    (BACKORDERED, CONFIRM): SAME,
     (READY, CONFIRM): SAME,
     (HELD, RELEASE): RELEASED,
     (ALLOCATED, RELEASE): RELEASED,
     (PARTIAL, RELEASE): RELEASED,
+    (BACKORDERED, RELEASE): RELEASED,
     (RELEASED, RELEASE): SAME,
     (ALLOCATED, TO_NODE): READY,
     (PARTIAL, TO_NODE): READY,
@@ -43,23 +48,29 @@ TABLE: dict[tuple[str, str], str] = {
     (HELD, CANCEL): CANCELLED,
     (ALLOCATED, CANCEL): CANCELLED,
     (PARTIAL, CANCEL): CANCELLED,
+    (BACKORDERED, CANCEL): CANCELLED,
     (READY, CANCEL): CANCELLED,
     (REFUSED, CANCEL): CANCELLED,
     (LAPSED, CANCEL): CANCELLED,
     (RELEASED, CANCEL): CANCELLED,
     (CANCELLED, CANCEL): SAME,
     (HELD, REPLACE): DECIDED,
+    (BACKORDERED, REPLACE): DECIDED,
     (REFUSED, REPLACE): DECIDED,
     (LAPSED, REPLACE): DECIDED,
     (HELD, REROUTE): DECIDED,
     (ALLOCATED, REROUTE): DECIDED,
     (PARTIAL, REROUTE): DECIDED,
+    (BACKORDERED, REROUTE): DECIDED,
+    (PARTIAL, FILL): DECIDED,
+    (BACKORDERED, FILL): DECIDED,
+    (READY, FILL): READY,
     (HELD, LAPSE): LAPSED,
 }
 
 PAST = {
     CONFIRM: "confirmed", RELEASE: "released", CANCEL: "cancelled", TO_NODE: "ready", REPLACE: "replaced",
-    REROUTE: "rerouted", LAPSE: "lapsed",
+    REROUTE: "rerouted", FILL: "backorder_filled", LAPSE: "lapsed",
 }  # fmt: skip
 """What an order's history and its events say of a command."""
 
@@ -68,6 +79,7 @@ _WHY = {
     HELD: "its hold is soft: confirm it first",
     ALLOCATED: "its hold is firm",
     PARTIAL: "its hold is firm",
+    BACKORDERED: "nothing is held for it, it waits for stock",
     READY: "it has gone to its nodes",
     REFUSED: "nothing is held for it",
     LAPSED: "its hold lapsed",
@@ -109,4 +121,6 @@ def rendered() -> str:
     )
     past = ", ".join(f"{command} = '{word}'" for command, word in PAST.items())
     head = "-- Units: none. The table of states and commands."
-    return head + "\nlocal NEXT = {\n" + "\n".join(rows) + "\n}\nlocal PAST = { " + past + " }\n"
+    waiting = ", ".join(f"{state} = true" for state in sorted(WAITING))
+    tables = f"local PAST = {{ {past} }}\nlocal WAITING = {{ {waiting} }}\n"
+    return head + "\nlocal NEXT = {\n" + "\n".join(rows) + "\n}\n" + tables

@@ -4,13 +4,15 @@ The only place, with `lifting`, that knows both ids and indexes: orders by place
 window, SKUs by place in `WindowInput.skus`, nodes by `Network` index, services by `RateBook` index.
 
 question   what goes in
-goods      SKUs, kits and substitutes      cells   the stock of the snapshot
-places     which nodes may serve whom, and docks      days   ship days and room
-rows       the ways to supply each line      options   the ways a parcel can go
+goods      SKUs, kits and substitutes      cells     the stock of the snapshot
+places     which nodes may serve whom      docks     what is drawn from along a dock
+rows       the ways to supply each line    options   the ways a parcel can go
+days       ship days and the room on them   dues   what stock to come in covers
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +21,7 @@ from engine.domain import Limits as OrderLimits
 from engine.domain import mills
 from engine.lowering.cells import Cells, cells_of
 from engine.lowering.days import Days, days_of, days_offered
+from engine.lowering.dues import Dues, dues_of
 from engine.lowering.goods import Goods, touched
 from engine.lowering.options import PICKUP, Ways, priced, ways_of
 from engine.lowering.places import Places, places_of
@@ -28,7 +31,7 @@ from engine.policy import ObjectiveTerms
 from engine.policy.document import thousandths
 from engine.policy.steering import NO_LIMITS, Steering, steer
 from engine.rates import Floats
-from solvers.problem import UNLIMITED, Bools, Guide, Ints, Limits, Objective, Problem
+from solvers.problem import UNLIMITED, Bools, Guide, Ints, Limits, Mode, Objective, Problem
 
 __all__ = ["PICKUP", "Lowered", "WindowInput", "days_of", "lower", "objective", "touched"]
 
@@ -38,7 +41,7 @@ class Lowered:
     """A problem and the way back from it.
 
     `limits`: what each order must keep. `reachable` bool[O, N, K]: the service goes from the node to the order, weight
-    aside (a pick-up needs none).
+    aside (a pick-up needs none). `dues`: what is to come in for missing units, by order line.
     """
 
     window: WindowInput
@@ -52,6 +55,7 @@ class Lowered:
     rows: Rows
     ways: Ways
     reachable: Bools
+    dues: Mapping[int, Dues]
 
     def grouped(self, order: int) -> bool:
         """Whether some lines of an order go together or not at all."""
@@ -79,10 +83,16 @@ def lower(window: WindowInput) -> Lowered:
     if any(limit.allow_substitutes for limit in limits):
         within = _within(window, places, reachable)
         supplies = with_substitutes(window, goods, cells, demand, supplies, limits, within)
-    rows, lines, derived, stock = lines_of(window, goods, cells, places, demand, supplies)
+    by_rule = any(mode is not Mode.OPTIMISE for mode in steering.modes)
+    rows, lines, derived, stock = lines_of(window, goods, cells, places, demand, supplies, by_rule)
     limit_arrays = _limits(limits)
     if limit_arrays.min_split_value.any():
         lines = replace(lines, value=values_of(window, limits)[rows.line])
+    dues: dict[int, Dues] = {}
+    if window.snapshot.expected:
+        dues = dues_of(window, goods, cells, _within(window, places, reachable), limits)
+        dated = np.array([sum(due.units for due in dues.get(k, ())) for k in range(len(demand.sku))], np.int64)
+        lines = replace(lines, dated=dated[rows.line])
     supplied = np.logical_or.reduceat(lines.eligible & (stock > 0)[lines.item], lines.start[:-1], axis=0)
     days = days_offered(window, window.policy.capacity_horizon_days)
     wanted = np.add.reduceat(demand.quantity, demand.start[:-1])
@@ -91,7 +101,7 @@ def lower(window: WindowInput) -> Lowered:
         lines=lines,
         options=priced(window, ways, days),
         curves=network.rates.curves,
-        priority=np.array([order.priority for order in orders], np.int64),
+        priority=_priority(window),
         stock=stock,
         bucket_parcels=days.room_parcels,
         bucket_units=days.room_units,
@@ -105,7 +115,14 @@ def lower(window: WindowInput) -> Lowered:
         guide=_guide(window.policy.objective, steering, ways, days),
     )
     problem.validate()
-    return Lowered(window, problem, limits, goods, cells, places, days, demand, rows, ways, reachable)
+    return Lowered(window, problem, limits, goods, cells, places, days, demand, rows, ways, reachable, dues)
+
+
+def _priority(window: WindowInput) -> Ints:
+    """int64[O], higher is served first."""
+    if window.in_turn:
+        return np.arange(len(window.orders), 0, -1, dtype=np.int64)
+    return np.array([order.priority for order in window.orders], np.int64)
 
 
 def _without_pickups(window: WindowInput, reachable: Bools) -> Bools:

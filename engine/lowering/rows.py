@@ -11,13 +11,12 @@ import numpy as np
 
 from engine.domain import Limits, mills
 from engine.lowering.cells import Cells
+from engine.lowering.docks import Draws, draws_of, no_draws, useful
 from engine.lowering.goods import Goods
 from engine.lowering.places import Places
 from engine.lowering.question import WindowInput
 from engine.network import Network
 from solvers.problem import Bools, Derived, Ints, Lines
-
-_NONE = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,33 +123,26 @@ def able_of(network: Network, goods: Goods) -> Bools | None:
     return np.array([masks[needs] for needs in goods.requires])
 
 
-@dataclass(frozen=True, slots=True)
-class _Draws:
-    """Rows drawn from another node of a dock, int64 each: the supply, the node, and the node that the parcel leaves."""
-
-    supply: Ints
-    source: Ints
-    leader: Ints
-
-
 def lines_of(
-    window: WindowInput, goods: Goods, cells: Cells, places: Places, demand: Demand, supplies: Supplies
+    window: WindowInput, goods: Goods, cells: Cells, places: Places, demand: Demand, supplies: Supplies, by_rule: bool
 ) -> tuple[Rows, Lines, Derived, Ints]:
     """The rows, as ids and as a problem has them, the derived items among their items, and the stock of all items.
 
-    Items are the goods, then each good at a node of a dock as it can leave from the dock's first.
+    Items are the goods, then each good at a node of a dock as it can leave from the dock's first. `by_rule`: some order
+    is routed by a rule, which may prefer a node for other reasons than its cost.
     """
     network = window.network
     stock = goods.whole(cells.free)
     allowed = _allowed(window, goods, places, demand, supplies)
     order = demand.order[supplies.line]
-    draws = _Draws(_NONE, _NONE, _NONE)
+    draws = no_draws()
     if places.leader is not None:
-        leader = places.leader[order]
-        here = leader == np.arange(leader.shape[1])
-        supply, source = np.nonzero(allowed & ~here & (stock[supplies.good] > 0))
-        draws = _Draws(supply, source, leader[supply, source])
-        allowed &= here
+        leader, drawn = places.leader[order], allowed
+        if not by_rule:
+            wanted = _wanted(goods, demand, supplies)
+            drawn = useful(network, goods, cells.free, wanted, supplies.good, allowed)
+        draws = draws_of(drawn, leader, stock[supplies.good] > 0)
+        allowed &= leader == np.arange(leader.shape[1])
     supply = np.append(np.arange(len(supplies.line)), draws.supply)
     source = np.append(np.full(len(supplies.line), -1, np.int64), draws.source)
     item, derived, stock = _items(goods, supplies, draws, stock)
@@ -187,6 +179,17 @@ def lines_of(
     return rows, lines, derived, stock
 
 
+def _wanted(goods: Goods, demand: Demand, supplies: Supplies) -> Ints:
+    """int64[I]: the most of each SKU that the window can take, all lines and ways together."""
+    units = np.zeros(len(goods), np.int64)
+    np.add.at(units, supplies.good, demand.quantity[supplies.line])
+    wanted = units[: len(goods.entries)].copy()
+    for good in range(len(goods.entries), len(goods)):
+        for sku, count in goods.parts_of(good).items():
+            wanted[sku] += count * units[good]
+    return wanted
+
+
 def _allowed(window: WindowInput, goods: Goods, places: Places, demand: Demand, supplies: Supplies) -> Bools:
     """bool[W, N]: nodes whose stock may serve each supply."""
     allowed: Bools = places.may[demand.order[supplies.line]]
@@ -199,7 +202,7 @@ def _allowed(window: WindowInput, goods: Goods, places: Places, demand: Demand, 
     return allowed
 
 
-def _items(goods: Goods, supplies: Supplies, draws: _Draws, stock: Ints) -> tuple[Ints, Derived, Ints]:
+def _items(goods: Goods, supplies: Supplies, draws: Draws, stock: Ints) -> tuple[Ints, Derived, Ints]:
     """The item of each supply and draw, the derived items, and the stock of all items."""
     single, count, nodes = len(goods.entries), len(stock), stock.shape[1]
     if not goods.parts and not len(draws.supply):

@@ -110,7 +110,7 @@ class Then(Record, frozen=True, kw_only=True):
     `nodes`, `kinds`: only nodes that are named or of these kinds may ship. `except_nodes`, `except_kinds`: none of
     these. `limits`: as on orders. `money`: by node, added to each parcel from there when plans are compared, never part
     of a decision's `cost`. `mode`: how these orders are routed.
-    A name that is not in the network any more is passed over; a restriction that has no node left does not restrict.
+    A name that is not in the network any more is passed over; a restriction that has no node left leaves none.
     """
 
     nodes: Nodes = field(default_factory=list)

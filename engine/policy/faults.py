@@ -6,7 +6,7 @@ passed over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from engine.documents import decode, refuse
@@ -63,7 +63,7 @@ def _then_faults(then: Then, path: str, places: Places) -> Iterator[Fault]:
     yield from _unknown(then.nodes, f"{path}.nodes", places)
     yield from _unknown(then.except_nodes, f"{path}.except_nodes", places)
     yield from _unknown_in(then.limits, f"{path}.limits", places)
-    kept_out = ~left(list(bars_of(then, "", places)), places)
+    kept_out = ~left(_known(bars_of(then, "", places)), places)
     for node_id in then.money:
         n = places.index(node_id)
         if n is None:
@@ -87,11 +87,11 @@ def _unknown(node_ids: Sequence[str], path: str, places: Places) -> Iterator[Fau
 
 def _contradictions(policy: Policy, places: Places) -> Iterator[Fault]:
     """Where no node is left: by the limits, by one rule, or by those that hold whenever a rule does."""
-    of_policy = list(bars_of_policy(policy, places))
+    of_policy = _known(bars_of_policy(policy, places))
     if not left(of_policy, places).any():
         yield Fault("$.limits", "no node is left: all that are allowed are excluded, too")
         return
-    own = [list(bars_of(rule.then, rule.name, places)) for rule in policy.rules]
+    own = [_known(bars_of(rule.then, rule.name, places)) for rule in policy.rules]
     empty = [not left(bars, places).any() for bars in own]
     for r, rule in enumerate(policy.rules):
         if empty[r]:
@@ -102,6 +102,11 @@ def _contradictions(policy: Policy, places: Places) -> Iterator[Fault]:
             if not left(own[r] + others, places).any():
                 named = ", ".join(dict.fromkeys(repr(bar.by) for bar in others))
                 yield Fault(f"$.rules[{r}].then", f"no node is left to rule {rule.name!r} together with {named}")
+
+
+def _known(bars: Iterable[Bar]) -> list[Bar]:
+    """Without restrictions to what the network does not know at all: those are faults of their own."""
+    return [bar for bar in bars if "except" in bar.field or not bar.nodes.all()]
 
 
 def _whenever(rules: Sequence[Rule], r: int) -> list[int]:

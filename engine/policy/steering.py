@@ -136,31 +136,26 @@ class Places:
 
 
 def bars_of(then: Then, by: str, places: Places) -> Iterator[Bar]:
-    """What a rule keeps out. A restriction that has no node left does not restrict."""
+    """What a rule keeps out. A restriction whose nodes have all left the network leaves none."""
     if then.nodes or then.kinds:
-        within = places.named(then.nodes, then.kinds)
-        if within.any():
-            yield Bar(by, "then.nodes" if then.nodes else "then.kinds", ~within)
+        yield Bar(by, "then.nodes" if then.nodes else "then.kinds", ~places.named(then.nodes, then.kinds))
     if then.except_nodes or then.except_kinds:
         yield Bar(
             by,
             "then.except_nodes" if then.except_nodes else "then.except_kinds",
             places.named(then.except_nodes, then.except_kinds),
         )
-    yield from _bars_of_limits(then.limits, by, "then.limits", places, firm=False)
+    yield from _bars_of_limits(then.limits, by, "then.limits", places)
 
 
 def bars_of_policy(policy: Policy, places: Places) -> Iterator[Bar]:
-    """What a policy's limits keep out; with nodes as with rules."""
-    return _bars_of_limits(policy.limits, POLICY_LIMITS, "limits", places, firm=False)
+    """What a policy's limits keep out."""
+    return _bars_of_limits(policy.limits, POLICY_LIMITS, "limits", places)
 
 
-def _bars_of_limits(limits: Limits, by: str, field: str, places: Places, *, firm: bool) -> Iterator[Bar]:
-    """`firm`: a restriction whose nodes are all unknown keeps every node out."""
+def _bars_of_limits(limits: Limits, by: str, field: str, places: Places) -> Iterator[Bar]:
     if limits.nodes:
-        within = places.named(limits.nodes)
-        if firm or within.any():
-            yield Bar(by, f"{field}.nodes", ~within)
+        yield Bar(by, f"{field}.nodes", ~places.named(limits.nodes))
     if limits.except_nodes:
         yield Bar(by, f"{field}.except_nodes", places.named(limits.except_nodes))
 
@@ -184,7 +179,7 @@ def _of_rules(policy: Policy, bits: int, places: Places) -> _Stance:
 
 def _of_order(stance: _Stance, limits: Limits, places: Places) -> _Stance:
     """The stance of orders that limit themselves, too."""
-    bars = (*stance.bars, *_bars_of_limits(limits, ORDER_LIMITS, "limits", places, firm=True))
+    bars = (*stance.bars, *_bars_of_limits(limits, ORDER_LIMITS, "limits", places))
     return stance._replace(allowed=left(bars, places), limits=joined(stance.limits, limits), bars=bars)
 
 

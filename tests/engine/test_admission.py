@@ -19,20 +19,6 @@ def test_a_plain_order_is_taken():
 @pytest.mark.parametrize(
     ("fields", "path"),
     [
-        ({"backorder": True}, "$.backorder"),
-    ],
-)
-def test_what_is_not_honoured_is_refused_by_name(fields, path):
-    """A caller who asks for a limit and does not get it would believe it held."""
-    fault = unsupported(order("O", ("A", 1), **fields))
-    assert fault is not None
-    assert fault.path == path
-    assert "not offered by this version" in fault.reason
-
-
-@pytest.mark.parametrize(
-    ("fields", "path"),
-    [
         ({"ship_to": {"timezone": "Mars/Olympus"}}, "$.ship_to.timezone"),
         ({"ship_to": {"lat": None}}, "$.ship_to.lat"),
         ({"ship_to": {"lon": None}}, "$.ship_to.lon"),

@@ -12,6 +12,7 @@ import pytest
 
 from engine.allocator import Allocator
 from engine.archive.recall import Recall
+from engine.backorders import Backorders
 from engine.clock import ManualClock
 from engine.crew import InlineCrew
 from engine.domain import Component, Movement, Order, OrderLine, ShipTo, Sku, StockRow
@@ -76,13 +77,16 @@ class World:
         self.ledger = Meddler(self.clock)
         self.registry = Registry(self.ledger)
         self.stock = StockRoom(Recall(self.ledger, None), self.registry)
+        crew, metrics = InlineCrew(time.monotonic), Metrics()
+        backorders = Backorders(self.ledger, self.registry, crew, self.clock, metrics, "test")
         self.allocator = Allocator(
             Recall(self.ledger, None),
             self.registry,
-            InlineCrew(time.monotonic),
+            crew,
             self.clock,
-            Metrics(),
+            metrics,
             process_id="test",
+            fill=backorders.fill,
         )
 
     async def setup(self, nodes: Sequence[dict], stock: dict[tuple[str, str], int]) -> None:

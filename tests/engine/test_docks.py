@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from datetime import date
+
+import pytest
 
 from engine.domain import Component, Sku
 from engine.ledger.port import LoadTake, Take
-from engine.lowering import days_of, lower
+from engine.lowering import days_of, lower, rows
 from engine.promise import to_day
+from solvers.choose import Budget, solve
 from tests.engine.making import column, compiled, document, node, order, window
 from tests.engine.reading import decided, said, where, why
 
@@ -117,3 +121,34 @@ def test_pickup_is_from_the_one_node():
     (proposal,) = decided(window(dock(), [asked], {"X": {"A": 5, "B": 2}}))
     assert where(proposal) == {("B", "X"): 2}
     assert said(proposal)["parcels"][0]["node_id"] == "B"
+
+
+def test_a_member_that_cannot_help_is_no_row():
+    """B has all that the window can want and is no dearer than C: C is left out. A leads and stays."""
+    costs = {"A": "0.20", "B": "0.10", "C": "0.10", "D": "0.05"}
+    nodes = [node(n, dock="d", priority=i, costs={"per_line": costs[n]}) for i, n in enumerate(costs)]
+    asked = window(compiled(document(nodes)), [order("O", ("X", 3))], {"X": {"A": 9, "B": 3, "C": 9, "D": 2}})
+    lowered = lower(asked)
+    assert column(lowered.rows.source) == [-1, 1, 3]
+    assert column(lowered.problem.lines.more_line) == [0, -100, -150]
+    assert where(decided(asked)[0]) == {("B", "X"): 3}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_leaving_members_out_costs_nothing(seed, monkeypatch):
+    """Whatever stock and prices: the same units ship at the same cost as with every node of the dock as a way."""
+    rng = random.Random(seed)
+    nodes = []
+    for n in "ABCD":
+        costs = {"per_line": rng.choice(["0.10", "0.20"]), "per_unit": rng.choice(["0", "0.05"])}
+        limit = {"capacity": {"units_per_day": rng.randrange(1, 6)}} if rng.random() < 0.3 else {}
+        nodes.append(node(n, dock="d", costs=costs, **limit))
+    orders = [order(f"O{i}", ("X", rng.randrange(1, 4)), ("Y", 1)) for i in range(2)]
+    stock = {sku: {n: rng.randrange(9) for n in "ABCD"} for sku in "XY"}
+    asked = window(compiled(document(nodes)), orders, stock)
+    lean = lower(asked)
+    monkeypatch.setattr(rows, "useful", lambda *given: given[-1])
+    full = lower(asked)
+    assert len(lean.rows.line) <= len(full.rows.line)
+    one, other = solve(lean.problem, Budget()), solve(full.problem, Budget())
+    assert (one.boxes.take_units.sum(), one.total) == (other.boxes.take_units.sum(), other.total)

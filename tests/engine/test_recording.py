@@ -14,6 +14,7 @@ from engine import recording
 from engine.crew import ProcessCrew
 from engine.deciding import decide
 from engine.domain import Sku
+from engine.ledger.backlog import Expected, Incoming
 from engine.ledger.journal import summary
 from engine.ledger.port import Again, Proposal
 from engine.lowering import WindowInput
@@ -99,16 +100,17 @@ def test_all_that_a_window_holds_is_recorded():
     """A field of `WindowInput` that the record forgets would change decisions one day; here each is compared."""
     asked = replace(
         large(orders=2, nodes=3, skus=4), again=Again("reroute", 3, "T", "d", "why", ("N1",)), strict_skus=True,
-        as_placed=True, floor=True, waited_ms=(1.25, 0.5), idempotency_keys=("k", None), policy_version=5,
+        as_placed=True, floor=True, in_turn=True, waited_ms=(1.25, 0.5), idempotency_keys=("k", None), policy_version=5,
     )  # fmt: skip
-    asked = replace(asked, snapshot=replace(asked.snapshot, days=window(
-        asked.network, asked.orders, {}, loads={20_780: {"N1": (3, 4)}}).snapshot.days))  # fmt: skip
+    days = window(asked.network, asked.orders, {}, loads={20_780: {"N1": (3, 4)}}).snapshot.days
+    expected = {asked.skus[0]: Expected(4, (Incoming("i", asked.skus[0], 3, 9, 1_795_600_000_000),))}
+    asked = replace(asked, snapshot=replace(asked.snapshot, days=days, expected=expected))
     restored = again(asked, decide(asked, now=frozen).record)
     for field in fields(WindowInput):
         if field.name != "snapshot":
             assert getattr(restored, field.name) == getattr(asked, field.name), field.name
     seen, kept = asked.snapshot, restored.snapshot
-    assert (kept.at_ms, kept.versions) == (seen.at_ms, seen.versions)
+    assert (kept.at_ms, kept.versions, kept.expected) == (seen.at_ms, seen.versions, expected)
     assert [(row.gain, row.slots.tolist()) for row in kept.rows] == [(r.gain, r.slots.tolist()) for r in seen.rows]
     assert {day: (load.gain, load.nodes.tolist()) for day, load in kept.days.items()} == {
         day: (load.gain, load.nodes.tolist()) for day, load in seen.days.items()

@@ -2,7 +2,8 @@
 
 local EDITIONS_KEPT = 100 -- versions kept of each policy
 
--- Orders decided, and decided again: `replaced` is {command, revision, token, digest, reason, excluded nodes}.
+-- Orders decided, and decided again: `replaced` is {command, revision, token, digest, reason, excluded nodes}. What waits
+-- comes after it: flat (name, units), and the rank.
 local function apply_orders(body, raw, at_ms, entry)
   local recorded = body.record or entry -- where the window's record is
   for k, order in ipairs(body.orders or NONE) do
@@ -14,17 +15,21 @@ local function apply_orders(body, raw, at_ms, entry)
     end
     local kept = {
       state = order[1], history = {}, takes = named, loads = order[4], deadline = order[5] or 0,
-      firm = order[6] or order[1], revision = 1, excluded = NONE, token = '',
+      firm = order[6] or order[1], revision = 1, excluded = NONE, token = '', waits = order[8] or NONE, rank = order[9] or 0,
     }
     if replaced then
       local before = kept_of(call('HGET', key, 'm'))
       done = before.revision >= replaced[2]
       kept.history, kept.revision, kept.token, kept.excluded = before.history, replaced[2], replaced[3], replaced[6]
+      if replaced[1] == 'fill' then kept.token, kept.excluded = before.token, before.excluded end
+      if not done then enlist(id, before.waits, before.rank, false) end
       happened(kept, at_ms, PAST[replaced[1]])
     end
     happened(kept, at_ms, order[1])
     if not done then
-      if replaced and replaced[1] == 'reroute' then
+      if replaced and replaced[1] == 'fill' then
+        call('HSET', key, 'r', recorded, 'n', raw[4 * k])
+      elseif replaced and replaced[1] == 'reroute' then
         call('HSET', key, 'r', recorded, 'n', raw[4 * k], 'k:' .. replaced[3], replaced[4] .. '\n' .. raw[4 * k])
       else
         call('HSET', key, 'r', recorded, 'c', raw[4 * k - 2], 'o', raw[4 * k - 1], 'd', raw[4 * k])
@@ -41,7 +46,10 @@ local function command(name)
   return function(body, raw, at_ms)
     local k = kept_of(call('HGET', order_key(raw[1]), 'm'))
     if k.revision >= body.revision then return end
-    if name == 'release' or name == 'cancel' then k.takes, k.loads = {}, {} end
+    if name == 'release' or name == 'cancel' then
+      enlist(raw[1], k.waits, k.rank, false)
+      k.takes, k.loads, k.waits = {}, {}, {}
+    end
     k.state, k.deadline, k.revision = body.state, 0, body.revision
     happened(k, at_ms, PAST[name])
     if raw[2] ~= '' then call('HSET', order_key(raw[1]), 'k:' .. raw[2], name .. '\n' .. body.state) end
@@ -63,6 +71,7 @@ local apply_kind = {
   cancel = command('cancel'),
   ready = command('ready'),
   free = function() end,
+  incoming = function() end,
   lapse = function(body, raw, at_ms)
     local ids = {}
     for at = 1, #raw, 2 do
@@ -114,7 +123,9 @@ local function apply(id, kind, body, raw)
   for at = 1, #use, 3 do
     call('SETRANGE', P .. 'use', 5 * use[at], struct.pack(USE, use[at + 1], use[at + 2]))
   end
+  apply_incoming(body.incoming or NONE)
   apply_kind[kind](body, raw, tonumber(string.match(id, '^(%d+)')), id)
+  apply_waits(kind, body, raw)
   call('HSET', META, 'applied', id)
 end
 

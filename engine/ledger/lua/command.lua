@@ -24,5 +24,9 @@ if k.state == 'held' then soften_order(k.takes, k.loads, k.deadline, -1) end
 if name == 'release' or name == 'cancel' then move_kept(k, skus, {}, -1) end
 put_gains(body, put_overlay(body, skus))
 put_soft(body)
+count_waits(k, -1)
+k.state, k.waits = target, (name == 'release' or name == 'cancel') and NONE or k.waits
+count_waits(k, 1)
+put_waited(body)
 append(name, body, { id, command_id })
 return { DONE, target }

@@ -1,6 +1,7 @@
 -- Units: goods in units, instants and durations in ms. ARGV: the batch (msgpack), its record, all documents (id,
 -- content, order, decision each). A proposal: state, idempotency key, takes, loads, short rows, short days, duration
--- of a soft hold or false, and, of one decided again, {command, revision seen, token, digest, reason, excluded nodes}.
+-- of a soft hold or false, {command, revision seen, token, digest, reason, excluded nodes} of one decided again or false,
+-- flat (name, units) of what waits, rank.
 local COMMITTED, REPEAT, CONFLICT, KEY_CONFLICT, LOST, STALE = 1, 2, 3, 4, 5, 6
 local LOAD_MAX, FREE_MAX, GRID = 4294967295, 1000, 10
 local now = now_ms()
@@ -22,11 +23,19 @@ for k, sku in ipairs(skus) do rows_by_sku[sku] = k - 1 end
 
 local function id_of(k) return documents[4 * k - 3] end
 
+local function row_by_sku(sku)
+  if not rows_by_sku[sku] then rows_by_sku[sku], skus[#skus + 1] = #skus, sku end
+  return rows_by_sku[sku]
+end
+
+-- Whether a proposal adds to what its order has.
+local function fills(k) return proposals[k][8] and proposals[k][8][1] == 'fill' end
+
 -- The verdict on an order to be decided again, if it is known already; else what it holds is noted.
 local function known_again(k, again)
   local stored = call('HMGET', order_key(id_of(k)), 'd', 'm', 'k:' .. again[3])
   if not stored[2] or mine[id_of(k)] then return LOST end
-  if stored[3] then
+  if stored[3] and again[1] ~= 'fill' then
     local digest, decision = string.match(stored[3], '^([^\n]*)\n(.*)$')
     if digest ~= again[4] then return KEY_CONFLICT end
     return REPEAT, decision
@@ -34,7 +43,7 @@ local function known_again(k, again)
   local old = kept_of(stored[2])
   if again[1] == 'replace' and old.token == again[3] then return REPEAT, stored[1] end
   if old.revision ~= again[2] + (settled[k] and 1 or 0) then return LOST end
-  if NEXT[judged(old, now)][again[1]] ~= 'decided' then return LOST end
+  if not NEXT[judged(old, now)][again[1]] then return LOST end
   olds[k] = old
 end
 
@@ -86,6 +95,11 @@ local function move(proposal, takes, loads_end, sign)
   end
 end
 
+-- What an order decided again held before is free for it, unless its new decision adds to that.
+local function move_old(k, sign)
+  if olds[k] and not fills(k) then move_kept(olds[k], skus, rows_by_sku, sign) end
+end
+
 -- Take all cells and loads of a proposal, or nothing.
 local function take(proposal)
   local takes, wanted = proposal[3], proposal[4]
@@ -127,9 +141,9 @@ local function decide(k, proposal)
   end
   if verdict then return verdict, decision end
   if stale or (not proposal[8] and left_since(k, proposal[2])) then return STALE end
-  if olds[k] then move_kept(olds[k], skus, rows_by_sku, -1) end
+  move_old(k, -1)
   if came_back(proposal) or not take(proposal) then
-    if olds[k] then move_kept(olds[k], skus, rows_by_sku, 1) end
+    move_old(k, 1)
     return LOST
   end
   mine[id_of(k)] = k
@@ -157,7 +171,7 @@ local function cascade()
     for _, k in ipairs(claimers or NONE) do
       if verdicts[k] == COMMITTED then
         move(proposals[k], #proposals[k][3], #proposals[k][4], -1)
-        if olds[k] then move_kept(olds[k], skus, rows_by_sku, 1) end
+        move_old(k, 1)
         verdicts[k] = LOST
         waiting[#waiting + 1] = k
         for _, other in ipairs(resting[k] or NONE) do verdicts[other], decisions[other] = LOST, false end
@@ -174,12 +188,21 @@ end
 -- When a soft hold lapses, 0 for never: on a grid, so that holds of one instant lapse as one. A re-route keeps it.
 local function deadline_of(k, proposal)
   if proposal[8] and proposal[8][1] == 'reroute' then return olds[k].deadline end
+  if fills(k) and olds[k].state ~= 'backordered' then return 0 end
   return proposal[7] and math.ceil((now + proposal[7]) / GRID) * GRID or 0
 end
 
 -- One order of the entry; `row` tells the entry's place of a row.
 local function order_of(k, proposal, row)
-  local from, takes, wanted, n, m = proposal[3], {}, {}, 0, 0
+  local from, takes, wanted, n, m, old = proposal[3], {}, {}, 0, 0, olds[k]
+  if fills(k) then
+    for at = 1, #old.takes, 4 do
+      takes[n + 1], takes[n + 2], takes[n + 3], takes[n + 4] =
+        row(row_by_sku(old.takes[at])), old.takes[at + 1], old.takes[at + 2], old.takes[at + 3]
+      n = n + 4
+    end
+    for at, value in ipairs(old.loads) do wanted[at], m = value, at end
+  end
   for at = 1, #from, 5 do
     takes[n + 1], takes[n + 2], takes[n + 3], takes[n + 4] = row(from[at]), from[at + 1], from[at + 2], from[at + 3]
     n = n + 4
@@ -189,7 +212,9 @@ local function order_of(k, proposal, row)
     wanted[m + 1], wanted[m + 2], wanted[m + 3] = days[from[at] + 1], from[at + 1], from[at + 2]
     wanted[m + 4], m = from[at + 3], m + 4
   end
-  local again, order = proposal[8], { proposal[1], proposal[2], takes, wanted }
+  local again, order, state = proposal[8], { proposal[1], proposal[2], takes, wanted }, proposal[1]
+  if fills(k) and old.state == 'ready' then state = 'ready' end
+  order[1] = state
   local deadline = n > 0 and deadline_of(k, proposal) or 0
   if deadline > 0 then
     for at = 1, #proposal[3], 5 do
@@ -198,11 +223,14 @@ local function order_of(k, proposal, row)
     soften_order(NONE, wanted, deadline, 1)
     order[1] = 'held'
   end
-  if deadline > 0 or again then
-    order[5], order[6] = deadline, proposal[1]
-    if again then order[7] = { again[1], olds[k].revision + 1, again[3], again[4], again[5], again[6] } end
+  local waits, rank = proposal[9], proposal[10]
+  if deadline > 0 or again or #waits > 0 then
+    order[5], order[6], order[7] = deadline, state, false
+    if again then order[7] = { again[1], old.revision + 1, again[3], again[4], again[5], again[6] } end
+    if #waits > 0 then order[8], order[9] = waits, rank end
   end
-  local old = olds[k]
+  if old then count_waits(old, -1) end
+  count_waits({ state = order[1], waits = waits }, 1)
   if old and old.state == 'held' then soften_order(old.takes, old.loads, old.deadline, -1) end
   return order
 end
@@ -220,6 +248,7 @@ local function entry()
   end
   if next(olds) then put_gains(body, index) end
   put_soft(body)
+  put_waited(body)
   for _, day in ipairs(days) do -- a day's first load puts it on the list of days
     if #body.loads > 0 and call('STRLEN', day_key(day)) == 0 and not call('ZSCORE', P .. 'days', day) then
       body.days[#body.days + 1], body.days[#body.days + 2] = day, -1

@@ -1,5 +1,5 @@
 -- Units: none. ARGV: archive, orders (id, state, revision, key or "") and movements (msgpack).
--- Lets go what the archive holds: an order only as the archive knows it, and only if it holds nothing.
+-- Lets go what the archive holds: an order only as the archive knows it, and only if it holds nothing and waits for nothing.
 -- Returns 1 per order that is gone now, else 0; {-1} if another archive follows the log.
 if call('HGET', META, 'archive') ~= ARGV[1] then return { -1 } end
 local orders, movements = unpack(cmsgpack.unpack(ARGV[2]))
@@ -9,7 +9,7 @@ for at = 1, #orders, 4 do
   local packed, leaves = call('HGET', order_key(id), 'm'), true
   if packed then
     local k = kept_of(packed)
-    leaves = k.state == state and k.revision == revision and #k.takes == 0 and #k.loads == 0
+    leaves = k.state == state and k.revision == revision and #k.takes == 0 and #k.loads == 0 and not is_waiting(k)
     if leaves then
       if key ~= '' and call('GET', P .. 'idem:' .. key) == id then -- before its order, which leads here if broken off
         gone[#gone + 1], leaving[#leaving + 1] = 'k:' .. key, P .. 'idem:' .. key

@@ -14,5 +14,6 @@ end
 for at = 1, #k.loads, 4 do
   if held('d' .. k.loads[at]) then for n = at, at + 3 do loads[#loads + 1] = k.loads[n] end end
 end
-found[4] = cmsgpack.pack({ k.state, k.history, takes, loads, k.deadline, k.firm, k.revision, k.excluded, k.token })
+k.takes, k.loads = takes, loads
+found[4] = packed_order(k)
 return found

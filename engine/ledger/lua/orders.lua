@@ -10,20 +10,26 @@ local function now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- An order as kept: takes flat (sku, slot, node, units), loads flat (day, node, parcels, units), deadline 0 for none.
+-- An order as kept: takes flat (sku, slot, node, units), loads flat (day, node, parcels, units), deadline 0 for none,
+-- waits flat (name, units).
 local function kept_of(packed)
-  local state, history, takes, loads, deadline, firm, revision, excluded, token = unpack(cmsgpack.unpack(packed))
+  local state, history, takes, loads, deadline, firm, revision, excluded, token, waits, rank =
+    unpack(cmsgpack.unpack(packed))
   return {
     state = state, history = history, takes = takes, loads = loads, deadline = deadline or 0, firm = firm or state,
-    revision = revision or 1, excluded = excluded or NONE, token = token or '',
+    revision = revision or 1, excluded = excluded or NONE, token = token or '', waits = waits or NONE, rank = rank or 0,
   }
 end
 
-local function put_kept(id, k, fresh)
-  local packed = cmsgpack.pack({
-    k.state, k.history, k.takes, k.loads, k.deadline, k.firm, k.revision, k.excluded, k.token,
+local function packed_order(k)
+  return cmsgpack.pack({
+    k.state, k.history, k.takes, k.loads, k.deadline, k.firm, k.revision, k.excluded, k.token, k.waits, k.rank,
   })
-  call('HSET', order_key(id), 'm', packed)
+end
+
+local function put_kept(id, k, fresh)
+  enlist(id, k.waits, k.rank, is_waiting(k))
+  call('HSET', order_key(id), 'm', packed_order(k))
   if k.state == 'held' then
     call('ZADD', HOLDS, k.deadline, id)
   elseif not fresh then

@@ -1,9 +1,9 @@
 -- Units: instants in ms since the epoch. ARGV: skus, days, order ids, one id or '' to tell all of, its command id,
--- idempotency keys. Returns {ms, network, policy, catalog versions, packed rows, packed days, content and decision per order,
+-- idempotency keys, SKUs of which to tell what is to come in. Returns {ms, network, policy, catalog versions, packed rows, packed days, content and decision per order,
 -- lapsed, whether more lapsed, what is kept of the one order, evicted, indexes of unknown orders that may have left, the
--- same for keys}. `lapsed`: index of row (or day, from #skus on), member, ...
-local skus, days, ids, one, command_id, idempotency_keys = unpack(cmsgpack.unpack(ARGV[1]))
-local LAPSED_MAX = 500
+-- same for keys, names that are ripe, units waited for and packed incoming units (with id) per SKU}. `lapsed`: index of row (or day, from #skus on), member, ...
+local skus, days, ids, one, command_id, idempotency_keys, expecting = unpack(cmsgpack.unpack(ARGV[1]))
+local LAPSED_MAX, INCOMING_MAX = 500, 500
 local now = now_ms()
 local rows, loads, decided, keys, fields, place = {}, {}, {}, {}, {}, {}
 for k, sku in ipairs(skus) do
@@ -36,7 +36,22 @@ if layers > 0 then
     if call('EXISTS', P .. 'idem:' .. key) == 0 and perhaps_gone('k:' .. key) then keys_gone[#keys_gone + 1] = k - 1 end
   end
 end
+local ripe, expected = {}, {}
+if call('EXISTS', RIPE) == 1 then
+  for _, sku in ipairs(skus) do
+    if call('ZSCORE', RIPE, sku) then ripe[#ripe + 1] = sku end
+  end
+  if call('ZSCORE', RIPE, '') then ripe[#ripe + 1] = '' end
+end
+for k, sku in ipairs(expecting) do
+  local coming = {}
+  for n, id in ipairs(call('ZRANGE', coming_key(sku), 0, INCOMING_MAX - 1)) do
+    coming[2 * n - 1], coming[2 * n] = id, call('HGET', INCOMING, id)
+  end
+  expected[k] = { tonumber(call('ZSCORE', WAITED, sku) or 0), coming }
+end
 return {
   now, version_of('network', 0), version_of('policy', 1), version_of('catalog', 0),
   rows, loads, decided, lapsed, #lapsed >= 2 * LAPSED_MAX and 1 or 0, standing, evicted_now, orders_gone, keys_gone,
+  ripe, expected,
 }

@@ -1,10 +1,13 @@
 -- Units: goods in units. ARGV: skus, slots of each row as its writer saw it, and writes (msgpack). Returns outcomes.
--- A write: row, node, slot or -1, kind, quantity, safety or -1, movement id or "", digest, evicted when last asked.
-local APPLIED, REPEATED, CONFLICT, BELOW_ZERO, TOO_LARGE, NODE_REMOVED, ASK = 1, 2, 3, 4, 5, 6, 7
+-- A write: row, node, slot or -1, kind, quantity, safety or -1, movement id or "", digest, evicted when last asked,
+-- incoming id or "".
+local APPLIED, REPEATED, CONFLICT, BELOW_ZERO, TOO_LARGE, NODE_REMOVED, ASK, OTHER_INCOMING =
+  1, 2, 3, 4, 5, 6, 7, 8
 local UNITS_MAX = 2147483647
 local skus, seen_slots, writes = unpack(cmsgpack.unpack(ARGV[1]))
-local body = { rows = {}, cells = {}, moves = {}, use = {} }
+local body = { rows = {}, cells = {}, moves = {}, use = {}, incoming = {} }
 local asked = false
+local incoming = {} -- incoming units by id as this call sees them
 local slots, later, index, moves, uses, used = {}, {}, {}, {}, {}, {}, {}
 
 -- Slot of a node that its writer did not see: only the slots added since then are searched.
@@ -37,7 +40,16 @@ local function changed(c, kind, quantity, safety)
   return c[5] - quantity, c[7], c[8] - math.min(c[8], quantity)
 end
 
-local function write(row, node, slot, kind, quantity, safety, movement, digest, vetted)
+-- {sku, node, quantity, expected} of incoming units, or false.
+local function incoming_of(id)
+  if incoming[id] == nil then
+    local packed = call('HGET', INCOMING, id)
+    incoming[id] = packed and cmsgpack.unpack(packed)
+  end
+  return incoming[id]
+end
+
+local function write(row, node, slot, kind, quantity, safety, movement, digest, vetted, incoming_id)
   if movement ~= '' then
     local applied = moves[movement] or call('GET', P .. 'move:' .. movement)
     if applied then return applied == digest and REPEATED or CONFLICT end
@@ -48,6 +60,8 @@ local function write(row, node, slot, kind, quantity, safety, movement, digest, 
   end
   local use = use_of(node)
   if use[1] == 0 then return NODE_REMOVED end
+  local expected = incoming_id ~= '' and incoming_of(incoming_id)
+  if expected and (expected[1] ~= skus[row + 1] or expected[2] ~= node) then return OTHER_INCOMING end
   slot = slot >= 0 and slot or later_slot(row, node)
   local c = { row, slot, 0, node, 0, 0, -1, 0 }
   if slot then c = cell(skus[row + 1], row, slot) end
@@ -60,11 +74,12 @@ local function write(row, node, slot, kind, quantity, safety, movement, digest, 
   if slot and d_on_hand == 0 and d_blocked == 0 and not other and movement == '' then return APPLIED end
   if not index[row] then
     index[row] = #body.rows / 2
-    body.rows[#body.rows + 1], body.rows[#body.rows + 2] = skus[row + 1], gain_of(row_key(skus[row + 1]))
+    body.rows[#body.rows + 1], body.rows[#body.rows + 2] = skus[row + 1], -1
   end
   if not slot or more or (other and (c[7] < 0 or safe < c[7])) then
     local gain = 2 * index[row] + 2
-    body.rows[gain] = (body.rows[gain] + 1) % 4294967296
+    local before = body.rows[gain] < 0 and gain_of(row_key(skus[row + 1])) or body.rows[gain]
+    body.rows[gain] = (before + 1) % 4294967296
   end
   if not slot then
     slot = slots[row]
@@ -84,12 +99,18 @@ local function write(row, node, slot, kind, quantity, safety, movement, digest, 
   end
   for _, value in ipairs({ kind, movement, digest }) do body.moves[#body.moves + 1] = value end
   if movement ~= '' then moves[movement] = digest end
+  if expected then
+    expected[3] = math.max(0, expected[3] - quantity)
+    body.incoming[#body.incoming + 1] = incoming_id
+    for _, value in ipairs(expected) do body.incoming[#body.incoming + 1] = value end
+    if expected[3] == 0 then incoming[incoming_id] = false end
+  end
   return APPLIED
 end
 
 local outcomes = {}
-for at = 1, #writes, 9 do
-  outcomes[#outcomes + 1] = asked and ASK or write(unpack(writes, at, at + 8))
+for at = 1, #writes, 10 do
+  outcomes[#outcomes + 1] = asked and ASK or write(unpack(writes, at, at + 9))
 end
 for _, use in ipairs(used) do
   body.use[#body.use + 1], body.use[#body.use + 2], body.use[#body.use + 3] = use[3], use[1], use[2]

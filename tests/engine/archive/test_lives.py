@@ -10,6 +10,7 @@ from engine.archive.history import Witness
 from engine.archive.recall import Recall
 from engine.archive.sweep import Sweep
 from engine.clock import SystemClock
+from engine.ledger.backlog import Wait
 from engine.ledger.port import Again, Answer, Ledger, OrderRecord, Verdict
 from engine.ledger.reconcile import reconcile
 from engine.ledger.retention import Leaving
@@ -19,7 +20,7 @@ from tests.engine.archive.conftest import follow
 from tests.engine.ledger.shop import Shop, content, load
 
 LONG_MS, GONE_MS = 3_600_000, -5_000
-ENDED, STANDING = ("lapsed", "released", "rerouted", "replaced"), ("held", "ready")
+ENDED, STANDING = ("lapsed", "released", "rerouted", "replaced"), ("held", "ready", "filled", "waits")
 ANOTHER = b'{"status":"another"}'
 
 
@@ -49,15 +50,19 @@ async def _lives(shop: Shop) -> Shop:
     await give(partition, "rerouted", "cancel", "X")
     await shop.order("replaced", {}, state="refused")
     await _again(shop, "replaced", "replace", {}, state="refused", content=content("second"), order=b'{"second":1}')
+    await shop.order("waits", {}, state="backordered", waits=(Wait("A", 2),), rank=1)
+    await shop.order("filled", {}, state="backordered", waits=(Wait("A", 2),), rank=2)
+    await _again(shop, "filled", "fill", {("A", 1): 2}, state="allocated")
     await shop.order("ready", {("A", 1): 1})
     await give(partition, "ready", "ready")
     return shop
 
 
 async def _records(ledger: Ledger, partition: str) -> dict[str, OrderRecord]:
-    """All orders as the store has them, without what they hold and when they were asked for."""
+    """All orders as the store has them, without what they hold, what they wait for and when they were asked for."""
     records = {order_id: await ledger.order(partition, order_id) for order_id in (*ENDED, *STANDING)}
-    return {name: replace(each, takes=(), loads=(), at_ms=0) for name, each in records.items() if each is not None}
+    bare = {"takes": (), "loads": (), "waits": (), "rank": 0, "at_ms": 0}
+    return {name: replace(each, **bare) for name, each in records.items() if each is not None}
 
 
 async def _sweep(ledger: Ledger, archive: Archive, partition: str) -> int:
@@ -82,12 +87,12 @@ async def test_the_archive_knows_an_order_as_the_store_does(ledger: Ledger, arch
 
 
 async def test_what_ended_leaves_and_what_holds_stays(ledger: Ledger, archive: Archive, partition: str):
-    """Protects holds: only orders that ended leave, and are the same from the archive; a soft hold never goes."""
+    """Protects holds: only orders that ended leave, the same from the archive; who holds or waits never goes."""
     await _lives(Shop(ledger, partition))
     await follow(ledger, archive, partition)
     live = await _records(ledger, partition)
     forced = [Leaving(name, live[name].stored_state, live[name].revision, None) for name in STANDING]
-    assert await ledger.evict(partition, await archive.archive_id(), forced, ()) == [False, False]
+    assert await ledger.evict(partition, await archive.archive_id(), forced, ()) == [False] * len(STANDING)
     assert await _sweep(ledger, archive, partition) == len(ENDED)
     assert set(await _records(ledger, partition)) == set(STANDING)
     past = Recall(ledger, archive)

@@ -20,6 +20,7 @@ from engine.crew import InlineCrew
 from engine.deciding import decide
 from engine.domain import Order, Sku
 from engine.errors import GoneError, NotFoundError, StoreUnavailableError
+from engine.explaining.explain import explain
 from engine.gate import Anew
 from engine.ledger import cuts
 from engine.ledger.memory import MemoryLedger
@@ -253,3 +254,17 @@ async def test_without_an_archive_the_store_answers_while_it_can(partition: str)
     await house.network([*NEAR_AND_FAR, node("C")])
     with pytest.raises(StoreUnavailableError):
         await house.recorded("O")
+
+
+async def test_what_waited_is_recomputed_as_it_was_filled(house: House):
+    """An order that got the rest later has the record of the window that filled it, and the explanation says so."""
+    await house.place(order("O", ("S", 15), backorder=True))
+    first = await house.recorded("O")
+    await house.stock("S", A=5)
+    assert await house.engine.backorders.fill(house.partition, ["S"])
+    window, decision = await house.recorded("O")
+    assert (first[0].in_turn, window.in_turn) == (False, True)
+    told = explain(window, "O", decision, now=time.monotonic)
+    assert told.reproduced
+    assert told.chosen.units == 3
+    assert msgspec.json.decode(decision)["status"] == "allocated"

@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from engine.ledger import scripts
+from engine.ledger.backlog import Incoming, Wait
 from engine.ledger.port import Again, LedgerRefusedError, LedgerUnavailableError, StockKind, StockWrite, Verdict
 from engine.ledger.reconcile import reconcile
 from engine.ledger.redis import RedisLedger
@@ -61,6 +62,10 @@ class Trial:
         await self.shop.order("O", {("A", 0): 2, ("B", 1): 1}, loads=(load(0), load(1)), idempotency_key="K")
         soft = {("A", 0): 1, ("B", 1): 1}
         await self.shop.order("H", soft, loads=(load(0), load(1)), hold_ms=3_600_000)
+        waits = (Wait("A", 2), Wait("B", 1))
+        await self.shop.order("W", {("A", 0): 1}, state="partially_allocated", waits=waits, rank=5)
+        coming = [Incoming("I", "A", 0, 4, 9), Incoming("J", "B", 0, 4, 9)]
+        await self.store.write_incoming(self.shop.partition, coming)
         if self.lapsed:
             await self.shop.order("G", soft, loads=(load(0), load(1)), hold_ms=-5_000)
 
@@ -79,9 +84,16 @@ class Trial:
             return await store.sweep(partition)
         if name in ("replace", "reroute"):
             return await self.again(name)
+        if name == "fill":
+            return await self.fill()
+        if name == "cancel_waiting":
+            return await store.cancel(partition, "W")
+        if name == "incoming":
+            rows = [Incoming("I", "B", 1, 2, 8), Incoming("J", "B", 0, 0, 9), Incoming("K", "A", 0, 1, 7)]
+            return await store.write_incoming(partition, rows)
         if name == "stock":
             writes = [
-                StockWrite("A", 0, StockKind.RECEIVE, 3, movement_id="M"),
+                StockWrite("A", 0, StockKind.RECEIVE, 3, movement_id="M", incoming_id="I"),
                 StockWrite("A", 2, StockKind.RECEIVE, 3, movement_id="N"),
                 StockWrite("C", 0, StockKind.SNAPSHOT, 5, 1),
             ]
@@ -106,6 +118,15 @@ class Trial:
         ]
         return await self.shop.commit(seen, *orders)
 
+    async def fill(self) -> Any:
+        """The order that waits gets one more unit of one SKU."""
+        seen = await self.store.snapshot(self.shop.partition, ["A", "B"], [DAY], [], ("W", ""))
+        assert seen.standing is not None
+        self.shop.skus = ["A", "B"]
+        order = self.shop.proposal(seen, "W", {("A", 0): 1}, loads=(load(0),), state="partially_allocated")
+        more = replace(order, waits=(Wait("A", 1), Wait("B", 1)), rank=5)
+        return await self.shop.commit(seen, replace(more, again=Again("fill", seen.standing.record.revision, "")))
+
     async def again(self, name: str) -> Any:
         """The held order takes less of one SKU and more of another."""
         seen = await self.store.snapshot(self.shop.partition, ["A", "B"], [DAY], [], ("H", "C"))
@@ -116,7 +137,10 @@ class Trial:
         return await self.shop.commit(seen, replace(order, again=again, hold_ms=3_600_000))
 
 
-NAMES = ("commit", "cancel", "stock", "network", "matrix", "policy", "skus", "confirm", "release", "replace", "reroute")
+NAMES = (
+    "commit", "cancel", "stock", "network", "matrix", "policy", "skus", "confirm", "release", "replace", "reroute",
+    "fill", "cancel_waiting", "incoming",
+)  # fmt: skip
 LAPSING = ("settle", "sweep")
 """Calls on holds that have lapsed; they make several entries, of which each stands for itself."""
 SCRIPTS = {
@@ -126,6 +150,8 @@ SCRIPTS = {
     "settle": "command",
     "replace": "commit",
     "reroute": "commit",
+    "fill": "commit",
+    "cancel_waiting": "command",
 }
 """Scripts by call, where the names differ."""
 
@@ -171,7 +197,7 @@ async def test_an_error_at_any_statement(server: Server, store: RedisLedger, nam
         await store.versions(trial.shop.partition)
         finished = trial.dump()
         await _again(trial, name, logged > entries)
-        changing = ("network", "matrix", "policy", "skus")
+        changing = ("network", "matrix", "policy", "skus", "fill")
         assert logged == entries or name in changing or trial.dump() == finished, line
     assert halves > 0, "the writing phase was reached"
     assert untouched > 0 or times > 1, "the deciding phase was reached"

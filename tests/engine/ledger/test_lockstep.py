@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from engine.clock import SystemClock
 from engine.ledger import states
+from engine.ledger.backlog import ROOM, Incoming, Wait
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.port import (
     Again,
@@ -40,6 +41,8 @@ NODES = 4
 ORDERS = tuple(f"O{k}" for k in range(8))
 KEYS = ("K1", "K2")
 MOVEMENTS = ("M1", "M2", "M3")
+COMING = ("I1", "I2", "I3")
+NAMES = (*SKUS, ROOM)
 ARCHIVE = "archive"
 
 quantities = st.one_of(st.integers(0, 6), st.sampled_from([2**31 - 1, 2**31 - 3]))
@@ -54,7 +57,9 @@ def stock_writes(draw: st.DrawFn) -> StockWrite:
         quantity = -quantity
     safety = draw(st.none() | st.integers(0, 3)) if kind is StockKind.SNAPSHOT else None
     movement_id = draw(st.none() | st.sampled_from(MOVEMENTS))
-    return StockWrite(draw(st.sampled_from(SKUS)), draw(st.integers(0, NODES)), kind, quantity, safety, movement_id)
+    cell = draw(st.sampled_from(SKUS)), draw(st.integers(0, NODES))
+    incoming_id = draw(st.none() | st.sampled_from(COMING)) if kind is StockKind.RECEIVE else None
+    return StockWrite(*cell, kind, quantity, safety, movement_id, incoming_id)
 
 
 takes = st.tuples(st.integers(0, 2), st.integers(0, NODES), st.integers(1, 4), st.integers(0, 2))
@@ -69,7 +74,12 @@ proposals = st.tuples(
     st.lists(st.integers(0, 1), max_size=1),
     st.none() | st.sampled_from(KEYS),
     st.sampled_from([None, None, 3_600_000, -5_000]),
+    st.none() | st.dictionaries(st.sampled_from(NAMES), st.integers(0, 3), min_size=1),
 )
+incoming = st.builds(
+    Incoming,
+    st.sampled_from(COMING), st.sampled_from(SKUS), st.integers(0, NODES), st.integers(0, 5), st.integers(1, 3),
+)  # fmt: skip
 """Soft holds last an hour, or have lapsed before they are committed: both ledgers have clocks of their own."""
 
 
@@ -110,7 +120,7 @@ class Lockstep(RuleBasedStateMachine):
         return self._run(self._snapshot(self._ledgers[1]))
 
     def _snapshot(self, ledger: Ledger, ask: tuple[str, str] | None = None) -> Awaitable[Snapshot]:
-        return ledger.snapshot(self._partition, SKUS, (DAY, DAY + 1), ORDERS, ask, KEYS)
+        return ledger.snapshot(self._partition, SKUS, (DAY, DAY + 1), ORDERS, ask, KEYS, SKUS)
 
     def _batch(self, proposals: Sequence[Proposal]) -> Batch:
         """A window solved on what was seen; orders that may have left are the archive's to answer."""
@@ -158,6 +168,7 @@ class Lockstep(RuleBasedStateMachine):
         days: list[int],
         key: str | None,
         hold_ms: int | None,
+        waits: dict[str, int] | None,
     ) -> Proposal:
         made = []
         for sku, slot, units, safety in cells:
@@ -173,18 +184,20 @@ class Lockstep(RuleBasedStateMachine):
             content(text),
             b"{}",
             decision,
-            "allocated" if made else "refused",
+            ("partially_allocated" if made else "backordered") if waits else "allocated" if made else "refused",
             tuple(made),
             taken if made else (),
             tuple(rows),
             short_days,
             key,
             hold_ms,
+            waits=tuple(Wait(*wait) for wait in (waits or {}).items()),
+            rank=len(text) if waits else 0,
         )
 
     @rule(
         drawn=proposals,
-        command=st.sampled_from(["replace", "reroute"]),
+        command=st.sampled_from(["replace", "reroute", "fill", "fill"]),
         token=st.sampled_from(["T1", "T2", "T3"]),
         fresh=st.booleans(),
     )
@@ -212,6 +225,18 @@ class Lockstep(RuleBasedStateMachine):
     def command(self, order_id: str, command: str, command_id: str) -> None:
         """An order gets a command."""
         self._both(lambda ledger: ledger.command(self._partition, order_id, command, command_id))
+
+    @rule(rows=st.lists(incoming, min_size=1, max_size=4))
+    def coming(self, rows: list[Incoming]) -> None:
+        """Stock is to come in, later or not at all."""
+        self._both(lambda ledger: ledger.write_incoming(self._partition, rows))
+
+    @rule(name=st.sampled_from(NAMES), fresh=st.booleans())
+    def tried(self, name: str, fresh: bool) -> None:
+        """All orders under a name were tried, perhaps on less than there is now."""
+        stamps = [self._run(ledger.queue(self._partition, name, None, 2)).stamp for ledger in self._ledgers]
+        for ledger, stamp in zip(self._ledgers, stamps, strict=True):
+            self._run(ledger.tried(self._partition, name, stamp if fresh else "0"))
 
     @rule()
     def sweep(self) -> None:
@@ -269,6 +294,11 @@ class Lockstep(RuleBasedStateMachine):
         self._both(lambda ledger: ledger.network(self._partition))
         self._both(lambda ledger: ledger.policies(self._partition))
         self._both(lambda ledger: ledger.skus_since(self._partition, 0))
+        self._both(lambda ledger: ledger.waited(self._partition))
+        self._both(lambda ledger: ledger.ripe(self._partition, 9), sorted)
+        self._both(lambda ledger: ledger.incoming(self._partition, SKUS))
+        for name in NAMES:
+            self._both(lambda ledger, of=name: ledger.queue(self._partition, of, 0, 9), lambda queue: queue.orders)
         for order_id in ORDERS:
             self._both(lambda ledger, of=order_id: ledger.order(self._partition, of), _order)
         report = self._both(lambda ledger: reconcile(ledger, self._partition))
@@ -285,7 +315,7 @@ def _snapshot(seen: Snapshot) -> object:
     rows = [(row.gain, row.slots.tolist()) for row in seen.rows]
     days = {day: (load.gain, load.nodes.tolist()) for day, load in seen.days.items()}
     gone = seen.evicted, seen.perhaps_gone, seen.keys_perhaps_gone
-    return seen.versions, rows, days, seen.decided, gone
+    return seen.versions, rows, days, seen.decided, gone, seen.ripe, seen.expected
 
 
 def _order(record: OrderRecord | None) -> object:
@@ -293,7 +323,8 @@ def _order(record: OrderRecord | None) -> object:
         return None
     events = [change.event for change in record.history]
     kept = record.state, record.stored_state, record.content, record.decision, record.current, record.deadline_ms > 0
-    return kept, record.takes, record.loads, events, record.revision, record.excluded, record.token
+    again = record.revision, record.excluded, record.token
+    return kept, record.takes, record.loads, events, again, record.waits, record.rank
 
 
 def _entry(entry: Entry) -> object:
@@ -302,7 +333,8 @@ def _entry(entry: Entry) -> object:
     if entry.kind == "lapse":  # in order of deadline, and the clocks differ
         events, orders = sorted(events), sorted(orders)
     cells = sorted(entry.cells, key=str)
-    return entry.kind, events, cells, sorted(entry.loads), orders, entry.excluded, entry.record
+    backlog = sorted(entry.waited), entry.incoming
+    return entry.kind, events, cells, sorted(entry.loads), orders, entry.excluded, backlog, entry.record
 
 
 def test_lockstep(server: Server):

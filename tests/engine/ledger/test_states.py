@@ -8,9 +8,13 @@ from dataclasses import replace
 import pytest
 
 from engine.ledger import scripts, states
+from engine.ledger.backlog import Wait
 from engine.ledger.port import Again, Answer, Ledger, Verdict
 from engine.ledger.reconcile import reconcile
 from tests.engine.ledger.shop import Shop, load
+
+ANEW = (states.REPLACE, states.REROUTE, states.FILL)
+"""Commands that come with a decision."""
 
 LAPSED_BEFORE_MS = -5_000
 """A duration that has lapsed when it is committed."""
@@ -20,6 +24,7 @@ WAYS = {
     states.HELD: ("hold",),
     states.ALLOCATED: ("take",),
     states.PARTIAL: ("part",),
+    states.BACKORDERED: ("wait",),
     states.READY: ("take", states.TO_NODE),
     states.REFUSED: ("refuse",),
     states.LAPSED: ("lapsed",),
@@ -33,6 +38,9 @@ async def _bring(shop: Shop, state: str) -> None:
     for step in WAYS[state]:
         if step in states.COMMANDS:
             assert (await shop.ledger.command(shop.partition, "O", step)).answer is Answer.DONE
+        elif step == "wait":
+            waits = shop.order("O", {}, state="backordered", waits=(Wait("A", 2),), rank=7)
+            assert await waits is Verdict.COMMITTED
         elif step == "refuse":
             assert await shop.order("O", {}, state="refused") is Verdict.COMMITTED
         else:
@@ -43,7 +51,7 @@ async def _bring(shop: Shop, state: str) -> None:
 
 
 async def _again(shop: Shop, command: str) -> Verdict:
-    """Replace or re-route whatever stands."""
+    """Replace, re-route or fill whatever stands."""
     seen = await shop.ledger.snapshot(shop.partition, ["A"], [], [], ("O", "C"))
     shop.skus = ["A"]
     revision = 1 if seen.standing is None else seen.standing.record.revision
@@ -63,9 +71,9 @@ async def test_every_pair(ledger: Ledger, partition: str, state: str, command: s
     assert (states.NEW if before is None else before.state) == state
     entries = len(await shop.log())
     target = states.TABLE.get((state, command))
-    if command in (states.REPLACE, states.REROUTE):
+    if command in ANEW:
         verdict = await _again(shop, command)
-        assert (verdict is Verdict.COMMITTED) == (target == states.DECIDED)
+        assert (verdict is Verdict.COMMITTED) == (target is not None)
     else:
         answer = await ledger.command(partition, "O", command, "C")
         expected = Answer.ALREADY if target == states.SAME else Answer.DONE if target else Answer.REFUSED
@@ -84,7 +92,8 @@ async def test_every_pair(ledger: Ledger, partition: str, state: str, command: s
         assert after.revision > before.revision
         past = states.PAST[command]
         assert f"order.{past}" in [change.event for change in after.history[len(before.history) :]]
-        held = 3 if command in (states.REPLACE, states.REROUTE) else 2 if after.takes else 0
+        added = sum(units for _, _, units in before.takes) if command == states.FILL else 0
+        held = 3 + added if command in ANEW else 2 if after.takes else 0
         assert (await shop.cell("A", 0))[1] == held
     report = await reconcile(ledger, partition)
     assert report.clean, report.differences

@@ -146,7 +146,7 @@ def test_money_for_a_node_that_the_rule_keeps_out_is_refused():
 
 
 def test_kinds_of_which_there_is_no_node_are_refused():
-    """They would restrict nothing."""
+    """They would leave no node at all."""
     assert paths(rule("r", kinds=["3pl"])) == ["$.rules[0].then.kinds"]
 
 

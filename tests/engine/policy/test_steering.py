@@ -161,15 +161,13 @@ def test_an_order_that_names_no_node_of_the_network_gets_none():
     assert left(steered({}, order("O", ("X", 1), limits={"nodes": ["GONE"]}))) == ""
 
 
-def test_rules_that_name_nodes_which_left_are_inert():
-    """Removing a node from the network does not stop the orders of a rule that named it."""
-    rules = [
-        rule("gone", nodes=["GONE"], except_nodes=["GONE"], money={"GONE": "5"}),
-        rule("half", nodes=["GONE", "A"]),
-    ]
-    steering = steered({"rules": rules}, PLAIN)
-    assert left(steering) == "A"
+def test_a_restriction_never_opens_what_it_closed():
+    """Goods that may leave from one node only do not leave from all others once that one left the network."""
+    gone = rule("gone", nodes=["GONE"], except_nodes=["GONE"], money={"GONE": "5"})
+    steering = steered({"rules": [gone]}, PLAIN)
+    assert left(steering) == ""
     assert not steering.money.any()
+    assert left(steered({"rules": [rule("half", nodes=["GONE", "A"])]}, PLAIN)) == "A"
 
 
 def test_limits_take_the_strictest_of_order_policy_and_rules():
