@@ -110,6 +110,8 @@ class Engine:
                 self._reasons = [refusal] if refusal else []
             except (LedgerUnavailableError, TimeoutError) as error:
                 self._reasons = [f"the store does not answer: {error}"]
+            except OSError as error:
+                self._reasons = [f"the data directory cannot be read: {error}"]
 
     def unready(self) -> list[str]:
         """Why orders should go elsewhere now; empty when ready."""
