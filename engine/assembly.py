@@ -25,7 +25,7 @@ from engine.inquiries import Inquiries
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.port import Ledger, LedgerUnavailableError
 from engine.ledger.redis import RedisLedger
-from engine.ledger.watermark import DiskWatermark
+from engine.ledger.server.watermark import DiskWatermark
 from engine.metrics import Metrics
 from engine.policy import WindowTerms
 from engine.records import Records
