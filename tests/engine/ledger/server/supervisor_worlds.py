@@ -17,7 +17,7 @@ import redis
 
 from engine.ledger.server.binary import find_binary
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 _OWNER = """
 import json, os, sys, time
