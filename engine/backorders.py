@@ -38,8 +38,8 @@ REST_SECONDS = 5.0
 """Before a partition is looked at again in which a turn failed."""
 TURN_ORDERS, TURN_LINES, TURN_NAMES = 100, 2_000, 100
 """The most orders, lines and names of one turn."""
-_READ_ORDERS = 16
-"""Orders read at once."""
+_AT_ONCE = 16
+"""Calls to the ledger made at once."""
 _BREATH_ORDERS = 8
 """Decisions joined between two looks of the event loop at others: about a millisecond."""
 
@@ -145,39 +145,45 @@ class Backorders:
             if left is None:
                 return True  # somebody came first: the same orders again, as they are now
             used_up.update(left)
+        over: list[_Some] = []
         for some in chosen:
             tried = [order for order in some.orders if order[0] in passed]
             some.walk.past(tried)
             if (some.all and len(tried) == len(some.orders)) or used_up.get(some.name):
-                del self._walks[partition, some.name]
-                await self._ledger.tried(partition, some.name, some.walk.stamp)
+                self._walks.pop((partition, some.name), None)
+                over.append(some)
+        for start in range(0, len(over), _AT_ONCE):
+            done = over[start : start + _AT_ONCE]
+            await asyncio.gather(*(self._ledger.tried(partition, some.name, some.walk.stamp) for some in done))
         return bool(chosen)
 
     async def _choose(self, partition: str, names: Sequence[str]) -> list[_Some]:
         """The next orders under each name, until they are enough for a turn."""
         chosen: list[_Some] = []
-        orders = 0
-        for name in names[:TURN_NAMES]:
-            if orders >= TURN_ORDERS:
+        for start in range(0, min(len(names), TURN_NAMES), _AT_ONCE):
+            if sum(len(some.orders) for some in chosen) >= TURN_ORDERS:
                 break
-            walk = self._walks.get((partition, name))
-            limit = TURN_ORDERS + (len(walk.tried) if walk is not None else 0)
-            queue = await self._ledger.queue(partition, name, None if walk is None else walk.rank, limit)
-            if walk is None or walk.stamp != queue.stamp:
-                if walk is not None:
-                    queue = await self._ledger.queue(partition, name, None, limit)
-                walk = self._walks[partition, name] = _Walk(queue.stamp)
-            fresh = tuple(order for order in queue.orders if order[0] not in walk.tried)[:TURN_ORDERS]
-            chosen.append(_Some(name, walk, fresh, len(queue.orders) < limit))
-            orders += len(fresh)
+            chosen += await asyncio.gather(*(self._next(partition, name) for name in names[start : start + _AT_ONCE]))
         return chosen
+
+    async def _next(self, partition: str, name: str) -> _Some:
+        """The next orders under a name; all over again if more of it became available."""
+        walk = self._walks.get((partition, name)) or _Walk("")
+        limit = TURN_ORDERS + len(walk.tried)
+        queue = await self._ledger.queue(partition, name, walk.rank, limit)
+        if walk.stamp != queue.stamp:
+            if walk.rank is not None:
+                queue = await self._ledger.queue(partition, name, None, limit)
+            walk = self._walks[partition, name] = _Walk(queue.stamp)
+        fresh = tuple(order for order in queue.orders if order[0] not in walk.tried)[:TURN_ORDERS]
+        return _Some(name, walk, fresh, len(queue.orders) < limit)
 
     async def _waiters(self, partition: str, order_ids: Sequence[str]) -> tuple[list[Waiter], set[str]]:
         """The first of these orders that one turn can take, and the ids of those looked at."""
         waiters: list[Waiter] = []
         passed: set[str] = set()
-        for start in range(0, min(len(order_ids), TURN_ORDERS), _READ_ORDERS):
-            some = order_ids[start : min(start + _READ_ORDERS, TURN_ORDERS)]
+        for start in range(0, min(len(order_ids), TURN_ORDERS), _AT_ONCE):
+            some = order_ids[start : min(start + _AT_ONCE, TURN_ORDERS)]
             records = await asyncio.gather(*(self._ledger.order(partition, order_id) for order_id in some))
             waiters += [waiter for record in records if record and (waiter := Waiter.of(record)) is not None]
             passed.update(some)

@@ -67,7 +67,8 @@ class Inquiries:
         for _ in range(ROUNDS):
             books = await self._registry.books(partition)
             skus, days = window.skus(books), window.days(books, self._clock.epoch_ms())
-            snapshot = await self._ledger.snapshot(partition, skus, days, ())
+            expected = window.expected(books)
+            snapshot = await self._ledger.snapshot(partition, skus, days, (), expected=expected)
             books = await self._registry.books(partition, snapshot.versions)
             if books.versions[:2] == snapshot.versions[:2] and set(window.skus(books)) <= set(skus):
                 return window.question(books, snapshot, skus)

@@ -25,12 +25,12 @@ from engine.decisions import (
 from engine.domain import Order, decimal
 from engine.ledger.port import LoadTake, Proposal, Take
 from engine.lowering import PICKUP, Lowered
-from engine.policy.steering import NO_LIMITS
 from engine.promise import wall_time_text
 from engine.shortfall import Short, shortfalls
 from engine.taking import Taken, taken
 from engine.waiting import Missing, backordered, rank_of, waiting, waits_of
 from solvers.guided import guidance
+from solvers.limits import limited
 from solvers.solution import Solution
 
 
@@ -44,6 +44,7 @@ def lift(lowered: Lowered, solution: Solution, solve_ms: float) -> tuple[Proposa
     boxes = np.searchsorted(solution.boxes.order, np.arange(problem.orders + 1)).tolist()
     takes = np.searchsorted(use.box, boxes).tolist()
     writer = _Writer(lowered, solution, use, solve_ms)
+    keeps = limited(problem)
     proposals = []
     for o, order in enumerate(window.orders):
         parcels = writer.parcels(o, range(boxes[o], boxes[o + 1]))
@@ -51,7 +52,7 @@ def lift(lowered: Lowered, solution: Solution, solve_ms: float) -> tuple[Proposa
         waits = waiting(order, lowered.limits[o], window.items, parcels, missing)
         decision = writer.decision(o, parcels, short[o], waits)
         left = [each for each, waiting_too in zip(missing, waits, strict=True) if waiting_too]
-        short_skus, short_days = _claims(lowered, o, short[o])
+        short_skus, short_days = _claims(lowered, o, short[o], bool(keeps[o]))
         proposals.append(
             Proposal(
                 order_id=order.order_id,
@@ -73,15 +74,17 @@ def lift(lowered: Lowered, solution: Solution, solve_ms: float) -> tuple[Proposa
     return tuple(proposals)
 
 
-def _claims(lowered: Lowered, order: int, short: Sequence[Short]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _claims(
+    lowered: Lowered, order: int, short: Sequence[Short], keeps: bool
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The SKUs and ship days on whose want an order's unfilled units rest.
 
-    Under a limit more of anything in the order may change which units ship; otherwise of what is short only.
+    Where the order `keeps` a limit, more of anything in it may change what ships; otherwise only of what is short.
     """
-    if not any(each.reason.of_supply for each in short):
+    stopped = [each for each in short if each.reason.of_supply]
+    if not stopped:
         return (), ()
-    if lowered.limits[order] == NO_LIMITS and not lowered.grouped(order):
-        stopped = [each for each in short if each.reason.of_supply]
+    if not keeps:
         skus = dict.fromkeys(sku for each in stopped for sku in each.skus)
         return tuple(skus), tuple(sorted({day for each in stopped for day in each.days}))
     goods = lowered.rows.good[lowered.problem.lines_of(order)].tolist()
@@ -93,6 +96,8 @@ def _claims(lowered: Lowered, order: int, short: Sequence[Short]) -> tuple[tuple
     return tuple(skus), tuple(np.unique(there).tolist())
 
 
+_UNGUIDED = Guidance()
+
 _TERMS = ("shipping", "handling", "split", "late", "unfilled", "total")
 
 
@@ -101,7 +106,6 @@ class _Writer:
 
     def __init__(self, lowered: Lowered, solution: Solution, use: Taken, solve_ms: float) -> None:
         self._lowered = lowered
-        self._use = use
         options, rows = lowered.problem.options, lowered.rows
         option = solution.boxes.option
         # Plain lists: single elements of arrays are slow to read.
@@ -120,7 +124,11 @@ class _Writer:
             zip(rows.line.tolist(), rows.sku.tolist(), rows.ratio.tolist(), rows.source.tolist(), strict=True)
         )
         steered = guidance(lowered.problem, solution)
-        self._rules, self._balance = steered.rules.tolist(), steered.balance.tolist()
+        self._guidance = [
+            Guidance(rules=decimal(rules), balance=decimal(balance)) if rules or balance else _UNGUIDED
+            for rules, balance in zip(steered.rules.tolist(), steered.balance.tolist(), strict=True)
+        ]
+        self._takes = list(zip(use.sku.tolist(), use.node.tolist(), use.count.tolist(), strict=True))
         self._numbers = lowered.window.network.number_of.tolist()
         self._costs = {term: getattr(solution.costs, term).tolist() for term in _TERMS}
         window = lowered.window
@@ -222,7 +230,7 @@ class _Writer:
             unallocated=unallocated,
             backordered=later,
             cost=self._cost(o, unallocated, later),
-            guidance=Guidance(rules=decimal(self._rules[o]), balance=decimal(self._balance[o])),
+            guidance=self._guidance[o],
             window=msgspec.structs.replace(self._facts, waited_ms=round(window.waited_ms[o], 3)),
         )
 
@@ -237,10 +245,9 @@ class _Writer:
 
     def takes(self, takes: range) -> tuple[Take, ...]:
         """Units of each cell that some takes of `Taken` come to, each cell once, by SKU and node."""
-        network, place, use = self._lowered.window.network, self._lowered.cells.place, self._use
-        some = slice(takes.start, takes.stop)
+        network, place = self._lowered.window.network, self._lowered.cells.place
         wanted: dict[tuple[int, int], int] = defaultdict(int)
-        for sku, node, units in zip(*(column[some].tolist() for column in (use.sku, use.node, use.count)), strict=True):
+        for sku, node, units in self._takes[takes.start : takes.stop]:
             wanted[sku, node] += units
         return tuple(
             Take(sku, int(place[sku, node]), self._numbers[node], units, int(network.safety[node]))

@@ -13,6 +13,7 @@ from engine.domain import Limits
 from engine.lowering import Lowered
 from engine.taking import Taken
 from solvers.choose import Budget, solve
+from solvers.limits import limited
 from solvers.menu import Supply
 from solvers.part import part
 from solvers.plan import derive, take, use_of
@@ -41,10 +42,11 @@ def limiting(lowered: Lowered, use: Taken, short: Ints, stopped: Sequence[Reason
     for u, o in enumerate(lowered.demand.order[short].tolist()):
         lines[o].append(u)
     solved = 0
+    keeps = limited(problem)
     for o, mine in lines.items():
-        open_lines = [u for u in mine if found[u] is None]
-        active = _active(lowered, o)
-        if not open_lines or not active:
+        open_lines = [u for u in mine if found[u] is None] if keeps[o] else []
+        active = _active(lowered, o) if open_lines else []
+        if not active:
             continue
         if len(open_lines) < len(mine) and Reason.SHIP_COMPLETE in active:
             for u in open_lines:

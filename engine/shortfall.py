@@ -58,8 +58,18 @@ class _Supplies:
 
     def whole(self, stock: Ints) -> Ints:
         """Units of each supply that units of its parts make: int64[P, N] -> int64[S, N]."""
-        made: Ints = np.minimum.reduceat(np.maximum(stock, 0) // self.count[:, None], self.parts, axis=0)
+        stock = np.maximum(stock, 0)
+        if self.single.all():
+            return stock
+        made: Ints = np.minimum.reduceat(stock // self.count[:, None], self.parts, axis=0)
         return made
+
+    @property
+    def single(self) -> Bools:
+        """bool[S]: the supply is one unit of one SKU, and no more."""
+        alone = np.diff(self.parts, append=len(self.sku)) == 1
+        single: Bools = alone & (self.count[self.parts] == 1)
+        return single
 
     def by_line(self, units: Ints) -> Ints:
         """Units over all nodes and supplies of each line: int64[S, N] -> int64[U]."""
@@ -114,10 +124,10 @@ def shortfalls(lowered: Lowered, use: Taken) -> list[Short]:
     there = supplies.whole(cells.free[sku] - use.cells[sku])[first] > 0
     elsewhere = _names(~basis & there, lowered.window.network.node_ids)
     days = _days(lowered, np.logical_or.reduceat(left > 0, first), order)
-    parts = np.split(sku, supplies.parts[first[1:]])
+    parts, ends = sku.tolist(), [*supplies.parts[first].tolist(), len(sku)]
     return [
         Short(line, int(missing[line]), reasons[u], told[0][u], told[1][u], told[2][u], elsewhere.get(u, ()),
-              tuple(dict.fromkeys(parts[u].tolist())), days.get(u, ()))
+              tuple(dict.fromkeys(parts[ends[u] : ends[u + 1]])), days.get(u, ()))
         for u, line in enumerate(short.tolist())
     ]  # fmt: skip
 
@@ -226,20 +236,13 @@ def _room(lowered: Lowered, use: Taken, owner: Ints, when: Bools | None = None) 
 def _held(supplies: _Supplies, held: Ints, physical: Ints, free: Ints) -> Ints:
     """Units of each supply that other orders hold: of a single SKU all of them, of a kit the whole kits they cost."""
     kits = supplies.whole(physical) - supplies.whole(free)
-    return np.where(_single(supplies), held[supplies.parts], kits)
+    return np.where(supplies.single[:, None], held[supplies.parts], kits)
 
 
 def _safety(supplies: _Supplies, physical: Ints, safety: Ints) -> Ints:
     """Units of each supply that are kept back."""
     kits = supplies.whole(physical + safety) - supplies.whole(physical)
-    return np.where(_single(supplies), safety[supplies.parts], kits)
-
-
-def _single(supplies: _Supplies) -> Bools:
-    """bool[S, 1]: one unit of one SKU is all there is to it."""
-    alone = np.diff(supplies.parts, append=len(supplies.sku)) == 1
-    single: Bools = (alone & (supplies.count[supplies.parts] == 1))[:, None]
-    return single
+    return np.where(supplies.single[:, None], safety[supplies.parts], kits)
 
 
 def _queued(order: Ints, good: Ints, missing: Ints) -> Ints:

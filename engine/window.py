@@ -77,11 +77,13 @@ class Window:
     def asked(self, books: Books) -> tuple[dict[str, str | None], tuple[str, str] | None, tuple[str, ...]]:
         """What a snapshot is to tell beside stock and load.
 
-        Which order ids and keys are known; what stands, if an order is decided again; what is to come in of the SKUs
-        that may ship for orders that may wait.
+        Which order ids and keys are known; what stands, if an order is decided again; what is to come in.
         """
-        patient = [order for order in self.orders() if order.backorder]
-        return self.keys(), self.standing_of(), touched(patient, books.items)
+        return self.keys(), self.standing_of(), self.expected(books)
+
+    def expected(self, books: Books) -> tuple[str, ...]:
+        """The SKUs of which it matters what is to come in: those that may ship for orders that may wait."""
+        return touched([order for order in self.orders() if order.backorder], books.items)
 
     def gives_way(self, snapshot: Snapshot) -> bool:
         """Whether orders that wait for what this window is about go first."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solvers.cover import cheapest_cover
-from solvers.cover_bound import cover_bound
+from solvers.cover_bound import cover_bound, is_bounded
 from solvers.menu import Menu, Supply
 from solvers.plan import Priced
 from solvers.problem import Bools, Ints, Problem
@@ -75,6 +75,8 @@ def bound_of(problem: Problem, plans: list[Priced], supply: Supply, purse: Purse
     open_orders = np.array([order for order, one in enumerate(plans) if one.bound is None], np.int64)
     payable = purse.spent + COVER * len(open_orders) <= purse.work
     if len(open_orders) > BOUNDED or not payable or not is_large(problem, open_orders).all():
+        return None
+    if not all(is_bounded(problem, order) for order in open_orders.tolist()):
         return None
     total = sum(one.bound for one in plans if one.bound is not None)
     for order in open_orders.tolist():

@@ -43,7 +43,9 @@ def cheapest_by_atoms(problem: Problem, order: int, supply: Supply, known: Price
     plan = mended(problem, order, plan, supply, unfinished=True)
     left = supply.copy()
     take(problem, use_of(problem, order, plan), left.stock, left.parcels, left.units)
-    plan = mended(problem, order, top_up(problem, order, plan, left), supply)
+    plan = top_up(problem, order, plan, left)
+    if problem.limits.complete[order]:
+        plan = mended(problem, order, plan, supply)
     first = problem.objective.fill_always
     tried = [_priced(problem, order, plan), known]
     best = min(tried, key=lambda one: (-one.filled if first else 0, one.cost))

@@ -53,7 +53,7 @@ def careful_addition(
     pour = _Pour(problem, order, rows, supply, fullest=False, least=least, fill_first=fill_first)
     for shipment in plan:
         cost = shipment_cost(problem, *shipment)
-        pour.book(Load(shipment, cost.boxes if cost else 0, 0))
+        pour.book(Load(shipment, cost.boxes if cost else 0, 0, use_of(problem, order, (shipment,))))
     if not plan or min(pour.value(shipment.units) for shipment in plan) >= least:
         while len(pour.shipments) < len(plan) + MOST_SHIPMENTS and pour.step():
             pass
@@ -112,8 +112,7 @@ class _Pour:
         if problem.limits.whole_lines[self.order]:
             self.missing[shipped > 0] = 0
         self.options = self.options[self.options != option]
-        use = use_of(problem, self.order, (load.shipment,))
-        take(problem, use, self.left.stock, self.left.parcels, self.left.units)
+        take(problem, load.use, self.left.stock, self.left.parcels, self.left.units)
 
     def shipped(self) -> int:
         """Units of the shipments so far."""

@@ -32,16 +32,21 @@ class Place(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Of orders alike in it: all cells they draw on, and all other nodes of a dock."""
+    """Of orders alike in it: all cells they draw on, and all other nodes of a dock.
+
+    `plain`: no row is of a derived item, every unit is one of its item at the option's node.
+    """
 
     cells: tuple[Cell, ...]
     places: tuple[Place, ...]
+    plain: bool
 
     def only(self, columns: Ints) -> Origin:
         """The same for some of the orders."""
         return Origin(
             tuple(Cell(cell.per_unit, cell.part[columns], cell.source[columns]) for cell in self.cells),
             tuple(Place(place.columns, place.source[columns]) for place in self.places),
+            self.plain,
         )
 
     def own(self, vector: Ints) -> Ints:
@@ -99,7 +104,7 @@ def origin(problem: Problem, rows: Ints) -> Origin:
         )
         for one in sorted(set(first) - {-1})
     ]
-    return Origin(tuple(cells), tuple(places))
+    return Origin(tuple(cells), tuple(places), plain=False)
 
 
 def _plain(items: Ints) -> Origin:
@@ -109,4 +114,4 @@ def _plain(items: Ints) -> Origin:
         Cell(np.array([item == one for item in first], np.int64), items[:, first.index(one)], own)
         for one in dict.fromkeys(first)
     ]
-    return Origin(tuple(cells), ())
+    return Origin(tuple(cells), (), plain=True)

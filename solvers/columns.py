@@ -27,6 +27,9 @@ ROUNDS = 40
 NEAR_PLANS = 400
 """Plans of one order that may join the master to close a gap."""
 
+TINY_PLANS = 2_000
+"""The same in a window of at most TINY_ORDERS."""
+
 NEAR_TOTAL = 4_000
 """And of all orders together."""
 
@@ -130,7 +133,7 @@ class Window:
         for _ in range(ROUNDS):
             if self.impossible:
                 return False, None
-            if self._spent(self.master.steps + self.pricer.steps([])):
+            if self._spent(self.master.steps + self.pricer.steps([]) + self._reserve()):
                 break
             relaxed = self.master.relax(penalty)
             self.purse.pay(self.master.steps)
@@ -152,6 +155,10 @@ class Window:
             if not fresh or (self.bound is not None and -(-self.bound // FINE) >= value):
                 break
         return True, integral
+
+    def _reserve(self) -> int:
+        """Work kept back for the decision."""
+        return 0
 
     def _resting(self) -> int:
         """Mills that the orders outside the master cost."""
@@ -265,7 +272,7 @@ class Window:
         bound = self.claim(answer[0])
         if bound is None or self._close(answer[0][-1], bound) or self._spent(NEAR_WORK * len(self.alone)):
             return answer[0], answer[1], bound
-        self._near_all((answer[0][-1] - bound + 1) * FINE)
+        self._near_all(FINE * (answer[0][-1] + 1) - self.bound if self.bound is not None else FAR)
         again = self.master.decide(floors)
         if again is not None:
             better = self._answer(again.columns)
@@ -294,7 +301,8 @@ class Window:
                 self.complete &= one.filled == 0 and one.bound is not None
                 continue
             self.purse.pay(NEAR_WORK)
-            plans = self.pricer.near(prices, order, slack, min(NEAR_PLANS, room))
+            most = NEAR_PLANS if self.problem.orders > TINY_ORDERS else TINY_PLANS
+            plans = self.pricer.near(prices, order, slack, min(most, room))
             if plans is None:
                 self.complete = False
                 continue

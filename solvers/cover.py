@@ -18,11 +18,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from solvers.cover_demands import Floats
 from solvers.cover_exchange import Exchange
-from solvers.cover_fill import affordable_plan, fullest, most_units, separated
+from solvers.cover_fill import affordable_plan, careful_cover, fullest, most_units, separated
 from solvers.cover_ladder import Ladder
-from solvers.cover_scene import Floats, Scene, set_scene
-from solvers.cover_sets import Judge, Meter, SetSearch, cover_greedily, pour, refit, unit_prices
+from solvers.cover_scene import Scene, set_scene
+from solvers.cover_sets import Judge, Meter, SetSearch, cover_greedily, pour, refit, unit_prices, unmasked
+from solvers.cover_value import MOST_MENDED, enriched
+from solvers.load import is_careful
 from solvers.menu import Supply
 from solvers.plan import Priced, plan_cost
 from solvers.problem import Ints, Problem
@@ -71,31 +74,41 @@ def cheapest_cover(
     bounds the search (see `Meter`); the same input gives the same plan. Fills as many units as stock allows before
     money where the objective says so, otherwise leaves units that are dearer to ship than to leave.
     """
-    meter = Meter(work)
-    scene = separated(set_scene(problem, order, stock, room_parcels, room_units))
+    meter, supply = Meter(work), Supply(stock, room_parcels, room_units)
+    careful, whole_order = is_careful(problem, order), bool(problem.limits.complete[order])
+    aim = replace(problem, objective=replace(problem.objective, fill_always=True)) if whole_order else problem
+    scene = separated(set_scene(aim, order, stock, room_parcels, room_units))
     nothing = Priced((), plan_cost(problem, order, ()).total, 0, None, 0)
-    if not scene.reach.any():
+    most = most_units(scene) if aim.objective.fill_always else 0
+    if not scene.reach.any() or (whole_order and most < problem.demand_of(order)):
         return nothing
-    fill_first = problem.objective.fill_always
-    most = most_units(scene) if fill_first else 0
     answers: list[Priced] = []
-    for each in _candidates(problem, scene, meter):
+    for each in _candidates(aim, scene, meter):
         judged = each.ladder.judge.scene
-        plan, filled = affordable_plan(problem, order, room_parcels, room_units, judged, each.units)
+        if careful:
+            plan, filled = careful_cover(problem, order, supply, judged, each.units)
+        else:
+            plan, filled = affordable_plan(problem, order, room_parcels, room_units, judged, each.units)
         answers.append(Priced(plan, plan_cost(problem, order, plan).total, filled, None, 0))
         if abs(answers[-1].cost - each.cost) < 1.0 and filled == int(each.units.sum()) and filled >= most:
             # It is just what the search took it for, so those that looked dearer need not be tried.
             break
-    best = min([*answers, nothing], key=lambda plan: (-plan.filled if fill_first else 0, plan.cost))
-    if fill_first and best.filled < most:
+    best = _best(aim, [*answers, nothing])
+    if aim.objective.fill_always and best.filled < most:
         # Units that were trimmed, or that a site cannot carry together: by the services not used yet.
         for start in (best.plan, ()):
-            plan, steps = topped_up(problem, order, Supply(stock, room_parcels, room_units), start)
+            plan, steps = topped_up(problem, order, supply, start)
             filled = sum(int(shipment.units.sum()) for shipment in plan)
-            again = Priced(plan, plan_cost(problem, order, plan).total, filled, None, 0)
-            best = min(best, again, key=lambda priced: (-priced.filled, priced.cost))
+            best = _best(aim, [best, Priced(plan, plan_cost(problem, order, plan).total, filled, None, 0)])
             meter.take(STEP * steps)
+    if whole_order:
+        best = _best(problem, [best, nothing]) if best.filled == problem.demand_of(order) else nothing
     return best._replace(work=meter.spent)
+
+
+def _best(problem: Problem, plans: list[Priced]) -> Priced:
+    first = problem.objective.fill_always
+    return min(plans, key=lambda plan: (-plan.filled if first else 0, plan.cost))
 
 
 def _candidates(problem: Problem, whole: Scene, meter: Meter) -> list[Candidate]:
@@ -195,6 +208,8 @@ def _search(judge: Judge, ladder: Ladder, meter: Meter) -> list[Candidate]:
     search.try_all([cover, (1 << sites) - 1])
     if search.small(meter.left // 40) < sites:
         search.descend(search.best)
+    if scene.least_value:
+        return _settled(ladder, meter, _worthwhile(judge, search, price, meter))
     masks = search.finest(FINALISTS if judge.objective.fill_always else ECONOMIC_FINALISTS)
     if meter.left <= meter.spent:
         masks = masks[:1]
@@ -204,6 +219,21 @@ def _search(judge: Judge, ladder: Ladder, meter: Meter) -> list[Candidate]:
         return _settled(ladder, meter, refit(judge, opened[:1], price, 2))
     starts = refit(judge, opened, price, 2)
     return _settled(ladder, meter, np.concatenate([starts, _tilted(judge, starts[0])]))
+
+
+def _worthwhile(judge: Judge, search: SetSearch, price: Floats, meter: Meter) -> Floats:
+    """Assignments [B, G, K] of the best sets in which every site holds enough."""
+    found: list[Floats] = []
+    masks = search.finest(MOST_MENDED)
+    opened = unmasked(masks, judge.scene.reach.shape[1])
+    for units in pour(judge.scene, opened, price):
+        meter.take(units.size)
+        enough = enriched(judge.scene, units, price)
+        if enough is not None:
+            found.append(enough)
+        if len(found) == ECONOMIC_FINALISTS or (found and meter.left <= 0):
+            break
+    return np.stack(found) if found else np.zeros((1, *judge.scene.reach.shape))
 
 
 def _fullest(problem: Problem, scene: Scene, meter: Meter) -> Candidate:

@@ -8,7 +8,8 @@ problems Cornuejols, Fisher & Nemhauser 1977). It is at least as strong as the l
 is replaced by its convex envelope, holds for shipments of several boxes, and needs no solver. The prices are improved
 by subgradient steps (Polyak 1969).
 
-Left out, so the bound is weaker there: room in buckets, dimensional weight, lines of one SKU sharing a cell of stock.
+Left out, so the bound is weaker there: room in buckets, dimensional weight, lines of one SKU sharing a cell of stock,
+limits but that groups are whole.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from math import floor
 
 import numpy as np
 
-from solvers.cover_scene import Floats, Scene, Tariff, set_scene
+from solvers.cover_demands import Floats
+from solvers.cover_scene import Scene, Tariff, set_scene
 from solvers.plan import Priced
 from solvers.problem import Bools, Ints, Problem
 
@@ -38,6 +40,14 @@ PATIENCE = 6
 """Steps without a better bound before the step length is halved."""
 
 
+def is_bounded(problem: Problem, order: int) -> bool:
+    """Whether `cover_bound` speaks of the order: not where lines can be supplied in several ways or at other handling,
+    units go in boxes of their own, or wait uncharged. Limits only make plans dearer."""
+    lines, at = problem.lines, problem.lines_of(order)
+    odd = lines.alone[at].any() or lines.dated[at].any() or lines.more_line[at].any() or lines.more_unit[at].any()
+    return not odd and bool((np.diff(lines.line[at]) > 0).all())
+
+
 def cover_bound(
     problem: Problem,
     order: int,
@@ -48,7 +58,7 @@ def cover_bound(
     *,
     work: int = BOUND_WORK,
 ) -> int:
-    """Mills that no plan filling as many units as `found` can undercut; any fill where units may stay.
+    """Mills that no plan filling as many units as `found` can undercut; any fill where units may stay (`is_bounded`).
 
     Stock and rooms as in `cheapest_cover`. `work` bounds the steps; never more than `found.cost`, never negative.
     """

@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from solvers.cover_ladder import Ladder, cheapest_choice
-from solvers.cover_scene import Floats
+from solvers.cover_demands import Floats
+from solvers.cover_ladder import UNPAYABLE, Ladder, cheapest_choice
 from solvers.cover_sets import Judge, Meter
 from solvers.problem import Bools, Ints
 
@@ -184,7 +184,7 @@ class Exchange:
 
     def _listed(self, look: _Look, rows: Ints, width: int) -> tuple[Floats, Floats]:
         """Pairs of at most `width` movable demands solved by listing: what each saves [R], what a ships [R, G]."""
-        ladder, choices = self.ladder, _choices(width)
+        ladder, choices = self.ladder, _choices(min(width, look.least.shape[1]))
         least, most, mine = look.least[rows], look.most[rows], look.mine[rows]
         movable = np.argsort(most <= least, axis=1, kind="stable")[:, :width]
         row = np.arange(len(rows))[:, None]
@@ -202,11 +202,22 @@ class Exchange:
         cost = extra @ choices.T
         cost += flat[np.minimum(low_a[:, None] + weight, last) + (look.a[rows] * stride)[:, None]]
         cost += flat[np.minimum(top_b[:, None] - weight, last) + (look.b[rows] * stride)[:, None]]
+        if self.judge.scene.least_value:
+            cost += self._worthless(look.b[rows], look.both[rows], least, choices, span, movable)
         best = cost.argmin(axis=1)
         gain: Floats = look.standing[rows] - look.base[rows] - cost[row[:, 0], best]
         shared = least.copy()
         shared[row, movable] += choices[best] * span
         return gain, shared
+
+    def _worthless(self, b: Ints, both: Floats, least: Floats, choices: Floats, span: Floats, movable: Ints) -> Floats:
+        """Mills that keep pairs [R] from choices that leave too little value at a site that is not empty."""
+        scene = self.judge.scene
+        value, ships = scene.value, (b < len(scene.node))[:, None]
+        at_a = (least @ value)[:, None] + (span * value[movable]) @ choices.T
+        at_b = (both @ value)[:, None] - at_a
+        poor = ((at_a > 0.5) & (at_a < scene.least_value)) | (ships & (at_b > 0.5) & (at_b < scene.least_value))
+        return np.where(poor, UNPAYABLE, 0.0)
 
     def _assignments(self, which: list[int]) -> Floats:
         sites = self.units.shape[2]
@@ -233,6 +244,8 @@ class Exchange:
         both = mine + other
         most = np.minimum(both, self._free(start, a))
         least = both - np.minimum(both, self._free(start, b))
+        if self.judge.scene.whole.any():
+            least, most = self._whole(b, mine, both, least, most)
         base = ladder.by_count(a[:, None], b[:, None], least, both - least)
         extra = ladder.by_count(a[:, None], b[:, None], most, both - most) - base
         now = ladder.by_count(a[:, None], b[:, None], mine, other).sum(axis=1)
@@ -261,6 +274,17 @@ class Exchange:
             standing=now + ladder.price[a, at_a] + ladder.price[b, at_b],
             bound=charged + np.minimum(extra, 0.0).sum(axis=1) + ends,
         )
+
+    def _whole(self, b: Ints, mine: Floats, both: Floats, least: Floats, most: Floats) -> tuple[Floats, Floats]:
+        """(least, most) that a could ship [P, G] where whole demands change sides as a whole, or not at all."""
+        scene = self.judge.scene
+        movable = (least <= 0.0) & (most >= both)
+        if self.ladder.leaving:
+            # What would stay beside it may be any rest, as long as no third site ships some.
+            stays = (b == len(scene.node))[:, None]
+            movable = np.where(stays, (least <= 0.0) & (both >= scene.quantity), movable)
+        fixed = scene.whole & ~movable
+        return np.where(fixed, mine, least), np.where(fixed, mine, most)
 
     def _free(self, start: Ints, site: Ints) -> Floats:
         """Units of each demand the sites [P] could hold beside what their siblings take: [P, G]."""
@@ -360,4 +384,5 @@ class Exchange:
         for entries in zip(steps.tolist(), price.tolist(), more.tolist(), strict=True):
             for menu, entry in zip(menus, zip(*entries, strict=True), strict=True):
                 menu[entry[2]] = entry
-        return [list(menu.values()) for menu in menus]
+        whole = self.judge.scene.whole[pair.movable].tolist()
+        return [list(menu.values())[-1 if whole[at] else 0 :] for at, menu in enumerate(menus)]

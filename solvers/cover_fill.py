@@ -7,7 +7,12 @@ from dataclasses import replace
 import numpy as np
 from ortools.graph.python import min_cost_flow
 
-from solvers.cover_scene import Floats, Scene
+from solvers.cover_demands import Floats
+from solvers.cover_scene import Scene
+from solvers.load import loaded, most_at, rows_of
+from solvers.mend import mended
+from solvers.menu import Supply
+from solvers.plan import take
 from solvers.problem import Ints, Problem
 from solvers.solution import Shipment
 from solvers.tariff import ShipmentCost, shipment_cost
@@ -152,6 +157,42 @@ def affordable_plan(
             units_left[bucket] -= int(shipment.units.sum())
     plan.sort(key=lambda shipment: shipment.option)
     return tuple(plan), int(taken.sum())
+
+
+def careful_cover(
+    problem: Problem, order: int, supply: Supply, scene: Scene, units: Floats
+) -> tuple[tuple[Shipment, ...], int]:
+    """`affordable_plan` of an order whose rows do not stand alone: every shipment drawn from real stock, lawful all."""
+    rows, left = rows_of(problem, order), supply.copy()
+    missing, boxes = rows.wanted.copy(), int(problem.limits.max_parcels[order])
+    plan: list[Shipment] = []
+    for site in np.argsort(-units.sum(axis=0), kind="stable").tolist():
+        given = units[:, site].astype(np.int64)
+        if not given.any():
+            continue
+        # A lot is one demand: of a line so many units, of a group what its lines want.
+        open_lines = np.zeros_like(missing)
+        for lot, tied, amount in zip(rows.lots, rows.tied, given.tolist(), strict=True):
+            if amount:
+                line = rows.line[lot]
+                open_lines[line] = missing[line] if tied else np.minimum(missing[line], amount)
+        services = [option for option in scene.service[site].tolist() if option >= 0]
+        offered = [option for option, bar in zip(services, scene.tariff.barred[site], strict=False) if np.isfinite(bar)]
+        if not offered:
+            continue
+        wanted = most_at(problem, order, rows, offered[0], open_lines, left, roomy=True)
+        load = loaded(problem, order, rows, offered, wanted, left, boxes=boxes)
+        if load is None:
+            continue
+        shipped = np.bincount(rows.line, load.shipment.units, len(missing)).astype(np.int64)
+        missing -= shipped
+        if problem.limits.whole_lines[order]:
+            missing[shipped > 0] = 0
+        boxes -= load.boxes
+        plan.append(load.shipment)
+        take(problem, load.use, left.stock, left.parcels, left.units)
+    kept = mended(problem, order, tuple(sorted(plan, key=lambda shipment: shipment.option)), supply, unfinished=True)
+    return kept, sum(int(shipment.units.sum()) for shipment in kept)
 
 
 def _to_lines(problem: Problem, order: int, scene: Scene, units: Floats, taken: Ints) -> Ints:

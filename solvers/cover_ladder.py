@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from solvers.cover_scene import Floats
+from solvers.cover_demands import Floats
 from solvers.cover_sets import Judge
 from solvers.problem import Ints
 

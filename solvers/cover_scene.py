@@ -10,12 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from solvers.cover_demands import Floats, demands_of
 from solvers.packing import MAX_BOXES
 from solvers.problem import UNLIMITED, Bools, Ints, Problem
-
-Floats = NDArray[np.float64]
 
 HEAVIEST_G = 2.0**40
 """Billable weights above a million tonnes are priced as that: keeps all curves in one sorted float64 array."""
@@ -100,12 +98,13 @@ class Scene:
     """G demands (lines of one order that the same cells of stock can serve) against K sites.
 
     A *site* is a node with services that are interchangeable but for their price: same bucket, same goods carried.
-    `demand_of` int64[lines] maps lines to demands. Per demand: `item`, `quantity` and `lines` (how many), weight and
-    volume of a unit. Per site: `node`, `bucket` (-1 none), `service` int64[K, S] (option indexes, -1 padded),
-    `room_g` (most grams one shipment can weigh, inf none). `reach` [G, K]: units of the demand the site could ship,
+    Per demand, as in `Demands`: `item`, `quantity`, `lines`, weight, volume and value of a unit, `whole`,
+    `tied`; `demand_of` is its `of`.
+    Per site: `node`, `bucket` (-1 none), `service` int64[K, S] (option indexes, -1 padded), `room_g` (most grams one
+    shipment can weigh, inf none). `reach` [G, K]: units of the demand the site could ship,
     `free` [G, K] what its cell of stock holds for all demands together (at most what the order wants in all).
     `room_units`, `room_boxes` by bucket. `siblings`: some node or cell of stock stands behind two sites or demands.
-    `binding`: some room may be too small for what could be asked of it.
+    `binding`: some room may be too small for what could be asked of it. `most_boxes`, `least_value`: see `Limits`.
     """
 
     demand_of: Ints
@@ -114,6 +113,9 @@ class Scene:
     lines: Floats
     weight_g: Floats
     volume_mm3: Floats
+    value: Floats
+    whole: Bools
+    tied: Bools
     node: Ints
     bucket: Ints
     service: Ints
@@ -124,7 +126,14 @@ class Scene:
     room_boxes: Floats
     siblings: bool
     binding: bool
+    most_boxes: int
+    least_value: int
     tariff: Tariff
+
+    @property
+    def limited(self) -> bool:
+        """Whether an assignment can break a limit."""
+        return bool(self.most_boxes < UNLIMITED or self.least_value or self.whole.any())
 
     def lines_in(self, units: Floats) -> Floats:
         """Lines that a shipment of [..., G, K] units touches; of several lines of a demand, as few as hold them."""
@@ -149,54 +158,60 @@ class Scene:
 
 def set_scene(problem: Problem, order: int, stock: Ints, room_boxes: Ints, room_units: Ints) -> Scene:
     """Lower one order to a scene. `stock` int64[I, N] and the rooms int64[D] are what is left, not what there was."""
-    lines, options = problem.lines, problem.options
+    lines, options, limits = problem.lines, problem.options, problem.limits
     span, ways = problem.lines_of(order), problem.options_of(order)
-    demand_of, first, counts = _demands(problem, span)
-    item, weight = lines.item[span][first], lines.weight_g[span][first]
-    quantity = np.bincount(demand_of, weights=lines.quantity[span].astype(np.float64), minlength=len(first))
+    demands = demands_of(problem, order)
+    weight, quantity = demands.weight_g, demands.quantity
+    most_boxes = int(limits.max_parcels[order])
 
     node, bucket = options.node[ways], options.bucket[ways]
     alive = np.ones(len(node), dtype=np.bool_)
     if len(room_units):
         alive = (bucket < 0) | ((room_units[bucket] > 0) & (room_boxes[bucket] > 0))
     limit_g = _limits(problem, ways)
-    carried = (weight[:, None] <= limit_g[None, :]) & _not_bulky(problem, ways, lines.volume_mm3[span][first])
+    by_row = (lines.weight_g[span][:, None] <= limit_g) & _not_bulky(problem, ways, lines.volume_mm3[span])
+    carried = demands.carried(by_row, limit_g)
     service = _sites(node, bucket, carried, alive) + np.int64(ways.start)
     service[service < ways.start] = -1
     lead = service[:, 0]
     site_node, site_bucket = options.node[lead], options.bucket[lead]
 
-    free = np.minimum(stock[item[:, None], site_node[None, :]], lines.quantity[span].sum())
-    usable = lines.eligible[span][first][:, site_node] & carried[:, lead - ways.start]
-    reach = np.where(usable, np.minimum(free, quantity[:, None]), 0.0)
+    usable = lines.eligible[span][:, site_node] & by_row[:, lead - ways.start]
+    reach, free = demands.reach(np.where(usable, stock[lines.item[span]][:, site_node], 0))
+    reach = np.where(carried[:, lead - ways.start], reach, 0.0)
     movable = quantity * carried.any(axis=1)
     grams = float((movable * weight).sum())
-    density = float((movable * lines.volume_mm3[span][first]).sum()) / grams if grams else 0.0
-    room_g = _shipment_rooms(problem, ways, room_boxes, density)
+    density = float((movable * demands.volume_mm3).sum()) / grams if grams else 0.0
+    room_g = _shipment_rooms(problem, ways, room_boxes, density, most_boxes)
     room_g = np.where(service >= 0, room_g[np.maximum(service - ways.start, 0)], 0.0).max(axis=1, initial=0.0)
     return Scene(
-        demand_of=demand_of,
-        item=item,
-        quantity=quantity.astype(np.float64),
-        lines=counts,
-        weight_g=weight.astype(np.float64),
-        volume_mm3=lines.volume_mm3[span][first].astype(np.float64),
+        demand_of=demands.of,
+        item=demands.item,
+        quantity=quantity,
+        lines=demands.lines,
+        weight_g=weight,
+        volume_mm3=demands.volume_mm3,
+        value=demands.value,
+        whole=demands.whole,
+        tied=demands.tied,
         node=site_node,
         bucket=site_bucket,
         service=service,
         room_g=room_g,
         reach=reach,
-        free=np.where(usable, free, 0).astype(np.float64),
+        free=free,
         room_units=room_units.astype(np.float64),
         room_boxes=room_boxes.astype(np.float64),
-        siblings=len(set(site_node.tolist())) < len(site_node) or len(set(item.tolist())) < len(item),
-        binding=_binding(quantity.astype(np.float64), weight, limit_g, site_bucket, room_units, room_boxes)
+        siblings=len(set(site_node.tolist())) < len(site_node) or len(set(demands.item.tolist())) < len(demands.item),
+        binding=_binding(quantity, weight, limit_g, site_bucket, room_units, room_boxes)
         or bool((room_g < grams).any()),
+        most_boxes=most_boxes,
+        least_value=int(limits.min_split_value[order]),
         tariff=_tariff(problem, service),
     )
 
 
-def _binding(quantity: Floats, weight: Ints, limit_g: Ints, bucket: Ints, room_units: Ints, room_boxes: Ints) -> bool:
+def _binding(quantity: Floats, weight: Floats, limit_g: Ints, bucket: Ints, room_units: Ints, room_boxes: Ints) -> bool:
     """Whether the units or boxes left in some bucket may be too few for what could be asked of it."""
     total_units, total_g = quantity.sum(), float((quantity * weight).sum())
     boxes_needed = np.ceil(2.0 * total_g / np.maximum(limit_g, 1)).max(initial=1.0) + 1.0
@@ -214,27 +229,6 @@ def _room(room: Ints, bucket: Ints) -> Floats:
     return np.where(bucket >= 0, room[bucket].astype(np.float64), np.inf)
 
 
-def _demands(problem: Problem, span: slice) -> tuple[Ints, Ints, Floats]:
-    """Lines that differ in nothing but their quantity make one demand: demand of each line, first line, how many."""
-    lines = problem.lines
-    item = lines.item[span]
-    _, first, demand_of, counts = np.unique(item, return_index=True, return_inverse=True, return_counts=True)
-    if len(first) < len(item):
-        same = (
-            (lines.eligible[span] == lines.eligible[span][first][demand_of]).all(axis=1)
-            & (lines.weight_g[span] == lines.weight_g[span][first][demand_of])
-            & (lines.volume_mm3[span] == lines.volume_mm3[span][first][demand_of])
-        )
-        if not same.all():
-            key = np.column_stack(
-                [item, lines.weight_g[span], lines.volume_mm3[span], lines.eligible[span].astype(np.int64)]
-            )
-            _, first, demand_of, counts = np.unique(
-                key, axis=0, return_index=True, return_inverse=True, return_counts=True
-            )
-    return demand_of.reshape(-1).astype(np.int64), first.astype(np.int64), counts.astype(np.float64)
-
-
 def _limits(problem: Problem, ways: slice) -> Ints:
     """Grams one box of each option of the order can hold: its weight limit or the end of its curve."""
     curve, limit = problem.options.curve[ways], problem.options.max_weight_g[ways]
@@ -249,7 +243,7 @@ def _not_bulky(problem: Problem, ways: slice, volume: Ints) -> Bools:
     return small
 
 
-def _shipment_rooms(problem: Problem, ways: slice, room_boxes: Ints, density: float) -> Floats:
+def _shipment_rooms(problem: Problem, ways: slice, room_boxes: Ints, density: float, most_boxes: int) -> Floats:
     """Grams a shipment of each option can weigh: as many full boxes as may go, one where the curve ends below a box.
 
     `density`: mm3 per gram of the order, for where the dimensional weight of a full box is beyond the curve.
@@ -259,7 +253,7 @@ def _shipment_rooms(problem: Problem, ways: slice, room_boxes: Ints, density: fl
     divisor = options.dim_divisor[ways]
     bulk = np.where(divisor > 0, density / np.maximum(divisor, 1), 0.0)
     end = _curve_end(problem)[curve] / np.maximum(bulk, 1.0)
-    boxes = np.minimum(_room(room_boxes, bucket), MAX_BOXES)
+    boxes = np.minimum(_room(room_boxes, bucket), min(MAX_BOXES, most_boxes))
     return np.where(end < limit, end, limit * boxes)
 
 

@@ -15,8 +15,13 @@ from math import comb
 
 import numpy as np
 
-from solvers.cover_scene import Floats, Scene, Tariff
+from solvers.cover_demands import Floats
+from solvers.cover_scene import Scene, Tariff
+from solvers.cover_value import most_sites, poor_sites
 from solvers.problem import Bools, Ints, Objective
+
+DEAREST = 2.0**50
+"""Mills above any price of a unit."""
 
 BATCH_CELLS = 400_000
 """Sets judged in one go times demands times sites: about what stays in cache."""
@@ -57,7 +62,8 @@ class Judge:
         return sums[..., 0, :], lines, sums[..., 1, :], sums[..., 2, :]
 
     def __call__(self, units: Floats) -> tuple[Floats, Floats]:
-        """Assignments [B, G, K] -> void [B], cost [B]; cost inf where a service cannot carry or a room is too small."""
+        """Assignments [B, G, K] -> void [B], cost [B]; cost inf where a service cannot carry, a room is too small or a
+        limit of the order is broken."""
         load, lines, grams, bulk = self.loads(units)
         by_service = self.tariff.price(load, lines, grams, bulk)
         cost = by_service.min(axis=-1).sum(axis=-1)
@@ -68,26 +74,45 @@ class Judge:
             late = np.broadcast_to(self.tariff.late_days, by_service.shape)
             late = np.where(load > 0.0, np.take_along_axis(late, cheapest, axis=-1)[..., 0], 0.0)
             cost = cost + self.objective.late_per_day * late.max(axis=-1, initial=0.0)
-        if self.scene.binding:
-            cheapest = by_service.argmin(axis=-1)[..., None]
-            cost = np.where(self._overfull(load, grams, cheapest), np.inf, cost)
+        if self.scene.binding or self.scene.limited:
+            boxes = self._boxes(load, grams, by_service.argmin(axis=-1)[..., None])
+            barred = self._overfull(load, boxes) if self.scene.binding else np.zeros(len(units), np.bool_)
+            if self.scene.limited:
+                barred |= self._unlawful(units, load, boxes)
+            cost = np.where(barred, np.inf, cost)
         cost = cost + self.objective.unfilled_per_unit * void
         # Where units may stay, their penalty in the cost is all they count; fill must not come first anywhere.
         rank = void if self.objective.fill_always else np.zeros_like(void)
         return rank, cost - self.objective.split_parcel * (filled > 0.0)
 
-    def _overfull(self, load: Floats, grams: Floats, cheapest: Ints) -> Bools:
-        """Assignments that ask more of a bucket than its units or boxes."""
-        scene = self.scene
+    def _boxes(self, load: Floats, grams: Floats, cheapest: Ints) -> Floats:
+        """Boxes at every site [B, K], by its cheapest service."""
         box_g = np.take_along_axis(
             np.broadcast_to(self.tariff.box_g, (*load.shape, self.tariff.box_g.shape[-1])), cheapest, axis=-1
         )[..., 0]
-        boxes = np.where(load > 0.0, np.maximum(np.ceil(grams / box_g), 1.0), 0.0)
+        boxes: Floats = np.where(load > 0.0, np.maximum(np.ceil(grams / box_g), 1.0), 0.0)
+        return boxes
+
+    def _overfull(self, load: Floats, boxes: Floats) -> Bools:
+        """Assignments that ask more of a bucket than its units or boxes."""
+        scene = self.scene
         over = np.zeros(load.shape[:-1], dtype=np.bool_)
         for bucket in set(scene.bucket[scene.bucket >= 0].tolist()):
             behind = scene.bucket == bucket
             over |= load[..., behind].sum(axis=-1) > scene.room_units[bucket]
             over |= boxes[..., behind].sum(axis=-1) > scene.room_boxes[bucket]
+        return over
+
+    def _unlawful(self, units: Floats, load: Floats, boxes: Floats) -> Bools:
+        """Assignments that break a limit: too many boxes, a whole demand divided or in two boxes, too little value."""
+        scene = self.scene
+        over: Bools = boxes.sum(axis=-1) > scene.most_boxes
+        if scene.whole.any():
+            over |= ((units > 0.0).sum(axis=-1) > 1)[..., scene.whole].any(axis=-1)
+            over |= ((boxes > 1.0) & (units[..., scene.tied, :] > 0.0).any(axis=-2)).any(axis=-1)
+        if scene.least_value and not self.tariff.smooth:
+            poor = (load > 0.0) & (np.matmul(scene.value, units) < scene.least_value)
+            over |= poor.any(axis=-1) & ((load > 0.0).sum(axis=-1) > 1)
         return over
 
 
@@ -118,6 +143,10 @@ def pour(scene: Scene, opened: Bools, price: Floats) -> Floats:
     price [G, K] for all, or [B, G, K] for each its own.
     """
     worth = np.where(np.isfinite(price), scene.reach, 0.0)
+    if scene.whole.any():
+        # A whole demand goes where most of it can.
+        short = (scene.quantity[:, None] - worth) * scene.whole[:, None]
+        price = np.where(worth > 0.0, price, 0.0) + DEAREST * short
     rank = np.argsort(price, axis=-1, kind="stable")
     if scene.siblings or scene.binding:
         if price.ndim == 2:
@@ -128,6 +157,8 @@ def pour(scene: Scene, opened: Bools, price: Floats) -> Floats:
     # One flat take instead of three by several indexes: a third of the time.
     where = rank + sites * (np.arange(batch)[:, None, None])
     held = opened.reshape(-1)[where] * np.take_along_axis(worth, rank, axis=-1)
+    if scene.whole.any():
+        held = np.where(scene.whole[:, None] & (np.cumsum(held > 0.0, axis=2) > 1), 0.0, held)
     level = np.minimum(np.cumsum(held, axis=2), scene.quantity[:, None])
     level[..., 1:] -= level[..., :-1].copy()
     units = np.empty_like(level)
@@ -157,7 +188,7 @@ def _pour_by_rank(scene: Scene, opened: Bools, worth: Floats, rank: Ints) -> Flo
         if scene.binding:
             want = rooms.grant(want, site, scarce_first)
         units[:, rows, site] = want
-        missing -= want
+        missing = np.where(scene.whole & (want > 0.0), 0.0, missing - want)
         left[:, rows, behind] -= want
     return units
 
@@ -200,13 +231,16 @@ def cover_greedily(scene: Scene, tariff: Tariff, price: Floats) -> list[int]:
     first = tariff.by_weight(np.ones_like(tariff.box_g))
     opening = (tariff.per_box + tariff.barred + first).min(axis=1)
     reach = np.where(np.isfinite(price) & np.isfinite(opening), scene.reach, 0.0)
+    reach = np.where(scene.whole[:, None] & (reach < reach.max(axis=1, initial=0.0)[:, None]), 0.0, reach)
     linear = np.where(reach > 0.0, price, 0.0)
     missing = scene.quantity.copy()
     chosen: list[int] = []
     nodes, node = np.unique(scene.node, return_inverse=True)
     left = np.zeros((len(missing), len(nodes)))
     np.maximum.at(left.T, node, reach.T)
-    for _ in range(reach.shape[1]):
+    if scene.least_value:
+        reach = np.where(poor_sites(scene), 0.0, reach)
+    for _ in range(min(reach.shape[1], most_sites(scene))):
         # Sites of one node draw on the same cells.
         gain = np.minimum(missing[:, None], np.minimum(reach, left[:, node]))
         if chosen:
@@ -217,19 +251,33 @@ def cover_greedily(scene: Scene, tariff: Tariff, price: Floats) -> list[int]:
         ratio = np.where(served > 0.0, (opening + (gain * linear).sum(axis=0)) / np.maximum(served, 1.0), np.inf)
         best = int(ratio.argmin())
         chosen.append(best)
-        missing -= gain[:, best]
+        missing = np.where(scene.whole & (gain[:, best] > 0.0), 0.0, missing - gain[:, best])
         left[:, node[best]] -= gain[:, best]
     return chosen
 
 
 @dataclass(slots=True)
 class SetSearch:
-    """Add, drop and swap over sets of sites. Sets are bit masks; `seen` maps each to (void, cost), lower is better."""
+    """Add, drop and swap over sets of sites. Sets are bit masks; `seen` maps each to (void, cost), lower is better.
+
+    What each site must hold (`Scene.least_value`) is not looked at, but that it could: see `cover_value`. `most` sites
+    at most; `poor` is the set of those that only go alone.
+    """
 
     judge: Judge
     price: Floats
     meter: Meter
     seen: dict[int, tuple[float, float]] = field(default_factory=dict)
+    most: int = field(init=False)
+    poor: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.most = most_sites(self.judge.scene)
+        self.poor = sum(1 << site for site in np.flatnonzero(poor_sites(self.judge.scene)).tolist())
+
+    def _possible(self, mask: int) -> bool:
+        """Whether a plan could open all of a set's sites."""
+        return mask.bit_count() <= self.most and (not mask & self.poor or mask.bit_count() == 1)
 
     @property
     def best(self) -> int:
@@ -241,9 +289,9 @@ class SetSearch:
         return sorted(self.seen, key=lambda mask: (*self.seen[mask], mask))[:count]
 
     def try_all(self, masks: Iterable[int]) -> None:
-        """Judge the sets not seen before, in batches, while work is left."""
+        """Judge the possible sets not seen before, in batches, while work is left."""
         demands, sites = self.judge.scene.reach.shape
-        fresh = sorted(set(masks) - self.seen.keys())
+        fresh = sorted(mask for mask in set(masks) - self.seen.keys() if self._possible(mask))
         step = max(1, BATCH_CELLS // max(1, demands * sites))
         for start in range(0, len(fresh), step):
             batch = fresh[start : start + step]
@@ -256,7 +304,7 @@ class SetSearch:
     def small(self, cells: int) -> int:
         """Judge all sets of one site, of two, and so on, while a size costs at most `cells`; the sizes covered."""
         demands, sites = (int(side) for side in self.judge.scene.reach.shape)
-        for size in range(1, sites + 1):
+        for size in range(1, min(sites, self.most) + 1):
             if size > 1 and comb(sites, size) * demands * sites > cells:
                 return size - 1
             self.try_all(sum(1 << site for site in chosen) for chosen in combinations(range(sites), size))

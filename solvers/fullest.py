@@ -7,16 +7,30 @@ the answer (all that is dearer than any window costs at all is ruled out), and t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from solvers.columns import NEAR_WORK, TINY_ORDERS, Answer, Window
+from solvers.columns import NEAR_WORK, ORDER_WORK, TINY_ORDERS, Answer, Window, key_of
 from solvers.fill import Targets
+from solvers.greedy import on_what_is_left, sequence
 from solvers.master import EXACT_COLUMNS, FINE, Choice
+from solvers.plan import Priced, plan_cost, take, use_of
 from solvers.problem import Ints
+from solvers.solution import Plan
 from solvers.states import FAR
 
 DEAREST = 2**39
 """Mills: no unit of fill is priced above this."""
+
+OPEN_ORDERS = 40
+"""Orders left open for the integer master where there are too many columns for all."""
+
+ROUNDING = 4
+"""Relaxations that rounding costs: most of its own are small."""
+
+POLISH = 20_000
+"""Work kept back for each order to be looked at again."""
 
 TINY_COLUMNS = 4_000
 """Columns among which a window of TINY_ORDERS is still decided exactly."""
@@ -93,6 +107,8 @@ class Fullest(Window):
         tiny = self.problem.orders <= TINY_ORDERS
         choice = Choice(integral, True) if integral is not None and self.master.holds(integral, {}) else self._stages()
         answer = self._repaired() if choice is None else self._answer(choice.columns)
+        if choice is None or not choice.optimal:
+            answer = min(answer, self._polished(answer[1]), key=lambda one: one[0])
         bound = self.claim(answer[0])
         if bound is not None and self._close(answer[0][-1], bound):
             return answer[0], answer[1], bound
@@ -108,27 +124,62 @@ class Fullest(Window):
         return answer[0], answer[1], bound
 
     def _slack(self, key: tuple[int, ...], bound: int | None) -> int:
-        """How far from its best any order's plan can be in a window at least as good; FINE parts of a mill."""
-        if bound is not None:
-            return (key[-1] - bound + 1) * FINE
+        """How far from its best any order's plan can be in a window at least as good; FINE parts of a mill.
+
+        With a `bound` no window is fuller.
+        """
         if self.bound is None or self.prices is None or self.fill is None:
             return FAR
         short = self.fill.units + np.array(key[:-1], np.int64)
         equal = FINE * key[-1] + int((self.prices.fill * short).sum())
-        return min(FAR, max(equal, FINE * self.ceiling + (self._fuller(key) or 0)) - self.bound + FINE)
+        fuller = FINE * self.ceiling + (self._fuller(key) or 0) if bound is None else 0
+        return min(FAR, max(equal, fuller) - self.bound + FINE)
+
+    def _reserve(self) -> int:
+        return ROUNDING * self.master.steps + POLISH * len(self.alone)
 
     def _stages(self) -> Choice | None:
-        """Fill each class as far as the columns allow, then the money; rounded where there are many columns."""
+        """Fill each class as far as the columns allow, then the money; where there are many columns, the LP is rounded
+        until few orders are open."""
         most = TINY_COLUMNS if self.problem.orders <= TINY_ORDERS else EXACT_COLUMNS
-        floors: dict[int, int] = {}
+        fixed = None
         if len(self.master.columns) > most:
-            return self.master.decide(floors)
+            self.purse.pay(ROUNDING * self.master.steps)
+            fixed = self.master.rounded(OPEN_ORDERS)
+            if fixed is None:
+                return None
+        floors: dict[int, int] = {}
         optimal = True
         for row in range(len(self.fill.units) if self.fill is not None else 0):
-            fullest = self.master.decide(floors, maximise=row, most=most)
+            fullest = self.master.decide(floors, maximise=row, most=most, fixed=fixed)
             if fullest is None:
                 return None
             optimal &= fullest.optimal
             floors[row] = sum(self.master.columns[index].fills.get(row, 0) for index in fullest.columns)
-        choice = self.master.decide(floors, most=most)
+        choice = self.master.decide(floors, most=most, fixed=fixed)
         return choice if choice is None else Choice(choice.columns, choice.optimal and optimal)
+
+    def _polished(self, plans: Sequence[Plan]) -> Answer:
+        """The plans with every order in turn, by priority, given its best on what the others leave."""
+        priced = [
+            Priced(tuple(plan), plan_cost(self.problem, order, tuple(plan)).total, _units(plan), None, 0)
+            for order, plan in enumerate(plans)
+        ]
+        left = self.supply.copy()
+        for order, one in enumerate(priced):
+            take(self.problem, use_of(self.problem, order, one.plan), left.stock, left.parcels, left.units)
+        for order in sequence(self.problem).tolist():
+            now, own = priced[order], self.alone[order]
+            if (now.filled, now.cost) == (own.filled, own.cost) or self._spent():
+                continue
+            use = use_of(self.problem, order, now.plan)
+            take(self.problem, use, left.stock, left.parcels, left.units, sign=-1)
+            found = on_what_is_left(self.problem, self.priced, order, left, self.purse, work=ORDER_WORK)
+            if (-found.filled, found.cost) < (-now.filled, now.cost):
+                priced[order], use = found, use_of(self.problem, order, found.plan)
+            take(self.problem, use, left.stock, left.parcels, left.units)
+        return key_of(self.problem, list(enumerate(priced))), [one.plan for one in priced], None
+
+
+def _units(plan: Plan) -> int:
+    return sum(int(shipment.units.sum()) for shipment in plan)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solvers.menu import Supply
-from solvers.plan import fits, parts_of, unit_bucket, use_of
+from solvers.plan import Use, draw, fits, parts_of, unit_bucket
 from solvers.problem import UNLIMITED, Ints, Problem
 from solvers.solution import Shipment
 from solvers.tariff import shipment_cost
@@ -22,11 +22,12 @@ MOST_TRIES = 400
 
 
 class Load(NamedTuple):
-    """A shipment that can go: its boxes, and mills of shipping and handling."""
+    """A shipment that can go: its boxes, mills of shipping and handling, and what it takes."""
 
     shipment: Shipment
     boxes: int
     price: int
+    use: Use
 
 
 class Rows(NamedTuple):
@@ -60,6 +61,9 @@ def rows_of(problem: Problem, order: int) -> Rows:
     opens = np.diff(lines.line[at], prepend=-1) != 0
     line, head = np.cumsum(opens) - 1, np.flatnonzero(opens)
     group = lines.group[at]
+    if not (group >= 0).any():
+        lots = np.split(np.arange(len(line)), head[1:]) if len(head) else []
+        return Rows(line, lines.quantity[at][head], lines.dated[at][head], lots, [False] * len(lots))
     key = np.where(group >= 0, group, -1 - line)
     _, first, lot = np.unique(key, return_index=True, return_inverse=True)
     order_of_lots = np.argsort(first, kind="stable").tolist()
@@ -191,7 +195,9 @@ def _carried(
         if cost is not None and cost.boxes <= min(boxes, 1 if grouped else boxes):
             found.append((cost.shipping + cost.handling, option, cost.boxes))
     for price, option, count in sorted(found):
-        shipment = Shipment(option, units)
-        if fits(use_of(problem, order, (shipment,)), left.stock, left.parcels, left.units):
-            return Load(shipment, count, price)
+        shipment, bucket = Shipment(option, units), int(problem.options.bucket[option])
+        use = Use({}, {bucket: count} if bucket >= 0 else {}, {})
+        draw(problem, order, shipment, use)
+        if fits(use, left.stock, left.parcels, left.units):
+            return Load(shipment, count, price, use)
     return None

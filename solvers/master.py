@@ -187,6 +187,24 @@ class Master:
             self._fix(fixed, open_part, bar)
         return None
 
+    def rounded(self, leave: int) -> NDArray[np.float64] | None:
+        """Columns fixed (1) so that at most about `leave` orders stay open, for `decide`; None where the LP fails.
+
+        What is nearly whole first, then the largest fractions, an eighth of the open orders at a time.
+        """
+        fixed, orders = np.zeros(len(self.columns)), len({column.order for column in self.columns})
+        for _ in range(DIVES):
+            relaxed = self.relax(20 * max(column.cost for column in self.columns) + 1, fixed)
+            if relaxed is None or relaxed.artificial > 1e-6:
+                return None
+            picked = np.where(fixed > 0, 0, relaxed.picked)
+            self._fix(fixed, picked, 0.95)
+            still = orders - int(fixed.sum())
+            if still <= leave:
+                break
+            self._fix(fixed, picked, float(np.sort(picked[picked < 0.95])[-max(1, still // 8)]))
+        return fixed
+
     def _fix(self, fixed: NDArray[np.float64], picked: NDArray[np.float64], bar: float) -> None:
         """Fix columns above the bar, largest first, as long as they fit together."""
         left: dict[Resource, int] = {}
@@ -252,14 +270,19 @@ class Master:
         )
 
     def decide(
-        self, floors: dict[int, int], maximise: int | None = None, *, most: int = EXACT_COLUMNS
+        self,
+        floors: dict[int, int],
+        maximise: int | None = None,
+        *,
+        most: int = EXACT_COLUMNS,
+        fixed: NDArray[np.float64] | None = None,
     ) -> Choice | None:
         """The cheapest integer choice with every fill row in `floors` at least so full, as column indexes.
 
-        `maximise`: fill this row as far as possible instead. Searched exactly up to `most` columns. None where nothing
-        was found within NODE_WORK.
+        `maximise`: fill this row as far as possible instead. Searched exactly up to `most` columns, or where some are
+        `fixed` (float64[columns], 1 there). None where nothing was found within NODE_WORK.
         """
-        if len(self.columns) > most:
+        if len(self.columns) > most and fixed is None:
             return self._dive(floors) if maximise is None else None
         orders, scarce, matrix, free = self._matrix()
         base = len(orders) + len(scarce)
@@ -272,14 +295,15 @@ class Master:
         result = milp(
             cost,
             integrality=np.ones(len(cost)),
-            bounds=Bounds(0, 1),
+            bounds=Bounds(np.zeros(len(cost)) if fixed is None else fixed, np.ones(len(cost))),
             constraints=LinearConstraint(matrix[rows], low, high),
             options={"node_limit": 1 + NODE_WORK // len(cost), "mip_rel_gap": 0.0},
         )
         if result.x is None or result.status not in (0, 1):
             return None
         chosen = np.flatnonzero(result.x > 0.5).tolist()
-        return Choice(chosen, result.status == 0) if self.holds(chosen, floors) else None
+        optimal = result.status == 0 and fixed is None
+        return Choice(chosen, optimal) if self.holds(chosen, floors) else None
 
     def holds(self, chosen: Sequence[int], floors: dict[int, int]) -> bool:
         """Recount a choice in integers: floating-point feasibility is not feasibility."""

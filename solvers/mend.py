@@ -51,7 +51,7 @@ def _in_stock(problem: Problem, order: int, plan: tuple[Shipment, ...], supply: 
         if found is not None:
             kept.append(found.shipment)
             missing -= np.bincount(rows.line, weights=found.shipment.units, minlength=len(missing)).astype(np.int64)
-            take(problem, use_of(problem, order, (found.shipment,)), left.stock, left.parcels, left.units)
+            take(problem, found.use, left.stock, left.parcels, left.units)
     return kept
 
 

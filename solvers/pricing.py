@@ -20,8 +20,12 @@ from solvers.solution import Shipment
 from solvers.states import FAR, cheapest, pairs, parts_of_state
 from solvers.subset import Found, answer, as_plan
 
-ORDER, CAREFUL = 2_000, 90_000
-"""Work of handling one order, and of one careful look, in menu cells priced: measured."""
+MENU, ORDER, CAREFUL = 15_000, 2_000, 90_000
+"""Work of handling one menu and one order, and of one careful look, in menu cells priced: measured."""
+
+
+NEAR_STEPS = 80_000
+"""Shipments tried in one search for the plans near an order's best."""
 
 
 class Offer(NamedTuple):
@@ -62,7 +66,7 @@ class Pricer:
     def column(self, offer: Offer) -> Column:
         """The offer as a column of the master; for plain goods every number is in the menu already."""
         problem, menu, pieces = self._problem, offer.menu, offer.found.pieces
-        if len(problem.derived.item):
+        if not menu.origin.plain:
             return column_of(problem, offer.order, offer.plan, self._targets)
         objective = problem.objective
         lines = menu.lines[offer.column].tolist()
@@ -94,7 +98,7 @@ class Pricer:
         cells = sum(menu.price.size + 4 * pairs(menu.states.shape) * len(menu.orders) for menu, _ in self._menus)
         careful = sum(one.found.careful * (40 * pairs(one.menu.states.shape) + CAREFUL) for one in offers)
         late = 2 if self._problem.objective.late_per_day else 1
-        return late * cells + ORDER * len(offers) + careful
+        return late * (cells + MENU * len(self._menus)) + ORDER * len(offers) + careful
 
     def offers(self, prices: Prices) -> list[Offer]:
         """The best plan of every order at these prices; value FAR and no plan if it cannot ship what it must."""
@@ -179,7 +183,7 @@ class _Near:
 
     def __init__(self, menu: Menu, price: Ints, stay: Ints, late: int, limit: int, most: int) -> None:
         self._menu, self._price, self._stay, self._late, self._limit = menu, price, stay, late, limit
-        self._most, self._steps = most, 200 * most
+        self._most, self._steps = most, NEAR_STEPS
         self._least = cheapest(menu.states, price.min(axis=1)[:, None])[:, 0]
         self._found: dict[tuple[Piece, ...], tuple[Shipment, ...]] = {}
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from solvers.load import loaded, most_at, rows_of
 from solvers.menu import Supply
-from solvers.plan import take, use_of
+from solvers.plan import Use, take
 from solvers.problem import Ints, Mode, Problem
 from solvers.solution import Shipment, Solution, settle
 
@@ -72,6 +72,7 @@ class _Route:
         self.missing = self.rows.wanted.copy()
         self.boxes = int(problem.limits.max_parcels[order])
         self.shipments: list[Shipment] = []
+        self.uses: list[Use] = []
         self.visits = 0
 
     def run(self) -> None:
@@ -88,8 +89,8 @@ class _Route:
             # Alone a shipment may hold as little as it likes.
             next((node for node in nodes if self.visit(node, whole, 0)), None)
         if limits.complete[order] and self._shipped() < self.problem.demand_of(order):
-            for shipment in self.shipments:
-                self._take(shipment, -1)
+            for use in self.uses:
+                self._take(use, -1)
             self.shipments = []
 
     def visit(self, node: int, whole: bool, least: int) -> bool:
@@ -112,15 +113,15 @@ class _Route:
         shipped = self._by_line(found.shipment.units)
         self.shipments.append(found.shipment)
         self.boxes -= found.boxes
-        self._take(found.shipment, 1)
+        self.uses.append(found.use)
+        self._take(found.use, 1)
         self.missing -= shipped
         if problem.limits.whole_lines[order]:
             self.missing[shipped > 0] = 0
         return True
 
-    def _take(self, shipment: Shipment, sign: int) -> None:
-        use, left = use_of(self.problem, self.order, (shipment,)), self.left
-        take(self.problem, use, left.stock, left.parcels, left.units, sign)
+    def _take(self, use: Use, sign: int) -> None:
+        take(self.problem, use, self.left.stock, self.left.parcels, self.left.units, sign)
 
     def _by_line(self, units: Ints) -> Ints:
         return np.bincount(self.rows.line, weights=units, minlength=len(self.missing)).astype(np.int64)

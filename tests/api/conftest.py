@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from api.app import Application, create_app
-from engine.assembly import build_memory
+from engine.assembly import Engine, build_memory
+from engine.clock import SystemClock
+from engine.crew import InlineCrew
+from engine.ledger.redis import RedisLedger
+from engine.metrics import Metrics
 from engine.settings import Settings
+from tests.api.scenes import Scene
+from tests.engine.ledger.conftest import server
+
+__all__ = ["server"]
 
 NETWORK: dict[str, Any] = {
     "nodes": [
@@ -70,6 +80,28 @@ async def client(empty: httpx.AsyncClient) -> httpx.AsyncClient:
     assert (await empty.put("/v1/network", json=NETWORK)).status_code == 200
     assert (await empty.put("/v1/stock", json=STOCK)).status_code == 200
     return empty
+
+
+@pytest.fixture(params=["memory", "store"])
+async def scene(request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
+    """A shop yet to be opened, on the memory twin and on the store; all of it must add up when the test is over."""
+    settings = Settings(window_linger_ms=1_000)
+    if request.param == "memory":
+        engine = build_memory(settings)
+    else:
+        ledger = RedisLedger(request.getfixturevalue("server").url)
+        engine = Engine(settings, ledger, InlineCrew(time.monotonic), SystemClock(), Metrics())
+    application = create_app(engine)
+    await engine.start()
+    partition = f"scene-{uuid4().hex[:8]}"
+    headers = {"apportion-partition": partition}
+    transport = httpx.ASGITransport(application)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as http:
+        made = Scene(http, engine, partition)
+        yield made
+        await made.close()
+    application.retire()
+    await engine.stop()
 
 
 def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:

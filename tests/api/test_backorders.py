@@ -355,3 +355,24 @@ async def test_many_that_wait_are_filled_in_turns(client):
         await asyncio.sleep(0.05)
     assert await held(client) == 250
     assert (await post(client, order("O-999", "N", 10)))["status"] == "allocated"
+
+
+async def test_what_waited_is_held_softly_if_it_was_asked_so(client):
+    """Protects soft holds: an order that got nothing at first is held for its time once it gets something."""
+    await post(client, waiting(hold_seconds=60, quantity=1))
+    assert (await current(client))["state"] == "backordered"
+    await receive(client, "N", 1)
+    view = await until(client, "held")
+    assert view["hold_until"] is not None
+    await client.post("/v1/orders/O-1/release")
+    assert await held(client) == 0
+
+
+async def test_a_quote_knows_what_would_wait(client):
+    """Protects quotes: units that incoming stock dates are not charged there either, and nothing waits for a quote."""
+    row = {"incoming_id": "I", "node_id": "NYC", "sku": "N", "quantity": 3, "expected_at": "2027-01-05T10:00:00Z"}
+    await client.put("/v1/stock/incoming", json=row)
+    quote = (await client.post("/v1/quotes", json=waiting())).json()
+    decision = await post(client, waiting())
+    assert (quote["status"], quote["chosen"]["cost"]) == (decision["status"], decision["cost"])
+    assert decision["cost"]["total"] == "0"

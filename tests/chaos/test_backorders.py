@@ -10,7 +10,7 @@ from engine.ledger.redis import RedisLedger
 from engine.ledger.supervisor import EmbeddedServer
 from tests.chaos.checks import check_ledger
 from tests.chaos.load import NODE_IDS, furnish
-from tests.chaos.service import Service, eventually, running
+from tests.chaos.service import FORGETFUL, Service, eventually, running
 from tests.chaos.trust import count
 
 PROCESSES = 2
@@ -60,8 +60,8 @@ async def _delays(url: str) -> list[int]:
 
 
 def test_what_waits_survives_a_kill(tmp_path):
-    """R2 and R3: after kill -9 of the service, and of its store with it, what waited is filled when stock arrives."""
-    service = Service(tmp_path / "data")
+    """R2 and R3: after kill -9, and with the log trimmed, what waited is filled when stock arrives."""
+    service = Service(tmp_path / "data", **FORGETFUL)
     with running(service):
         furnish(service, {})
         for number in range(3):

@@ -106,6 +106,40 @@ class Programme:
         return float(answer.fun), float(answer.mip_dual_bound)
 
 
+def _keep_limits(
+    problem: Problem, model: Programme, shipments: list[tuple[dict[int, tuple[int, int]], list[int]]]
+) -> None:
+    """The rows of the order's limits; per option the columns (units, used) by line and those of its weight steps.
+
+    An order that must be complete is looked at by its callers: it ships the most or nothing.
+    """
+    lines, limits = problem.lines, problem.limits
+    every = [(step, 1.0) for _, steps in shipments for step in steps]
+    if limits.max_parcels[0] < len(every):
+        model.row(every, 0, float(limits.max_parcels[0]))
+    if limits.whole_lines[0]:
+        for line in range(len(lines.item)):
+            model.row([(placed[line][1], 1.0) for placed, _ in shipments if line in placed], 0, 1)
+    for group in set(lines.group[lines.group >= 0].tolist()):
+        members = np.flatnonzero(lines.group == group).tolist()
+        ships = []
+        for placed, _ in shipments:
+            # Without all of its lines a node ships nothing of a group.
+            together = model.column(float(all(line in placed for line in members)))
+            ships.append((together, 1.0))
+            for line in members:
+                if line in placed:
+                    model.row([(placed[line][0], 1.0), (together, -float(lines.quantity[line]))], 0, 0)
+        model.row(ships, 0, 1)
+    least = float(limits.min_split_value[0])
+    if least:
+        several = model.column(1)
+        model.row([*every, (several, -float(len(shipments)))], -np.inf, 1)
+        for placed, steps in shipments:
+            worth = [(x, float(lines.value[line])) for line, (x, _) in placed.items()]
+            model.row([*worth, (several, -least), *[(step, -least) for step in steps]], -least, np.inf)
+
+
 def optimum(problem: Problem, nodes: int = 100_000) -> tuple[int, float, float]:
     """Most units that can ship, the least cost of shipping them (or of anything, where units may stay), its bound.
 
@@ -121,6 +155,7 @@ def optimum(problem: Problem, nodes: int = 100_000) -> tuple[int, float, float]:
     assert total_g <= options.max_weight_g.min(), "several boxes"
     some, latest = model.column(1), model.column(float(options.late_days.max()), whole=False)
     opened_all: list[tuple[int, float]] = []
+    shipments: list[tuple[dict[int, tuple[int, int]], list[int]]] = []
     for j, node in enumerate(options.node.tolist()):
         steps = []
         for up_to, price in zip(curves.up_to_g[options.curve[j]], curves.price[options.curve[j]], strict=True):
@@ -133,7 +168,7 @@ def optimum(problem: Problem, nodes: int = 100_000) -> tuple[int, float, float]:
         opened_all += [(step, 1.0) for step, _ in steps]
         model.row([(latest, -1.0)] + [(step, float(options.late_days[j])) for step, _ in steps], -np.inf, 0)
         weight = [(step, -limit) for step, limit in steps]
-        units = []
+        units, placed_here = [], []
         for line, item in enumerate(lines.item.tolist()):
             most = float(min(problem.stock[item, node], lines.quantity[line]))
             if most == 0 or not lines.eligible[line, node]:
@@ -146,8 +181,10 @@ def optimum(problem: Problem, nodes: int = 100_000) -> tuple[int, float, float]:
             weight.append((x, float(lines.weight_g[line])))
             units.append((x, 1.0))
             placed[line].append((x, 1.0))
+            placed_here.append((line, x, t))
             cells.setdefault((item, node), []).append((x, 1.0))
         model.row(weight, -np.inf, 0)
+        shipments.append(({line: (x, t) for line, x, t in placed_here}, [step for step, _ in steps]))
         if options.bucket[j] >= 0:
             model.row(units, 0, float(problem.bucket_units[options.bucket[j]]))
             model.row([(s, 1.0) for s, _ in steps], 0, float(problem.bucket_parcels[options.bucket[j]]))
@@ -155,6 +192,7 @@ def optimum(problem: Problem, nodes: int = 100_000) -> tuple[int, float, float]:
         model.row(terms, 0, float(lines.quantity[line]))
     for (item, node), terms in cells.items():
         model.row(terms, 0, float(problem.stock[item, node]))
+    _keep_limits(problem, model, shipments)
     model.row([(some, 1.0)] + [(step, -1.0) for step, _ in opened_all], -np.inf, 0)
     cost[some], cost[latest] = -float(objective.split_parcel), float(objective.late_per_day)
     every = [entry for terms in placed for entry in terms]

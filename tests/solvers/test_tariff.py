@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from solvers.tariff import BEYOND, shipment_cost, shipment_table
-from tests.solvers.worlds import Want, Way, World, random_world
+from tests.solvers.worlds import Want, Way, World, random_limited_world, random_world
 
 
 def units(*values: int) -> np.ndarray:
@@ -55,6 +55,25 @@ def test_the_table_agrees_with_one_at_a_time() -> None:
                 cost = shipment_cost(problem, r, states[m])
                 got = None if price[m, r] >= BEYOND else (int(price[m, r]), int(boxes[m, r]))
                 assert got == (None if cost is None else (cost.shipping + cost.handling, cost.boxes))
+
+
+def test_the_table_knows_alternatives_draws_and_lone_units() -> None:
+    """Rows that share a line or a draw, handling of another node and boxes of one unit are priced as settle does."""
+    for seed in range(60):
+        problem = random_limited_world(seed, features={"substitutes", "docks", "alone"})
+        for order in range(problem.orders):
+            at, options = problem.lines_of(order), problem.options_of(order)
+            rows = np.arange(options.start, options.stop)
+            if len(rows) == 0:
+                continue
+            states = np.array(list(np.ndindex(*(problem.lines.quantity[at] + 1))), np.int64)[:64]
+            every = np.arange(at.start, at.stop)[None]
+            price, boxes = shipment_table(problem, rows, np.zeros_like(rows), states, every)
+            for m, r in np.ndindex(price.shape):
+                if m:
+                    cost = shipment_cost(problem, int(rows[r]), states[m])
+                    got = None if price[m, r] >= BEYOND else (int(price[m, r]), int(boxes[m, r]))
+                    assert got == (None if cost is None else (cost.shipping + cost.handling, cost.boxes)), seed
 
 
 def test_huge_quantities_do_not_wrap_around() -> None:
