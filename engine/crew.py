@@ -103,7 +103,7 @@ class ProcessCrew:
                 if self._worker is None:
                     self._worker = await Worker.spawn()
                 try:
-                    return await asyncio.wait_for(self._worker.decide(window, floor), limit_s)
+                    return await asyncio.wait_for(self._worker.decide(replace(window, floor=floor)), limit_s)
                 except (TimeoutError, OSError, EOFError, CrewError) as error:
                     self._metrics.abandoned.inc()
                     log.warning("solve_abandoned", window_id=window.window_id, floor=floor, error=repr(error))
@@ -158,9 +158,9 @@ class Worker:
             raise CrewError("the solver process did not start; see its output above") from error
         return worker
 
-    async def decide(self, window: WindowInput, floor: bool) -> DecidedWindow:
+    async def decide(self, window: WindowInput) -> DecidedWindow:
         """Decide a window. Raises EOFError when the worker died, CrewError when it failed."""
-        answered = await self._ask(window, floor)
+        answered = await self._ask(window, None)
         assert isinstance(answered, PackedAnswer)
         return await answered.unpack()
 
@@ -170,9 +170,9 @@ class Worker:
         assert isinstance(answered, bytes)
         return answered
 
-    async def _ask(self, window: WindowInput, errand: bool | Inquiry) -> object:
+    async def _ask(self, window: WindowInput, inquiry: Inquiry | None) -> object:
         assert self._process.stdin is not None
-        frame = pack(window, errand, self._sent)
+        frame = pack(window, inquiry, self._sent)
         self._process.stdin.write(_HEADER.pack(len(frame)))
         self._process.stdin.write(frame)
         await self._process.stdin.drain()
@@ -231,8 +231,8 @@ class _Unpickler(pickle.Unpickler):
         return self._kept[key]
 
 
-def pack(window: WindowInput, errand: bool | Inquiry, sent: dict[str, int]) -> bytes:
-    """A window as bytes, and what to do with it: decide it (True: only by the cheapest rung), or answer a question.
+def pack(window: WindowInput, inquiry: Inquiry | None, sent: dict[str, int]) -> bytes:
+    """A window as bytes, to be decided, or asked about.
 
     Orders and catalogue entries go as msgpack and stock as one block: this runs on the event loop, and pickling
     thousands of small values would hold it up.
@@ -243,13 +243,13 @@ def pack(window: WindowInput, errand: bool | Inquiry, sent: dict[str, int]) -> b
     stock = ([row.gain for row in rows], [len(row.slots) for row in rows], b"".join(row.slots.data for row in rows))
     buffer = io.BytesIO()
     bare = replace(window, orders=(), items={}, snapshot=replace(window.snapshot, rows=()))
-    _Pickler(buffer, window.partition, sent).dump((errand, orders, items, stock, bare))
+    _Pickler(buffer, window.partition, sent).dump((inquiry, orders, items, stock, bare))
     return buffer.getvalue()
 
 
-def unpack(frame: bytes, kept: dict[str, Network]) -> tuple[WindowInput, bool | Inquiry]:
-    """The window that `pack` packed, and what to do with it."""
-    errand, orders, items, (gains, sizes, stock), bare = _Unpickler(io.BytesIO(frame), kept).load()
+def unpack(frame: bytes, kept: dict[str, Network]) -> tuple[WindowInput, Inquiry | None]:
+    """The window that `pack` packed, and the question about it, if it is not to be decided."""
+    inquiry, orders, items, (gains, sizes, stock), bare = _Unpickler(io.BytesIO(frame), kept).load()
     entries = msgspec.msgpack.decode(items, type=list[Sku])
     slots = np.split(np.frombuffer(stock, SLOT), np.cumsum(sizes)[:-1]) if sizes else []
     window = replace(
@@ -258,7 +258,7 @@ def unpack(frame: bytes, kept: dict[str, Network]) -> tuple[WindowInput, bool | 
         items={entry.sku: entry for entry in entries},
         snapshot=replace(bare.snapshot, rows=tuple(map(Row, gains, slots))),
     )
-    return window, errand
+    return window, inquiry
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,11 +34,11 @@ def main() -> None:
             return
         frame = questions.read(HEADER.unpack(header)[0])
         try:
-            window, errand = unpack(frame, kept)
-            if isinstance(errand, bool):
-                found: object = PackedAnswer.pack(decide(window, now=time.monotonic, floor=errand))
+            window, inquiry = unpack(frame, kept)
+            if inquiry is None:
+                found: object = PackedAnswer.pack(decide(window, now=time.monotonic))
             else:
-                found = answer(window, errand, now=time.monotonic)
+                found = answer(window, inquiry, now=time.monotonic)
         except Exception:
             found = traceback.format_exc()
         send(answers, pickle.dumps(found, 5))

@@ -15,6 +15,7 @@ from engine.explaining import Inquiry
 from engine.gate import Ticket
 from engine.ledger.port import Ledger, LedgerUnavailableError
 from engine.lowering import WindowInput
+from engine.records import Records
 from engine.registry import Registry
 from engine.window import Window
 
@@ -26,11 +27,12 @@ ROUNDS = 10
 
 
 class Inquiries:
-    """Asks the crew about windows that are never committed."""
+    """Asks the crew about windows that are never committed, or were long ago."""
 
-    def __init__(self, ledger: Ledger, registry: Registry, crew: Crew, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, registry: Registry, records: Records, crew: Crew, clock: Clock) -> None:
         self._ledger = ledger
         self._registry = registry
+        self._records = records
         self._crew = crew
         self._clock = clock
         self._waiting = 0
@@ -43,6 +45,15 @@ class Inquiries:
         """
         async with self._turn():
             return await self._crew.consult(await self._question(partition, order), Inquiry(order.order_id))
+
+    async def explain(self, partition: str, order_id: str) -> bytes:
+        """Why an order's current decision is what it is, as the JSON of an `Explanation`.
+
+        Raises NotFoundError, GoneError, OverloadedError, StoreUnavailableError, UnavailableError.
+        """
+        async with self._turn():
+            window, decision = await self._records.recorded(partition, order_id)
+            return await self._crew.consult(window, Inquiry(order_id, decision))
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

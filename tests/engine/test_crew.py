@@ -7,6 +7,7 @@ import time
 import pytest
 
 from engine.crew import InlineCrew, ProcessCrew, pack, unpack
+from engine.explaining import Inquiry
 from engine.lowering import WindowInput
 from engine.metrics import Metrics
 from tests.engine import making
@@ -26,11 +27,11 @@ def decisions(proposals) -> list:
 def test_a_window_crosses_the_pipe_unchanged(question):
     """What the worker decides on is what was asked: orders, stock row by row, and the network sent only once."""
     sent, kept = {}, {}
-    first, again = pack(question, False, sent), pack(question, True, sent)
+    first, again = pack(question, None, sent), pack(question, Inquiry("O1", b"{}"), sent)
     assert len(again) < len(first)
-    for frame, floor in ((first, False), (again, True)):
-        window, only_floor = unpack(frame, kept)
-        assert only_floor is floor
+    for frame, asked in ((first, None), (again, Inquiry("O1", b"{}"))):
+        window, inquiry = unpack(frame, kept)
+        assert inquiry == asked
         assert window.orders == question.orders
         assert window.items == question.items
         assert [(row.gain, row.slots.tolist()) for row in window.snapshot.rows] == [

@@ -4,7 +4,8 @@ local EDITIONS_KEPT = 100 -- versions kept of each policy
 
 -- Orders decided, and decided again: `replaced` is {command, revision, token, digest, reason, excluded nodes}. What waits
 -- comes after it: flat (name, units), and the rank.
-local function apply_orders(body, raw, at_ms)
+local function apply_orders(body, raw, at_ms, entry)
+  local recorded = body.record or entry -- where the window's record is
   for k, order in ipairs(body.orders or NONE) do
     local id, takes, named, replaced = raw[4 * k - 3], order[3], {}, order[7]
     local key, done = order_key(raw[4 * k - 3]), false
@@ -28,11 +29,11 @@ local function apply_orders(body, raw, at_ms)
     happened(kept, at_ms, order[1])
     if not done then
       if replaced and replaced[1] == 'fill' then
-        call('HSET', key, 'n', raw[4 * k])
+        call('HSET', key, 'r', recorded, 'n', raw[4 * k])
       elseif replaced and replaced[1] == 'reroute' then
-        call('HSET', key, 'n', raw[4 * k], 'k:' .. replaced[3], replaced[4] .. '\n' .. raw[4 * k])
+        call('HSET', key, 'r', recorded, 'n', raw[4 * k], 'k:' .. replaced[3], replaced[4] .. '\n' .. raw[4 * k])
       else
-        call('HSET', key, 'c', raw[4 * k - 2], 'o', raw[4 * k - 1], 'd', raw[4 * k])
+        call('HSET', key, 'r', recorded, 'c', raw[4 * k - 2], 'o', raw[4 * k - 1], 'd', raw[4 * k])
         if replaced then call('HDEL', key, 'n') end
       end
       put_kept(id, kept, not replaced)
@@ -118,7 +119,7 @@ local function apply(id, kind, body, raw)
     call('SETRANGE', P .. 'use', 5 * use[at], struct.pack(USE, use[at + 1], use[at + 2]))
   end
   apply_incoming(body.incoming or NONE)
-  apply_kind[kind](body, raw, tonumber(string.match(id, '^(%d+)')))
+  apply_kind[kind](body, raw, tonumber(string.match(id, '^(%d+)')), id)
   apply_waits(kind, body, raw)
   call('HSET', META, 'applied', id)
 end

@@ -7,7 +7,7 @@ local LOAD_MAX, FREE_MAX, GRID = 4294967295, 1000, 10
 local now = now_ms()
 local batch = cmsgpack.unpack(ARGV[1])
 local window, network, policy, skus, gains, days, day_gains, gave_up_rows, gave_up_days, proposals, sizes = unpack(batch)
-local evicted = batch[12]
+local evicted, recorded = batch[12], batch[13]
 local documents, place = {}, 1 -- order id, content, order and decision of proposal k from 4 * k - 3 on
 for k, size in ipairs(sizes) do
   documents[k], place = string.sub(ARGV[3], place, place + size - 1), place + size
@@ -237,7 +237,7 @@ end
 
 -- The entry of all proposals that stand, and its opaque parts; nil if none does.
 local function entry()
-  local body, raw = { window = window, orders = {}, days = {}, soft = {} }, {}
+  local body, raw = { window = window, orders = {}, days = {}, soft = {}, record = recorded ~= '' and recorded or nil }, {}
   local index = put_overlay(body, skus)
   local function row(of) return row_of(body, index, skus, of) end
   for k, proposal in ipairs(proposals) do
