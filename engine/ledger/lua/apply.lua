@@ -18,9 +18,10 @@ local function apply_orders(body, raw, at_ms, entry)
       firm = order[6] or order[1], revision = 1, excluded = NONE, token = '', waits = order[8] or NONE, rank = order[9] or 0,
     }
     if replaced then
-      local before = kept_of(call('HGET', key, 'm'))
+      local before = kept_at(key)
       done = before.revision >= replaced[2]
       kept.history, kept.revision, kept.token, kept.excluded = before.history, replaced[2], replaced[3], replaced[6]
+      kept.lapsed = before.lapsed
       if replaced[1] == 'fill' then kept.token, kept.excluded = before.token, before.excluded end
       if not done then enlist(id, before.waits, before.rank, false) end
       happened(kept, at_ms, PAST[replaced[1]])
@@ -44,7 +45,7 @@ end
 -- A command on an order that stands: raw is {order id, command id or ''}.
 local function command(name)
   return function(body, raw, at_ms)
-    local k = kept_of(call('HGET', order_key(raw[1]), 'm'))
+    local k = kept_at(order_key(raw[1]))
     if k.revision >= body.revision then return end
     if name == 'release' or name == 'cancel' then
       enlist(raw[1], k.waits, k.rank, false)
@@ -75,14 +76,8 @@ local apply_kind = {
   lapse = function(body, raw, at_ms)
     local ids = {}
     for at = 1, #raw, 2 do
-      local id = raw[at]
-      local k = at_hand[id] or kept_of(call('HGET', order_key(id), 'm'))
-      ids[#ids + 1] = id
-      if k.state == 'held' then
-        k.state, k.takes, k.loads, k.revision = 'lapsed', {}, {}, k.revision + 1
-        happened(k, at_ms, 'lapsed')
-        put_kept(id, k, true)
-      end
+      ids[#ids + 1] = raw[at]
+      call('HSET', order_key(raw[at]), 'l', at_ms)
     end
     call('ZREM', HOLDS, unpack(ids))
   end,

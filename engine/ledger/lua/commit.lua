@@ -33,14 +33,14 @@ local function fills(k) return proposals[k][8] and proposals[k][8][1] == 'fill' 
 
 -- The verdict on an order to be decided again, if it is known already; else what it holds is noted.
 local function known_again(k, again)
-  local stored = call('HMGET', order_key(id_of(k)), 'd', 'm', 'k:' .. again[3])
+  local stored = call('HMGET', order_key(id_of(k)), 'd', 'm', 'l', 'k:' .. again[3])
   if not stored[2] or mine[id_of(k)] then return LOST end
-  if stored[3] and again[1] ~= 'fill' then
-    local digest, decision = string.match(stored[3], '^([^\n]*)\n(.*)$')
+  if stored[4] and again[1] ~= 'fill' then
+    local digest, decision = string.match(stored[4], '^([^\n]*)\n(.*)$')
     if digest ~= again[4] then return KEY_CONFLICT end
     return REPEAT, decision
   end
-  local old = kept_of(stored[2])
+  local old = kept_of(stored[2], stored[3])
   if again[1] == 'replace' and old.token == again[3] then return REPEAT, stored[1] end
   if old.revision ~= again[2] + (settled[k] and 1 or 0) then return LOST end
   if not NEXT[judged(old, now)][again[1]] then return LOST end
@@ -264,8 +264,8 @@ local function settle_all()
   for k, day in ipairs(days) do fields[#skus + k] = 'd' .. day end
   free(due_of(fields, now), now, FREE_MAX)
   for k, proposal in ipairs(proposals) do
-    local packed = proposal[8] and call('HGET', order_key(id_of(k)), 'm')
-    local old = packed and kept_of(packed)
+    local stored = proposal[8] and call('HMGET', order_key(id_of(k)), 'm', 'l') or NONE
+    local old = stored[1] and kept_of(unpack(stored))
     if old and judged(old, now) ~= old.state then settled[k] = settle(id_of(k), old, now) end
   end
   call('ZSCORE', HOLDS, '')
