@@ -7,13 +7,13 @@ from starlette.responses import Response
 
 from api.bodies import order_of, whole
 from api.endpoint import JSON, Body, Endpoint, Reply
-from api.orders import check
-from api.partition import partition_of
+from api.orders import ORDER_ID, check
+from api.partition import partition_of, path_id
 from api.problems import MalformedBodyError, TooLargeError
 from engine.assembly import Engine
 from engine.domain import Order
-from engine.errors import InvalidInputError, NoNetworkError, OverloadedError
-from engine.explaining.document import Quote
+from engine.errors import GoneError, InvalidInputError, NoNetworkError, NotFoundError, OverloadedError
+from engine.explaining.document import Explanation, Quote
 
 
 class InquiryDesk:
@@ -29,6 +29,11 @@ class InquiryDesk:
         check(order)
         return Response(await self._engine.inquiries.quote(partition, order), media_type=JSON)
 
+    async def explain(self, request: Request) -> Response:
+        """Why an order goes where it goes."""
+        partition, order_id = partition_of(request), path_id(request, "order_id")
+        return Response(await self._engine.inquiries.explain(partition, order_id), media_type=JSON)
+
     def endpoints(self) -> list[Endpoint]:
         """The routes."""
         return [
@@ -39,5 +44,14 @@ class InquiryDesk:
                 "changes, and the order id may be used afterwards.",
                 "orders", Body({JSON: Order}, "An order"),
                 problems=(InvalidInputError, MalformedBodyError, TooLargeError, NoNetworkError, OverloadedError),
+            ),
+            Endpoint(
+                "GET", "/v1/orders/{order_id}/explanation", self.explain, "explain_order",
+                "Why an order goes where it goes",
+                (Reply(200, "Every node: eligible or why not, its plan, and what would have to change", Explanation),),
+                "The current decision, computed again from the record of its window, as of then; also of orders in the "
+                "archive. Records are kept for `record_days` (30), then it is 410.",
+                "orders", parameters=(ORDER_ID,),
+                problems=(InvalidInputError, NotFoundError, GoneError, OverloadedError),
             ),
         ]  # fmt: skip

@@ -86,6 +86,7 @@ STATUS: dict[type[EngineError], int] = {
     EngineError: 503,
     errors.InvalidInputError: 422,
     errors.NotFoundError: 404,
+    errors.GoneError: 410,
     errors.ConflictError: 409,
     errors.OrderConflictError: 409,
     errors.KeyConflictError: 409,

@@ -25,9 +25,10 @@ from engine.inquiries import Inquiries
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.port import Ledger, LedgerUnavailableError
 from engine.ledger.redis import RedisLedger
-from engine.ledger.watermark import DiskWatermark
+from engine.ledger.server.watermark import DiskWatermark
 from engine.metrics import Metrics
 from engine.policy import WindowTerms
+from engine.records import Records
 from engine.registry import Registry
 from engine.settings import Settings
 from engine.stock import StockRoom
@@ -67,7 +68,7 @@ class Engine:
         self._refusal = refusal
         self._crew = crew
         self._desk = desk or crew
-        self.inquiries = Inquiries(ledger, self.registry, self._desk, clock)
+        self.inquiries = Inquiries(ledger, self.registry, Records(self.past, self.registry), self._desk, clock)
         self.sweeper = Sweeper(ledger)
         self.backorders = Backorders(ledger, self.registry, crew, clock, metrics, process_id)
         self._allocator = Allocator(self.past, self.registry, crew, clock, metrics, process_id, self.backorders.fill)
@@ -109,6 +110,8 @@ class Engine:
                 self._reasons = [refusal] if refusal else []
             except (LedgerUnavailableError, TimeoutError) as error:
                 self._reasons = [f"the store does not answer: {error}"]
+            except OSError as error:
+                self._reasons = [f"the data directory cannot be read: {error}"]
 
     def unready(self) -> list[str]:
         """Why orders should go elsewhere now; empty when ready."""

@@ -30,6 +30,7 @@ from engine.ledger.port import SLOT, Proposal, Row
 from engine.lowering import WindowInput
 from engine.metrics import Metrics
 from engine.network import Network, NetworkDocument
+from engine.policy import Policy
 
 log = structlog.get_logger("apportion.crew")
 
@@ -103,7 +104,7 @@ class ProcessCrew:
                 if self._worker is None:
                     self._worker = await Worker.spawn()
                 try:
-                    return await asyncio.wait_for(self._worker.decide(window, floor), limit_s)
+                    return await asyncio.wait_for(self._worker.decide(replace(window, floor=floor)), limit_s)
                 except (TimeoutError, OSError, EOFError, CrewError) as error:
                     self._metrics.abandoned.inc()
                     log.warning("solve_abandoned", window_id=window.window_id, floor=floor, error=repr(error))
@@ -119,9 +120,10 @@ class ProcessCrew:
                 self._worker = await Worker.spawn()
             try:
                 return await asyncio.wait_for(self._worker.consult(window, inquiry), CONSULT_SECONDS)
-            except (TimeoutError, OSError, EOFError) as error:
+            except (TimeoutError, OSError, EOFError, CrewError) as error:
+                log.warning("question_abandoned", window_id=window.window_id, error=repr(error))
                 await self._dismiss()
-                raise CrewError(f"the question was not answered: {error!r}") from error
+                raise CrewError("the question could not be answered") from error
             except asyncio.CancelledError:
                 await self._dismiss()
                 raise
@@ -136,11 +138,11 @@ class ProcessCrew:
 
 
 class Worker:
-    """The parent's end of one worker process. `sent` are the networks that it has."""
+    """The parent's end of one worker process. `_sent`: the networks and policies that it has."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self._sent: dict[str, int] = {}
+        self._sent: dict[Named, object] = {}
 
     @classmethod
     async def spawn(cls) -> Worker:
@@ -158,9 +160,9 @@ class Worker:
             raise CrewError("the solver process did not start; see its output above") from error
         return worker
 
-    async def decide(self, window: WindowInput, floor: bool) -> DecidedWindow:
+    async def decide(self, window: WindowInput) -> DecidedWindow:
         """Decide a window. Raises EOFError when the worker died, CrewError when it failed."""
-        answered = await self._ask(window, floor)
+        answered = await self._ask(window, None)
         assert isinstance(answered, PackedAnswer)
         return await answered.unpack()
 
@@ -170,9 +172,9 @@ class Worker:
         assert isinstance(answered, bytes)
         return answered
 
-    async def _ask(self, window: WindowInput, errand: bool | Inquiry) -> object:
+    async def _ask(self, window: WindowInput, inquiry: Inquiry | None) -> object:
         assert self._process.stdin is not None
-        frame = pack(window, errand, self._sent)
+        frame = pack(window, inquiry, self._sent)
         self._process.stdin.write(_HEADER.pack(len(frame)))
         self._process.stdin.write(frame)
         await self._process.stdin.drain()
@@ -198,41 +200,57 @@ class Worker:
             await self._process.wait()
 
 
-class _Pickler(pickle.Pickler):
-    """Sends a network once per version, as its document; afterwards only its name crosses the pipe."""
+Named = tuple[str, ...]
+"""What stays with the worker: the network of a partition, or a policy by partition and id."""
 
-    def __init__(self, buffer: io.BytesIO, partition_key: str, sent: dict[str, int]) -> None:
+
+class _Pickler(pickle.Pickler):
+    """Sends a network or a policy once, as bytes; as long as it stays the same one, only its name crosses the pipe."""
+
+    def __init__(self, buffer: io.BytesIO, window: WindowInput, sent: dict[Named, object]) -> None:
         super().__init__(buffer, _PICKLE)
-        self._key = partition_key
+        self._window = window
         self._sent = sent
 
     def persistent_id(self, value: Any) -> Any:
-        if not isinstance(value, Network):
+        window = self._window
+        if value is window.network:
+            name: Named = (window.partition,)
+        elif value is window.policy and window.orders:
+            name = (window.partition, window.orders[0].policy_id)
+        else:
             return None
-        if self._sent.get(self._key) == value.version:
-            return (self._key, None)
-        self._sent[self._key] = value.version
-        return (self._key, (msgspec.msgpack.encode(value.document), dict(value.numbers), value.version, value.matrices))
+        known = self._sent.get(name) is value
+        self._sent[name] = value
+        return (name, None if known else _source(value))
+
+
+def _source(value: Network | Policy) -> bytes | tuple[Any, ...]:
+    if isinstance(value, Policy):
+        return msgspec.msgpack.encode(value)
+    return msgspec.msgpack.encode(value.document), dict(value.numbers), value.version, value.matrices
 
 
 class _Unpickler(pickle.Unpickler):
-    """The other end: keeps the newest network of each partition."""
+    """The other end: keeps the network and the policies that came last."""
 
-    def __init__(self, buffer: io.BytesIO, kept: dict[str, Network]) -> None:
+    def __init__(self, buffer: io.BytesIO, kept: dict[Named, Network | Policy]) -> None:
         super().__init__(buffer)
         self._kept = kept
 
-    def persistent_load(self, name: Any) -> Network:
-        key, source = name
-        if source is not None:
+    def persistent_load(self, told: Any) -> Network | Policy:
+        name, source = told
+        if isinstance(source, bytes):
+            self._kept[name] = msgspec.msgpack.decode(source, type=Policy)
+        elif source is not None:
             document, numbers, version, matrices = source
-            network = msgspec.msgpack.decode(document, type=NetworkDocument)
-            self._kept[key] = Network.compile(network, numbers, version, matrices)
-        return self._kept[key]
+            decoded = msgspec.msgpack.decode(document, type=NetworkDocument)
+            self._kept[name] = Network.compile(decoded, numbers, version, matrices)
+        return self._kept[name]
 
 
-def pack(window: WindowInput, errand: bool | Inquiry, sent: dict[str, int]) -> bytes:
-    """A window as bytes, and what to do with it: decide it (True: only by the cheapest rung), or answer a question.
+def pack(window: WindowInput, inquiry: Inquiry | None, sent: dict[Named, object]) -> bytes:
+    """A window as bytes, to be decided, or asked about.
 
     Orders and catalogue entries go as msgpack and stock as one block: this runs on the event loop, and pickling
     thousands of small values would hold it up.
@@ -243,13 +261,13 @@ def pack(window: WindowInput, errand: bool | Inquiry, sent: dict[str, int]) -> b
     stock = ([row.gain for row in rows], [len(row.slots) for row in rows], b"".join(row.slots.data for row in rows))
     buffer = io.BytesIO()
     bare = replace(window, orders=(), items={}, snapshot=replace(window.snapshot, rows=()))
-    _Pickler(buffer, window.partition, sent).dump((errand, orders, items, stock, bare))
+    _Pickler(buffer, window, sent).dump((inquiry, orders, items, stock, bare))
     return buffer.getvalue()
 
 
-def unpack(frame: bytes, kept: dict[str, Network]) -> tuple[WindowInput, bool | Inquiry]:
-    """The window that `pack` packed, and what to do with it."""
-    errand, orders, items, (gains, sizes, stock), bare = _Unpickler(io.BytesIO(frame), kept).load()
+def unpack(frame: bytes, kept: dict[Named, Network | Policy]) -> tuple[WindowInput, Inquiry | None]:
+    """The window that `pack` packed, and the question about it, if it is not to be decided."""
+    inquiry, orders, items, (gains, sizes, stock), bare = _Unpickler(io.BytesIO(frame), kept).load()
     entries = msgspec.msgpack.decode(items, type=list[Sku])
     slots = np.split(np.frombuffer(stock, SLOT), np.cumsum(sizes)[:-1]) if sizes else []
     window = replace(
@@ -258,7 +276,7 @@ def unpack(frame: bytes, kept: dict[str, Network]) -> tuple[WindowInput, bool | 
         items={entry.sku: entry for entry in entries},
         snapshot=replace(bare.snapshot, rows=tuple(map(Row, gains, slots))),
     )
-    return window, errand
+    return window, inquiry
 
 
 @dataclass(frozen=True, slots=True)

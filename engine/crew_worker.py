@@ -13,10 +13,11 @@ import time
 import traceback
 from typing import BinaryIO
 
-from engine.crew import PackedAnswer, unpack
+from engine.crew import Named, PackedAnswer, unpack
 from engine.deciding import decide
 from engine.explaining import answer
 from engine.network import Network
+from engine.policy import Policy
 
 HEADER = struct.Struct("<Q")
 
@@ -28,17 +29,17 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print must not corrupt a frame
     send(answers, b"")
-    kept: dict[str, Network] = {}
+    kept: dict[Named, Network | Policy] = {}
     while header := questions.read(HEADER.size):
         if len(header) < HEADER.size:
             return
         frame = questions.read(HEADER.unpack(header)[0])
         try:
-            window, errand = unpack(frame, kept)
-            if isinstance(errand, bool):
-                found: object = PackedAnswer.pack(decide(window, now=time.monotonic, floor=errand))
+            window, inquiry = unpack(frame, kept)
+            if inquiry is None:
+                found: object = PackedAnswer.pack(decide(window, now=time.monotonic))
             else:
-                found = answer(window, errand, now=time.monotonic)
+                found = answer(window, inquiry, now=time.monotonic)
         except Exception:
             found = traceback.format_exc()
         send(answers, pickle.dumps(found, 5))

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
-
+from engine import recording
 from engine.ledger.port import Batch, Proposal
 from engine.lifting import lift
 from engine.lowering import Lowered, WindowInput, lower
@@ -25,7 +24,7 @@ class UnsoundError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DecidedWindow:
-    """Proposals in window order, the window's record (JSON), how long deciding took and how well it is proven."""
+    """Proposals in window order, the window's record, how long deciding took and how well it is proven."""
 
     proposals: tuple[Proposal, ...]
     record: bytes
@@ -47,8 +46,8 @@ class DecidedWindow:
         )
 
 
-def decide(window: WindowInput, *, now: Callable[[], float], floor: bool = False) -> DecidedWindow:
-    """Decide a window. `now` in seconds; `floor`: only the cheapest rung, for a window that a worker gave up on.
+def decide(window: WindowInput, *, now: Callable[[], float]) -> DecidedWindow:
+    """Decide a window. `now` in seconds.
 
     Every solution is judged before it leaves; one that breaks a rule is replaced by the cheapest rung's and the record
     tells. Raises UnsoundError if that one is broken, too.
@@ -56,15 +55,15 @@ def decide(window: WindowInput, *, now: Callable[[], float], floor: bool = False
     started = now()
     lowered = lower(window)
     terms = window.policy.solver
-    work = 0 if floor else terms.work  # without work every order gets the quick plan, a few milliseconds each
-    budget = Budget(work=work, seconds=terms.budget_ms / 1000, now=now, gap=terms.gap, floor=floor)
+    work = 0 if window.floor else terms.work  # without work every order gets the quick plan, a few milliseconds each
+    budget = Budget(work=work, seconds=terms.budget_ms / 1000, now=now, gap=terms.gap, floor=window.floor)
     solution = solve(lowered.problem, budget)
     violations = check(lowered.problem, solution)
     if violations:
         solution = _fallback(lowered.problem, budget)
     solve_seconds = now() - started
     proposals = lift(lowered, solution, solve_seconds * 1000)
-    record = msgspec.json.encode(_record(lowered, solution, violations, proposals, solve_seconds))
+    record = recording.pack(window, _summary(lowered, solution, violations, proposals, solve_seconds))
     return DecidedWindow(proposals, record, now() - started, solution.gap)
 
 
@@ -77,7 +76,7 @@ def _fallback(problem: Problem, budget: Budget) -> Solution:
     return solution
 
 
-def _record(
+def _summary(
     lowered: Lowered,
     solution: Solution,
     violations: list[Violation],

@@ -5,6 +5,7 @@
 EngineError
 ├── InvalidInputError        the content is wrong: where and why
 ├── NotFoundError            no such thing in this partition
+├── GoneError                it was there, and was let go of
 ├── ConflictError            it contradicts what is stored
 │   ├── OrderConflictError       the order id was decided with other content
 │   ├── StateConflictError       the order's state does not admit the command
@@ -52,6 +53,11 @@ class InvalidInputError(EngineError):
 class NotFoundError(EngineError):
     slug = "not-found"
     title = "There is no such thing"
+
+
+class GoneError(EngineError):
+    slug = "gone"
+    title = "This was there, and is kept no longer"
 
 
 class ConflictError(EngineError):

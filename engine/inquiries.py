@@ -15,6 +15,7 @@ from engine.explaining import Inquiry
 from engine.gate import Ticket
 from engine.ledger.port import Ledger, LedgerUnavailableError
 from engine.lowering import WindowInput
+from engine.records import Records
 from engine.registry import Registry
 from engine.window import Window
 
@@ -26,11 +27,12 @@ ROUNDS = 10
 
 
 class Inquiries:
-    """Asks the crew about windows that are never committed."""
+    """Asks the crew about windows that are never committed, or were long ago."""
 
-    def __init__(self, ledger: Ledger, registry: Registry, crew: Crew, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, registry: Registry, records: Records, crew: Crew, clock: Clock) -> None:
         self._ledger = ledger
         self._registry = registry
+        self._records = records
         self._crew = crew
         self._clock = clock
         self._waiting = 0
@@ -39,10 +41,20 @@ class Inquiries:
     async def quote(self, partition: str, order: Order) -> bytes:
         """What the order would get now, as the JSON of a `Quote`.
 
-        Raises NoNetworkError, OverloadedError, StoreUnavailableError, UnavailableError.
+        Raises NoNetworkError, InvalidInputError (its policy is unknown), OverloadedError, StoreUnavailableError,
+        UnavailableError.
         """
         async with self._turn():
             return await self._crew.consult(await self._question(partition, order), Inquiry(order.order_id))
+
+    async def explain(self, partition: str, order_id: str) -> bytes:
+        """Why an order's current decision is what it is, as the JSON of an `Explanation`.
+
+        Raises NotFoundError, GoneError, OverloadedError, StoreUnavailableError, UnavailableError.
+        """
+        async with self._turn():
+            window, decision = await self._records.recorded(partition, order_id)
+            return await self._crew.consult(window, Inquiry(order_id, decision))
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -65,7 +77,7 @@ class Inquiries:
         ticket = Ticket(order, content_hash(order), None, now, float("inf"))
         window = Window(f"quote-{next(self._numbers)}", partition, [ticket], now)
         for _ in range(ROUNDS):
-            books = await self._registry.books(partition)
+            books = await self._registry.books_for(partition, order.policy_id)
             skus, days = window.skus(books), window.days(books, self._clock.epoch_ms())
             expected = window.expected(books)
             snapshot = await self._ledger.snapshot(partition, skus, days, (), expected=expected)

@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     """How long an order stays in the store after it ended, and a movement id after it was applied."""
     ended_orders_max: int = Field(default=500_000, ge=0)
     """Ended orders that stay in the store at most, per partition; the oldest leave sooner."""
+    record_days: float = Field(default=30.0, ge=0)
+    """How long the archive keeps what explanations need of a window: all that its decisions depended on."""
     sweep_seconds: float = Field(default=5.0, gt=0)
     """How often old orders are looked for."""
 

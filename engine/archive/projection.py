@@ -26,7 +26,7 @@ class _Placed(msgspec.Struct):
 class _Payload(msgspec.Struct, array_like=True):
     body: Body
     raw: list[bytes]
-    record: bytes
+    summary: bytes
 
 
 _placed = msgspec.json.Decoder(_Placed).decode
@@ -42,6 +42,8 @@ class Rows:
 
     last: tuple[int, int] = (0, 0)
     entries: list[dict[str, Any]] = field(default_factory=list)
+    records: list[dict[str, Any]] = field(default_factory=list)
+    documents: list[dict[str, Any]] = field(default_factory=list)
     kinds: dict[str, int] = field(default_factory=dict)
     oversold: int = 0
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -57,14 +59,14 @@ class Rows:
 
 
 def payload(logged: Logged) -> bytes:
-    """An entry's body, opaque parts and record in one compressed string."""
-    return zlib.compress(_pack(_Payload(logged.body, list(logged.raw), logged.record)), 1)
+    """An entry's body, opaque parts and the summary of its record in one compressed string."""
+    return zlib.compress(_pack(_Payload(logged.body, list(logged.raw), journal.summary(logged.record))), 1)
 
 
 def restored(entry_id: str, kind: str, packed: bytes) -> Logged:
-    """The entry that `payload` packed."""
+    """The entry that `payload` packed; of the record only the summary."""
     found = _unpack(zlib.decompress(packed))
-    return Logged(entry_id, kind, found.body, found.raw, found.record)
+    return Logged(entry_id, kind, found.body, found.raw, found.summary)
 
 
 def project(page: Iterable[Logged], *, store: bool = True) -> Rows:
@@ -76,6 +78,9 @@ def project(page: Iterable[Logged], *, store: bool = True) -> Rows:
         if store:
             key = {"ms": rows.last[0], "number": rows.last[1]}
             rows.entries.append({**key, "kind": logged.kind, "payload": payload(logged)})
+            if logged.record:
+                rows.records.append({**key, "record": logged.record})
+        _documents(rows, logged)
         _decisions(rows, logged)
         _order_changes(rows, logged)
         _stock(rows, logged)
@@ -84,10 +89,26 @@ def project(page: Iterable[Logged], *, store: bool = True) -> Rows:
     return rows
 
 
+def _documents(rows: Rows, logged: Logged) -> None:
+    """Where each version of a document is."""
+    body, raw = logged.body, logged.raw
+    found: list[tuple[str, str, int, int]] = []
+    if logged.kind == "network":
+        found.append(("network", "", body.version, 1))
+    if logged.kind == "policy":
+        found.append(("policy", raw[0].decode(), body.edition, 1))
+    if body.matrices:
+        found.append(("matrix", raw[-2].decode(), body.matrices, len(raw) - 1))
+    for kind, name, version, part in found:
+        key = {"kind": kind, "name": name, "version": version, "part": part}
+        rows.documents.append({**key, "ms": rows.last[0], "number": rows.last[1]})
+
+
 def _decisions(rows: Rows, logged: Logged) -> None:
     """Orders decided, and decided again."""
     if logged.kind != "commit":
         return
+    recorded = place(logged.body.record or logged.entry_id)
     for k, order in enumerate(logged.body.orders):
         if k % _ORDERS_PER_YIELD == 0:
             time.sleep(0)
@@ -96,6 +117,9 @@ def _decisions(rows: Rows, logged: Logged) -> None:
             _decided_again(rows, order, *parts)
         else:
             _decided(rows, order, *parts)
+        name = parts[0].decode()
+        row = rows.orders.get(name) or rows.changed[name]
+        row["recorded_ms"], row["recorded_number"] = recorded
 
 
 def _decided(

@@ -145,6 +145,7 @@ def order(connection: Connection, partition: str, order_id: str) -> OrderRecord 
         revision=found.revision,
         excluded=tuple(msgspec.json.decode(found.excluded)),
         token=found.token,
+        recorded=entry_id(found.recorded_ms, found.recorded_number),
     )
 
 

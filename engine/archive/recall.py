@@ -6,12 +6,15 @@ these is the archive asked; the commit refuses an id that may have left after th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
-from engine.archive import reading
+from sqlalchemy import Connection
+
+from engine.archive import reading, recorded
 from engine.archive.database import Archive, ArchiveUnavailableError
+from engine.archive.recorded import NetworkSource
 from engine.errors import StoreUnavailableError
 from engine.ledger import journal, states
 from engine.ledger.port import (
@@ -28,6 +31,7 @@ from engine.ledger.retention import LogTrimmedError, Retention, place
 
 _ENTRIES_PER_READING = 32
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -90,6 +94,52 @@ class Recall:
         try:
             archive, _ = await self._ours(partition)
             return await archive.read(reading.order, partition, order_id)
+        except ArchiveUnavailableError as error:
+            raise _away(error) from error
+
+    async def record(self, partition: str, entry_id: str) -> bytes | None:
+        """The record of a window in a log entry, from the log or the archive; None: it was let go of.
+
+        Raises StoreUnavailableError.
+        """
+        found = await self._ledger.record(partition, entry_id)
+        return found if found is not None else await self._told(partition, recorded.record, entry_id)
+
+    async def policy(self, partition: str, policy_id: str, version: int, since: str) -> bytes | None:
+        """A version of a policy that was current when a log entry (`since`) was written; None if it is not known.
+
+        Raises StoreUnavailableError, also while the archive has not come to that entry.
+        """
+        found = await self._ledger.policy(partition, policy_id, version)
+        if found is not None:
+            return found
+        await self._reached(partition, since)
+        return await self._told(partition, recorded.policy, policy_id, version)
+
+    async def network(self, partition: str, version: int, since: str) -> NetworkSource | None:
+        """A version of the network that was current when a log entry (`since`) was written; None if it is not known.
+
+        Raises StoreUnavailableError, also while the archive has not come to that entry.
+        """
+        await self._reached(partition, since)
+        return await self._told(partition, recorded.network, version)
+
+    async def _reached(self, partition: str, entry_id: str) -> None:
+        """Raise StoreUnavailableError while the archive does not have an entry."""
+        if self._archive is not None and place((await self._ledger.retention(partition)).archived) < place(entry_id):
+            raise StoreUnavailableError("the archive has not come to this decision yet")
+
+    async def _told(
+        self,
+        partition: str,
+        work: Callable[Concatenate[Connection, str, P], T],
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> T:
+        """What the archive says of a partition."""
+        try:
+            archive, _ = await self._ours(partition)
+            return await archive.read(work, partition, *arguments, **named)
         except ArchiveUnavailableError as error:
             raise _away(error) from error
 

@@ -1,4 +1,4 @@
-"""Old orders and movement ids leave the store, once they are archived, a bounded piece at a time."""
+"""Old orders and movement ids leave the store, once they are archived; old records of windows leave the archive."""
 
 from __future__ import annotations
 
@@ -46,7 +46,13 @@ class Sweep:
                 break
             await asyncio.sleep(0)
         self._metrics.evicted_orders.inc(orders)
+        await self._records(partition)
         return orders
+
+    async def _records(self, partition: str) -> None:
+        """Records of old windows go from the archive itself, a piece of each sweep."""
+        before_ms = self._clock.epoch_ms() - round(self._settings.record_days * DAY_MS)
+        await self._archive.write(writing.forget_records, partition, before_ms, PIECE)
 
     async def _orders(self, partition: str, archive_id: str, before_ms: int) -> int:
         leaving = await self._archive.read(reading.ended, partition, before_ms, self._settings.ended_orders_max, PIECE)

@@ -40,7 +40,28 @@ entries = Table(
     Column("kind", String(32), nullable=False),
     Column("payload", LargeBinary, nullable=False),
 )
-"""The log, verbatim: body, opaque parts and record, packed and compressed."""
+"""The log, verbatim: body, opaque parts and the record's summary, packed and compressed."""
+
+records = Table(
+    "records",
+    metadata,
+    Column("partition", String(_NAME), primary_key=True),
+    Column("ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("record", LargeBinary, nullable=False),
+)
+"""The records of windows, each with the entry that brought it; they are let go of by age."""
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("partition", String(_NAME), primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("name", String(_ID), primary_key=True),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    _number("ms"), _number("number"), _number("part"),
+)  # fmt: skip
+"""Which opaque part of which entry each version of a network (name ""), zone matrix or policy is."""
 
 orders = Table(
     "orders",
@@ -56,6 +77,7 @@ orders = Table(
     _number("placed_ms"), _number("decided_ms"), _number("number"), _number("changed_ms"),
     _number("deadline_ms"), _number("revision"),
     Column("excluded", LargeBinary, nullable=False),
+    _number("recorded_ms"), _number("recorded_number"),
     Column("token", String(_ID), nullable=False),
     Column("ended_ms", BigInteger),
     Column("gone", Integer, nullable=False),
@@ -66,7 +88,8 @@ orders = Table(
 )  # fmt: skip
 """Orders as they stand. `first_decision` of this content and `decision`, the one that holds, byte for byte;
 `decided_ms` and `number` of the very first decision, so that lists keep their order; `deadline_ms`, `revision`,
-`excluded` (JSON) and `token` as in the store; `ended_ms` since when it holds nothing; `gone`: 1 if it left."""
+`excluded` (JSON), the entry `recorded_*` and `token` as in the store; `ended_ms` since when it holds nothing; `gone`:
+1 if it left."""
 
 order_changes = Table(
     "order_changes",
@@ -138,5 +161,5 @@ nodes = Table(
     Column("node_id", String(_ID), nullable=False),
 )
 
-PROJECTED = (orders, order_changes, order_commands, stock_changes, cells, node_load, nodes)
+PROJECTED = (documents, orders, order_changes, order_commands, stock_changes, cells, node_load, nodes)
 """What is made of `entries` and can be made again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.archive import tables
@@ -53,11 +53,13 @@ def append(connection: Connection, partition: str, after: str, rows: Rows) -> No
     if moved.rowcount != 1:
         raise MovedOnError(partition)
     _many(connection, partition, tables.entries, rows.entries)
+    _many(connection, partition, tables.records, rows.records)
     _apply(connection, partition, rows)
 
 
 def _apply(connection: Connection, partition: str, rows: Rows) -> None:
     """All tables that are made of the log."""
+    _upsert(connection, partition, tables.documents, rows.documents, dict.fromkeys(("ms", "number", "part"), "replace"))
     _orders(connection, partition, rows)
     _many(connection, partition, tables.order_changes, rows.order_changes)
     _many(connection, partition, tables.stock_changes, rows.stock_changes)
@@ -137,6 +139,19 @@ def forget_movements(connection: Connection, partition: str, last: tuple[int, in
         .where(progress.c.partition == partition)
         .values(moves_ms=last[0], moves_number=last[1], moves_k=last[2])
     )
+
+
+def forget_records(connection: Connection, partition: str, before_ms: int, limit: int) -> int:
+    """Let go of at most `limit` records of windows from before an instant, the oldest first; returns how many went."""
+    records = tables.records
+    old = (
+        select(records.c.ms, records.c.number)
+        .where(records.c.partition == partition, records.c.ms < before_ms)
+        .order_by(records.c.ms, records.c.number)
+        .limit(limit)
+    )
+    here = records.c.partition == partition, tuple_(records.c.ms, records.c.number).in_(old)
+    return connection.execute(delete(records).where(*here)).rowcount
 
 
 def rebuild(connection: Connection, partition: str) -> int:

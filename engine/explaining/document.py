@@ -69,7 +69,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     """Everything about one order's decision, as of the instant of its window.
 
     `reproduced`: deciding the window again from its record gave this very decision. `alone`: the cheapest plan if no
-    other order had been in the window.
+    other order had been in the window. Of an order that waited, this is about what was added to it last.
     """
 
     order_id: str

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from engine.deciding import decide
-from engine.decisions import Decision
+from engine.decisions import Decision, Parcel
 from engine.domain import Order, decimal, mills
 from engine.explaining.document import Explanation, NodeView, Obstacle, PlanView, PolicyView
 from engine.explaining.funnel import barriers, lacking
@@ -28,11 +28,17 @@ _decoder = msgspec.json.Decoder(Decision)
 def explain(window: WindowInput, order_id: str, decision: bytes, *, now: Callable[[], float]) -> Explanation:
     """Explain the `decision` of an order of this window. `now` in seconds, for the solver's safety cut only.
 
+    In a window that filled what waited, the order is what it missed, and explained is what was added to it.
+
     Raises KeyError if the order is not of the window.
     """
     at = {order.order_id: index for index, order in enumerate(window.orders)}[order_id]
     proposals = decide(window, now=now).proposals
-    chosen = _decoder.decode(decision)
+    chosen, again = _decoder.decode(decision), _decoder.decode(proposals[at].decision)
+    reproduced = _untimed(chosen) == _untimed(again)
+    if window.in_turn:
+        reproduced = _ends_with(chosen, again)
+        chosen = again if reproduced else chosen
     others = [proposal for index, proposal in enumerate(proposals) if index != at]
     left = only(window, at, others)
     order, policy = window.orders[at], window.policy
@@ -47,7 +53,7 @@ def explain(window: WindowInput, order_id: str, decision: bytes, *, now: Callabl
             mode=steering.modes[0].value,
             rules=steering.matched[0],
         ),
-        reproduced=_untimed(chosen) == _untimed(_decoder.decode(proposals[at].decision)),
+        reproduced=reproduced,
         chosen=plan_view(chosen, chosen),
         alone=plan_view(Scene(only(window, at), now).decided(), chosen),
         nodes=tuple(node_views(left, chosen, steering, now)),
@@ -74,6 +80,16 @@ def shipped(plan: Decision) -> int:
 def _untimed(plan: Decision) -> Decision:
     window = msgspec.structs.replace(plan.window, window_id="", waited_ms=0.0, solve_ms=0.0)
     return msgspec.structs.replace(plan, window=window)
+
+
+def _ends_with(whole: Decision, part: Decision) -> bool:
+    """Whether what an order has now ends with the parcels of a decision on what it missed before."""
+    parcels = whole.parcels[max(0, len(whole.parcels) - len(part.parcels)) :]
+    return [_unnumbered(parcel) for parcel in parcels] == [_unnumbered(parcel) for parcel in part.parcels]
+
+
+def _unnumbered(parcel: Parcel) -> Parcel:
+    return msgspec.structs.replace(parcel, parcel_id="")
 
 
 def node_views(

@@ -63,6 +63,8 @@ class Body(msgspec.Struct, omit_defaults=True):
     """Version of the zone matrix in `raw`."""
     edition: int = 0
     """Of the one policy written."""
+    record: str = ""
+    """The earlier entry that has the record of the window; "" for this one."""
 
 
 class Logged(NamedTuple):
@@ -90,6 +92,11 @@ class _StockChanged(msgspec.Struct):
     held: int
     safety: int
     blocked: int
+
+
+def summary(record: bytes) -> bytes:
+    """The first line of a window's record, which is JSON; what follows is for those who recompute it."""
+    return record.partition(b"\n")[0]
 
 
 def entry(logged: Logged) -> Entry:
@@ -160,7 +167,7 @@ def _events(logged: Logged) -> Iterator[tuple[str, str, bytes]]:
                 yield _again(raw[4 * k].decode(), again)
             yield "order." + order[0], raw[4 * k].decode(), raw[4 * k + 3]
         if logged.record:
-            yield "window.decided", body.window, logged.record
+            yield "window.decided", body.window, summary(logged.record)
     elif logged.kind in COMMAND_KINDS or logged.kind == "lapse":
         for order_id in raw[::2]:
             data = msgspec.json.encode({"order_id": order_id.decode()})

@@ -35,7 +35,7 @@ TAIL_ENTRIES_MAX = 64
 """The most log entries that one reading of the log returns."""
 DAY_MS = 86_400_000
 DEADLINE_GRID_MS = 10
-SWEEP_MEMBERS, SWEEP_ORDERS = 300, 300
+SWEEP_MEMBERS, SWEEP_ORDERS = 300, 400
 """Units of so many deadlines, or so many orders, are written down as lapsed in one step of the sweeper."""
 FREE_MEMBERS = 1_000
 """Units of so many deadlines are freed in one step for those who need them now."""

@@ -282,6 +282,7 @@ def _write(
         if proposal.again is not None:
             order.history.append(Change(at_ms, "order." + states.PAST[proposal.again.command]))
         order.history.append(Change(at_ms, "order." + order.state))
+        order.recorded = partition.newest()
         partition.orders[proposal.order_id] = order
         partition.holds.pop(proposal.order_id, None)
         if order.state == states.HELD:

@@ -41,6 +41,12 @@ class MemoryRetention:
         first = kept.place_after(after)
         return kept.log[first : first + count]
 
+    async def record(self, partition: str, entry_id: str) -> bytes | None:
+        """As `Retaining.record`."""
+        kept = self._partition(partition)
+        found = next((logged for logged in kept.log if logged.entry_id == entry_id), None)
+        return None if found is None else found.record
+
     async def retention(self, partition: str) -> Retention:
         """As `Retaining.retention`."""
         kept = self._partition(partition)

@@ -105,6 +105,7 @@ class Kept:
     revision: int = 1
     excluded: tuple[str, ...] = ()
     token: str = ""
+    recorded: str = ""
     waits: tuple[Wait, ...] = ()
     rank: int = 0
     commands: dict[str, tuple[str, bytes]] = field(default_factory=dict)
@@ -247,6 +248,7 @@ class Partition:
             excluded=order.excluded,
             token=order.token,
             at_ms=now_ms,
+            recorded=order.recorded,
             waits=order.waits,
             rank=order.rank,
         )

@@ -24,7 +24,7 @@ class OrderRecord:
     another. `state`: by the clock at `at_ms`; `stored_state` before anybody wrote down that a hold has lapsed.
     `deadline_ms`: of a soft hold, lapsed or not, else 0. `revision` counts the changes; `excluded` are the ids of nodes
     never offered again; `token` is that of the last replacement. `waits`: what it waits for, `rank` its place among
-    those that wait.
+    those that wait. `recorded`: the log entry that has the record of the window of the current decision.
     """
 
     order_id: str
@@ -42,6 +42,7 @@ class OrderRecord:
     excluded: tuple[str, ...] = ()
     token: str = ""
     at_ms: int = 0
+    recorded: str = ""
     waits: tuple[Wait, ...] = ()
     rank: int = 0
 

@@ -166,7 +166,8 @@ class Batch:
     day_gains: Mapping[int, int]
     proposals: tuple[Proposal, ...]
     record: bytes = b"{}"
-    """The window's record as JSON: what is needed to explain and replay it. Kept once per window."""
+    """What is needed to explain and replay the window (`engine.recording`): a line of JSON, then opaque bytes.
+    Kept once per window."""
     evicted: int = 0
     """As in the snapshot: an order that may have left the store since then is STALE, never decided again."""
 

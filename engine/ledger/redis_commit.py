@@ -32,6 +32,8 @@ class Committing:
         self._ids: set[str] = set()
         """Order ids of the cuts so far: a repeat of one of these is a repeat within the batch."""
         self._record = batch.record
+        self._recorded = ""
+        """The entry that has it, once it is written."""
 
     def call(self, cut: Sequence[int]) -> tuple[bytes, bytes, bytes]:
         """Arguments for these proposals: what to decide, the window's record, and all documents in one string."""
@@ -55,14 +57,15 @@ class Committing:
             told,
             list(map(len, documents)),
             self._batch.evicted,
+            self._recorded,
         )
         return _pack(header), self._record, b"".join(documents)
 
     def answered(self, cut: Sequence[int], answer: tuple[bytes, list[int], list[bytes | None]]) -> None:
         """Take in the script's answer to `call` of the same cut."""
         entry_id, verdicts, decisions = answer
-        if entry_id:
-            self._record = b""
+        if entry_id and not self._recorded:
+            self._record, self._recorded = b"", entry_id.decode()
         for k, code, decision in zip(cut, verdicts, decisions, strict=True):
             proposal, verdict = self._batch.proposals[k], _VERDICTS[code]
             assert (verdict is Verdict.REPEAT) == (decision is not None), (

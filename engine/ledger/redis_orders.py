@@ -22,8 +22,8 @@ Own = tuple[dict[str, list[tuple[int, int]]], dict[int, list[tuple[int, int, int
 
 
 def record(order_id: str, parts: Sequence[Any], at_ms: int) -> OrderRecord | None:
-    """An order from its stored parts: content, order, decision, what is kept of it, current decision."""
-    content, order, decision, kept, current = parts[:5]
+    """An order from its stored parts: content, order, decision, state and holds, current decision, record's entry."""
+    content, order, decision, kept, current, recorded = parts[:6]
     if content is None:
         return None
     state, history, takes, loads, deadline, _, revision, excluded, token, waits, rank = _kept(kept)
@@ -43,6 +43,7 @@ def record(order_id: str, parts: Sequence[Any], at_ms: int) -> OrderRecord | Non
         excluded=tuple(excluded),
         token=token,
         at_ms=at_ms,
+        recorded=(recorded or b"").decode(),
         waits=tuple(Wait(*waits[at : at + 2]) for at in range(0, len(waits), 2)),
         rank=rank,
     )
@@ -112,8 +113,8 @@ def _standing(again: tuple[str, str] | None, parts: Sequence[Any], at_ms: int) -
     if found is None:
         return None, own
     applied = None
-    if parts[5] is not None:
-        digest, _, decision = parts[5].partition(b"\n")
+    if parts[6] is not None:
+        digest, _, decision = parts[6].partition(b"\n")
         applied = digest.decode(), decision
     if found.state == found.stored_state:
         _, _, takes, loads, *_ = _unpack(parts[3])

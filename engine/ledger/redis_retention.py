@@ -80,6 +80,11 @@ class RedisRetention:
             raise LogTrimmedError(f"entries after {after} have left the log of {partition!r}")
         return [logged(*entry) for entry in found]
 
+    async def record(self, partition: str, entry_id: str) -> bytes | None:
+        """As `Retaining.record`."""
+        [found] = await self._read(partition, ("XRANGE", "log", entry_id, entry_id))
+        return logged(*found[0]).record if found else None
+
     async def retention(self, partition: str) -> Retention:
         """As `Retaining.retention`."""
         found, length = await self._read(

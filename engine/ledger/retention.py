@@ -61,6 +61,9 @@ class Retaining(Protocol):
     async def journal(self, partition: str, after: str, count: int) -> list[Logged]:
         """At most `count` entries after an entry, as they are stored. Raises LogTrimmedError."""
 
+    async def record(self, partition: str, entry_id: str) -> bytes | None:
+        """The window's record in a log entry; None once the entry has left the log."""
+
     async def retention(self, partition: str) -> Retention:
         """What left, and what may."""
 

@@ -20,6 +20,7 @@ class WindowInput:
     `as_placed`: dates run from `placed_at` alone, as replay and simulation need it.
     `in_turn`: the orders come in order of precedence, whatever their priorities.
     `strict_skus`: a SKU without a catalogue entry does not ship.
+    `floor`: only the cheapest rung, for a window that a worker gave up on.
     """
 
     window_id: str
@@ -36,6 +37,7 @@ class WindowInput:
     policy_version: int = 1
     as_placed: bool = False
     strict_skus: bool = False
+    floor: bool = False
     in_turn: bool = False
     again: Again | None = None
     """Of a window that decides one standing order again: the snapshot counts its hold as free."""

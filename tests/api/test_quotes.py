@@ -46,3 +46,10 @@ async def test_a_quote_of_a_bad_order_is_refused_like_the_order(client):
     """One form for both, faults with their path."""
     answer = await client.post("/v1/quotes", json=order() | {"lines": []})
     assert problem(answer, 422, "invalid-input")["errors"][0]["path"].startswith("$.lines")
+
+
+async def test_a_quote_under_an_unknown_policy_is_refused_like_the_order(client):
+    """A policy that is not there is the caller's fault, with its path, and never an unexpected error."""
+    for path in ("/v1/quotes", "/v1/orders"):
+        answer = await client.post(path, json=order() | {"policy_id": "none"})
+        assert problem(answer, 422, "invalid-input")["errors"][0]["path"] == "$.policy_id"

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import engine.deciding as room
 from engine.deciding import UnsoundError, decide
 from engine.domain import mills
+from engine.ledger.journal import summary
 from engine.lowering import WindowInput, lower
 from solvers import brute
 from tests.engine.making import compiled, document, node, order, window
@@ -59,7 +60,7 @@ def test_a_window_is_decided_jointly():
 
 def test_the_floor_is_feasible_and_says_so():
     """The rung for a window that a worker gave up on: one after another, and the decision names the solver."""
-    decided = decide(contested(), now=ticking(), floor=True)
+    decided = decide(replace(contested(), floor=True), now=ticking())
     assert total(decided) == 42_000
     assert {json.loads(p.decision)["window"]["solver"] for p in decided.proposals} == {"greedy"}
 
@@ -84,7 +85,7 @@ def test_the_record_tells_what_the_decision_rests_on():
     """Order ids in sequence, versions, store time, method, proof and totals: what a replay compares with."""
     asked = contested()
     decided = decide(asked, now=ticking())
-    record = json.loads(decided.record)
+    record = json.loads(summary(decided.record))
     assert record["order_ids"] == ["O1", "O2", "O3"]
     assert record["states"] == ["allocated"] * 3
     assert (record["at_ms"], record["network_version"], record["policy_version"]) == (asked.snapshot.at_ms, 7, 1)
@@ -105,7 +106,7 @@ def test_a_batch_carries_versions_and_gains_of_the_snapshot():
     assert (batch.window_id, batch.skus, batch.gains, batch.day_gains) == ("w-1", ("X", "Y"), (5, 9), {20780: 1})
     assert batch.versions == asked.snapshot.versions
     assert [proposal.short_skus for proposal in batch.proposals] == [(1,)]
-    assert json.loads(batch.record)["window_id"] == "w-1"
+    assert json.loads(summary(batch.record))["window_id"] == "w-1"
 
 
 def broken(solution):
@@ -125,7 +126,7 @@ def test_a_solution_that_breaks_a_rule_never_leaves(monkeypatch):
         lambda problem, budget: honest(problem, budget) if budget.floor else broken(honest(problem, budget)),
     )
     decided = decide(contested(), now=ticking())
-    record = json.loads(decided.record)
+    record = json.loads(summary(decided.record))
     assert record["solver"] == "greedy"
     assert record["violations"]
     assert total(decided) == 42_000

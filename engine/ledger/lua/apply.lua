@@ -4,7 +4,8 @@ local EDITIONS_KEPT = 100 -- versions kept of each policy
 
 -- Orders decided, and decided again: `replaced` is {command, revision, token, digest, reason, excluded nodes}. What waits
 -- comes after it: flat (name, units), and the rank.
-local function apply_orders(body, raw, at_ms)
+local function apply_orders(body, raw, at_ms, entry)
+  local recorded = body.record or entry -- where the window's record is
   for k, order in ipairs(body.orders or NONE) do
     local id, takes, named, replaced = raw[4 * k - 3], order[3], {}, order[7]
     local key, done = order_key(raw[4 * k - 3]), false
@@ -17,9 +18,10 @@ local function apply_orders(body, raw, at_ms)
       firm = order[6] or order[1], revision = 1, excluded = NONE, token = '', waits = order[8] or NONE, rank = order[9] or 0,
     }
     if replaced then
-      local before = kept_of(call('HGET', key, 'm'))
+      local before = kept_at(key)
       done = before.revision >= replaced[2]
       kept.history, kept.revision, kept.token, kept.excluded = before.history, replaced[2], replaced[3], replaced[6]
+      kept.lapsed = before.lapsed
       if replaced[1] == 'fill' then kept.token, kept.excluded = before.token, before.excluded end
       if not done then enlist(id, before.waits, before.rank, false) end
       happened(kept, at_ms, PAST[replaced[1]])
@@ -27,11 +29,11 @@ local function apply_orders(body, raw, at_ms)
     happened(kept, at_ms, order[1])
     if not done then
       if replaced and replaced[1] == 'fill' then
-        call('HSET', key, 'n', raw[4 * k])
+        call('HSET', key, 'r', recorded, 'n', raw[4 * k])
       elseif replaced and replaced[1] == 'reroute' then
-        call('HSET', key, 'n', raw[4 * k], 'k:' .. replaced[3], replaced[4] .. '\n' .. raw[4 * k])
+        call('HSET', key, 'r', recorded, 'n', raw[4 * k], 'k:' .. replaced[3], replaced[4] .. '\n' .. raw[4 * k])
       else
-        call('HSET', key, 'c', raw[4 * k - 2], 'o', raw[4 * k - 1], 'd', raw[4 * k])
+        call('HSET', key, 'r', recorded, 'c', raw[4 * k - 2], 'o', raw[4 * k - 1], 'd', raw[4 * k])
         if replaced then call('HDEL', key, 'n') end
       end
       put_kept(id, kept, not replaced)
@@ -43,7 +45,7 @@ end
 -- A command on an order that stands: raw is {order id, command id or ''}.
 local function command(name)
   return function(body, raw, at_ms)
-    local k = kept_of(call('HGET', order_key(raw[1]), 'm'))
+    local k = kept_at(order_key(raw[1]))
     if k.revision >= body.revision then return end
     if name == 'release' or name == 'cancel' then
       enlist(raw[1], k.waits, k.rank, false)
@@ -74,14 +76,8 @@ local apply_kind = {
   lapse = function(body, raw, at_ms)
     local ids = {}
     for at = 1, #raw, 2 do
-      local id = raw[at]
-      local k = at_hand[id] or kept_of(call('HGET', order_key(id), 'm'))
-      ids[#ids + 1] = id
-      if k.state == 'held' then
-        k.state, k.takes, k.loads, k.revision = 'lapsed', {}, {}, k.revision + 1
-        happened(k, at_ms, 'lapsed')
-        put_kept(id, k, true)
-      end
+      ids[#ids + 1] = raw[at]
+      call('HSET', order_key(raw[at]), 'l', at_ms)
     end
     call('ZREM', HOLDS, unpack(ids))
   end,
@@ -123,7 +119,7 @@ local function apply(id, kind, body, raw)
     call('SETRANGE', P .. 'use', 5 * use[at], struct.pack(USE, use[at + 1], use[at + 2]))
   end
   apply_incoming(body.incoming or NONE)
-  apply_kind[kind](body, raw, tonumber(string.match(id, '^(%d+)')))
+  apply_kind[kind](body, raw, tonumber(string.match(id, '^(%d+)')), id)
   apply_waits(kind, body, raw)
   call('HSET', META, 'applied', id)
 end

@@ -2,13 +2,13 @@
 -- Returns {answer, state}: 0 unknown, 1 applied before, 2 done, 3 refused, 4 the command id was another's, 5 again.
 local UNKNOWN, ALREADY, DONE, REFUSED, OTHER, AGAIN = 0, 1, 2, 3, 4, 5
 local id, name, command_id = ARGV[1], ARGV[2], ARGV[3]
-local found = call('HMGET', order_key(id), 'm', 'k:' .. command_id)
+local found = call('HMGET', order_key(id), 'm', 'l', 'k:' .. command_id)
 if not found[1] then return { UNKNOWN, 'new' } end
-if found[2] then
-  local of, state = string.match(found[2], '^(%l+)\n(.*)$')
+if found[3] then
+  local of, state = string.match(found[3], '^(%l+)\n(.*)$')
   return { of == name and ALREADY or OTHER, of == name and state or '' }
 end
-local k, now = kept_of(found[1]), now_ms()
+local k, now = kept_of(found[1], found[2]), now_ms()
 call('ZSCORE', HOLDS, id)
 local state = judged(k, now)
 local target = NEXT[state][name]
@@ -16,7 +16,7 @@ if not target then return { REFUSED, state } end
 if target == 'same' then return { ALREADY, state } end
 if state ~= k.state then
   if not settle(id, k, now) then return { AGAIN, state } end
-  k = kept_of(call('HGET', order_key(id), 'm'))
+  k = kept_at(order_key(id))
 end
 if target == 'firm' then target = k.firm end
 local body, skus = { soft = {}, days = {}, state = target, revision = k.revision + 1 }, {}

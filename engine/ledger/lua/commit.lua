@@ -7,7 +7,7 @@ local LOAD_MAX, FREE_MAX, GRID = 4294967295, 1000, 10
 local now = now_ms()
 local batch = cmsgpack.unpack(ARGV[1])
 local window, network, policy, skus, gains, days, day_gains, gave_up_rows, gave_up_days, proposals, sizes = unpack(batch)
-local evicted = batch[12]
+local evicted, recorded = batch[12], batch[13]
 local documents, place = {}, 1 -- order id, content, order and decision of proposal k from 4 * k - 3 on
 for k, size in ipairs(sizes) do
   documents[k], place = string.sub(ARGV[3], place, place + size - 1), place + size
@@ -33,14 +33,14 @@ local function fills(k) return proposals[k][8] and proposals[k][8][1] == 'fill' 
 
 -- The verdict on an order to be decided again, if it is known already; else what it holds is noted.
 local function known_again(k, again)
-  local stored = call('HMGET', order_key(id_of(k)), 'd', 'm', 'k:' .. again[3])
+  local stored = call('HMGET', order_key(id_of(k)), 'd', 'm', 'l', 'k:' .. again[3])
   if not stored[2] or mine[id_of(k)] then return LOST end
-  if stored[3] and again[1] ~= 'fill' then
-    local digest, decision = string.match(stored[3], '^([^\n]*)\n(.*)$')
+  if stored[4] and again[1] ~= 'fill' then
+    local digest, decision = string.match(stored[4], '^([^\n]*)\n(.*)$')
     if digest ~= again[4] then return KEY_CONFLICT end
     return REPEAT, decision
   end
-  local old = kept_of(stored[2])
+  local old = kept_of(stored[2], stored[3])
   if again[1] == 'replace' and old.token == again[3] then return REPEAT, stored[1] end
   if old.revision ~= again[2] + (settled[k] and 1 or 0) then return LOST end
   if not NEXT[judged(old, now)][again[1]] then return LOST end
@@ -237,7 +237,7 @@ end
 
 -- The entry of all proposals that stand, and its opaque parts; nil if none does.
 local function entry()
-  local body, raw = { window = window, orders = {}, days = {}, soft = {} }, {}
+  local body, raw = { window = window, orders = {}, days = {}, soft = {}, record = recorded ~= '' and recorded or nil }, {}
   local index = put_overlay(body, skus)
   local function row(of) return row_of(body, index, skus, of) end
   for k, proposal in ipairs(proposals) do
@@ -264,8 +264,8 @@ local function settle_all()
   for k, day in ipairs(days) do fields[#skus + k] = 'd' .. day end
   free(due_of(fields, now), now, FREE_MAX)
   for k, proposal in ipairs(proposals) do
-    local packed = proposal[8] and call('HGET', order_key(id_of(k)), 'm')
-    local old = packed and kept_of(packed)
+    local stored = proposal[8] and call('HMGET', order_key(id_of(k)), 'm', 'l') or NONE
+    local old = stored[1] and kept_of(unpack(stored))
     if old and judged(old, now) ~= old.state then settled[k] = settle(id_of(k), old, now) end
   end
   call('ZSCORE', HOLDS, '')

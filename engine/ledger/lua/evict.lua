@@ -6,9 +6,9 @@ local orders, movements = unpack(cmsgpack.unpack(ARGV[2]))
 local gone, leaving, answers = {}, {}, {}
 for at = 1, #orders, 4 do
   local id, state, revision, key = orders[at], orders[at + 1], orders[at + 2], orders[at + 3]
-  local packed, leaves = call('HGET', order_key(id), 'm'), true
-  if packed then
-    local k = kept_of(packed)
+  local stored, leaves = call('HMGET', order_key(id), 'm', 'l'), true
+  if stored[1] then
+    local k = kept_of(unpack(stored))
     leaves = k.state == state and k.revision == revision and #k.takes == 0 and #k.loads == 0 and not is_waiting(k)
     if leaves then
       if key ~= '' and call('GET', P .. 'idem:' .. key) == id then -- before its order, which leads here if broken off

@@ -1,9 +1,9 @@
--- Units: instants in ms since the epoch. ARGV: order id. Returns {content, order, decision, kept, current decision, ms};
--- of a hold that lapsed only what still counts as held.
-local found, now = call('HMGET', order_key(ARGV[1]), 'c', 'o', 'd', 'm', 'n'), now_ms()
-found[6] = now
-local k = found[4] and kept_of(found[4])
-if not k or judged(k, now) == k.state then return found end
+-- Units: instants in ms since the epoch. ARGV: order id. Returns {content, order, decision, kept, current decision,
+-- entry of the record, ms}; of a hold that lapsed only what still counts as held.
+local found, now = call('HMGET', order_key(ARGV[1]), 'c', 'o', 'd', 'm', 'n', 'r', 'l'), now_ms()
+local k = found[4] and kept_of(found[4], found[7])
+found[7] = now
+if not k or (k.lapsed == '' and judged(k, now) == k.state) then return found end
 local takes, loads = {}, {}
 local function held(field)
   return call('ZCOUNT', soft_key(field), k.deadline, k.deadline) > 0

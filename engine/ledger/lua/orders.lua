@@ -10,16 +10,30 @@ local function now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+local function happened(k, at_ms, event)
+  k.history[#k.history + 1], k.history[#k.history + 2] = at_ms, 'order.' .. event
+end
+
 -- An order as kept: takes flat (sku, slot, node, units), loads flat (day, node, parcels, units), deadline 0 for none,
--- waits flat (name, units).
-local function kept_of(packed)
+-- waits flat (name, units). Of a soft hold whose lapse was logged, `lapsed` is when, and the record is as it was before:
+-- what has lapsed by the hundred thousand is not written again before somebody changes it.
+local function kept_of(packed, lapsed)
   local state, history, takes, loads, deadline, firm, revision, excluded, token, waits, rank =
     unpack(cmsgpack.unpack(packed))
-  return {
+  local k = {
     state = state, history = history, takes = takes, loads = loads, deadline = deadline or 0, firm = firm or state,
     revision = revision or 1, excluded = excluded or NONE, token = token or '', waits = waits or NONE, rank = rank or 0,
+    lapsed = lapsed or '',
   }
+  if k.lapsed ~= '' then
+    k.state, k.takes, k.loads, k.revision = 'lapsed', {}, {}, k.revision + 1
+    happened(k, tonumber(k.lapsed), 'lapsed')
+  end
+  return k
 end
+
+-- An order as kept, by its key.
+local function kept_at(key) return kept_of(unpack(call('HMGET', key, 'm', 'l'))) end
 
 local function packed_order(k)
   return cmsgpack.pack({
@@ -29,18 +43,16 @@ end
 
 local function put_kept(id, k, fresh)
   enlist(id, k.waits, k.rank, is_waiting(k))
-  call('HSET', order_key(id), 'm', packed_order(k))
+  if (k.lapsed or '') == '' then
+    call('HSET', order_key(id), 'm', packed_order(k))
+  else
+    call('HSET', order_key(id), 'm', packed_order(k), 'l', '')
+  end
   if k.state == 'held' then
     call('ZADD', HOLDS, k.deadline, id)
   elseif not fresh then
     call('ZREM', HOLDS, id)
   end
-end
-
-local at_hand = {} -- orders read while deciding, by id: applying need not read them again
-
-local function happened(k, at_ms, event)
-  k.history[#k.history + 1], k.history[#k.history + 2] = at_ms, 'order.' .. event
 end
 
 -- The state by the clock.

@@ -26,7 +26,11 @@ for _, field in ipairs(due_of(fields, now)) do
     lapsed[#lapsed + 1], lapsed[#lapsed + 2] = place[field], member
   end
 end
-local standing = one ~= '' and call('HMGET', order_key(one), 'c', 'o', 'd', 'm', 'n', 'k:' .. command_id) or NONE
+local standing = NONE
+if one ~= '' then
+  standing = call('HMGET', order_key(one), 'c', 'o', 'd', 'm', 'n', 'r', 'k:' .. command_id, 'l')
+  if standing[8] then standing[4] = packed_order(kept_of(standing[4], standing[8])) end
+end
 local orders_gone, keys_gone = {}, {}
 if layers > 0 then
   for k, id in ipairs(ids) do

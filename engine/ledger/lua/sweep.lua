@@ -6,7 +6,7 @@ if #due > 0 then return free(due, now, tonumber(ARGV[1])) end
 local ids = call('ZRANGEBYSCORE', HOLDS, '-inf', now, 'LIMIT', 0, ARGV[2])
 local raw = {} -- parts of an entry come in pairs
 for k, id in ipairs(ids) do
-  at_hand[id] = kept_of(call('HGET', order_key(id), 'm'))
+  call('HEXISTS', order_key(id), 'l')
   raw[2 * k - 1], raw[2 * k] = id, ''
 end
 if #ids > 0 then append('lapse', { soft = {} }, raw) end

@@ -30,6 +30,10 @@ Cells = Mapping[tuple[str, int], int]
 """Units by (sku, node number)."""
 
 
+RECORD = b'{"window_id":"window"}\n\x00\xffpacked'
+"""Of a window: the summary, and what only `engine.recording` reads."""
+
+
 def content(text: str = "first") -> bytes:
     """A content hash."""
     return text.encode().ljust(16, b".")
@@ -84,7 +88,7 @@ class Shop:
         """Proposals solved on one snapshot."""
         gains = tuple(row.gain for row in seen.rows)
         day_gains = {day: load.gain for day, load in seen.days.items()}
-        return Batch("window", seen.versions, tuple(self.skus), gains, day_gains, proposals, b'{"window_id":"window"}')
+        return Batch("window", seen.versions, tuple(self.skus), gains, day_gains, proposals, RECORD)
 
     async def commit(self, seen: Snapshot, *proposals: Proposal) -> list[Verdict]:
         """Verdicts on proposals."""

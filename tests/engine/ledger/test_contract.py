@@ -8,13 +8,14 @@ from dataclasses import replace
 import pytest
 
 from engine.ledger.port import (
+    Again,
     Cancelled,
     Ledger,
     StockKind,
     Verdict,
     Versions,
 )
-from tests.engine.ledger.shop import DAY, Shop, content, load
+from tests.engine.ledger.shop import DAY, RECORD, Shop, content, load
 
 C, R, L = Verdict.COMMITTED, Verdict.REPEAT, Verdict.LOST
 
@@ -263,7 +264,8 @@ async def test_the_log_tells_all(shop: Shop):
         ("order.allocated", "O"),
         ("window.decided", "window"),
     ]
-    assert commit.record == b'{"window_id":"window"}'
+    assert commit.record == await shop.ledger.record(shop.partition, commit.entry_id) == RECORD
+    assert commit.events[1].data == b'{"window_id":"window"}'
     assert commit.events[0].data == b'{"order_id":"O","status":"allocated"}'
     assert [event.event_id for event in commit.events] == [f"{commit.entry_id}:0", f"{commit.entry_id}:1"]
     assert commit.cells == (("A", 0, 0, 2, 0, None),)
@@ -308,3 +310,24 @@ async def test_odd_names_and_opaque_documents(shop: Shop):
     assert (kept.order, kept.decision, kept.content) == (odd, odd[::-1], odd[-16:])
     assert kept.takes == ((sku, 0, 1),)
     assert (await shop.log())[-1].events[0].data == odd[::-1]
+
+
+async def test_an_order_names_the_entry_with_the_record_of_its_decision(shop: Shop):
+    """Protects explanations: each order finds its window's record, and after a re-route that of the last window."""
+    await shop.open(stock={("A", 0): 5})
+    await shop.order("O", {("A", 0): 2})
+    first = await shop.ledger.order(shop.partition, "O")
+    assert first is not None
+    assert first.recorded == (await shop.log())[-1].entry_id
+    again = Again("reroute", first.revision, "C", "digest")
+    seen = await shop.look("A")
+    await shop.commit(seen, replace(shop.proposal(seen, "O", {("A", 0): 1}), again=again))
+    current = await shop.ledger.order(shop.partition, "O")
+    assert current is not None
+    assert current.recorded == (await shop.log())[-1].entry_id != first.recorded
+    await shop.ledger.cancel(shop.partition, "O")
+    after = await shop.ledger.order(shop.partition, "O")
+    assert after is not None
+    assert after.recorded == current.recorded
+    assert await shop.ledger.record(shop.partition, "1-0") is None
+    assert await shop.ledger.record(shop.partition, (await shop.log())[-1].entry_id) == b""

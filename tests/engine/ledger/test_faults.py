@@ -243,7 +243,7 @@ async def test_an_error_while_holds_lapse(server: Server, store: RedisLedger, na
         assert kept is not None
         assert kept.stored_state == ("cancelled" if name == "settle" else "lapsed"), line
         assert [change.event for change in kept.history].count("order.lapsed") == 1, line
-        assert (await trial.shop.cell("A", 0))[1] == 3, line
+        assert (await trial.shop.cell("A", 0))[1] == 4, line
     assert forced > count(10, 50)
 
 
