@@ -54,3 +54,10 @@ async def test_a_quote_says_what_would_wait(client):
     assert [(each["sku"], each["quantity"]) for each in quoted["chosen"]["backordered"]] == [("B", 1)]
     assert quoted["chosen"]["unallocated"] == []
     assert quoted["chosen"]["units"] == 4
+
+
+async def test_a_quote_under_an_unknown_policy_is_refused_like_the_order(client):
+    """A policy that is not there is the caller's fault, with its path, and never an unexpected error."""
+    for path in ("/v1/quotes", "/v1/orders"):
+        answer = await client.post(path, json=order() | {"policy_id": "none"})
+        assert problem(answer, 422, "invalid-input")["errors"][0]["path"] == "$.policy_id"
