@@ -53,6 +53,8 @@ class Sweeper:
                 await self.sweep()
             except (LedgerUnavailableError, LedgerRefusedError) as error:
                 log.warning("sweep_failed", error=str(error))
+            except Exception:
+                log.exception("sweep_failed")
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def sweep(self) -> None:
