@@ -1,4 +1,4 @@
-"""A store that an earlier version wrote goes on: `earlier_store` is one, with orders in five states and no archive yet."""
+"""A store of an earlier version goes on: `earlier_store` is one, with orders in four states and no archive yet."""
 
 from __future__ import annotations
 
