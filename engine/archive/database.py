@@ -150,8 +150,8 @@ def _write_ahead(cursor: Any) -> None:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
             return
-        except sqlite3.OperationalError:
-            if attempt == SQLITE_TRIES - 1:
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or attempt == SQLITE_TRIES - 1:
                 raise
             time.sleep(SQLITE_WAIT_MS / 1000 / SQLITE_TRIES)
 
