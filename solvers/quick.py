@@ -73,10 +73,10 @@ class _Pour:
         self.free = np.where(problem.lines.eligible[at][:, node], supply.stock[item][:, node], 0)
         self.limit = problem.options.max_weight_g[rows]
         self.free[self.weight[:, None] > self.limit] = 0
-        firsts = item.tolist()
-        self.repeats = [
-            [line for line, i in enumerate(firsts) if i == one] for one in {i for i in firsts if firsts.count(i) > 1}
-        ]
+        same: dict[int, list[int]] = {}
+        for line, one in enumerate(item.tolist()):
+            same.setdefault(one, []).append(line)
+        self.repeats = [lines for lines in same.values() if len(lines) > 1]
         self.bucket = problem.options.bucket[rows]
         some = len(supply.units) > 0
         limited = (self.bucket >= 0) if some else np.zeros(len(rows), np.bool_)
