@@ -57,8 +57,12 @@ def plans_alone(problem: Problem, orders: Ints, supply: Supply, purse: Purse, *,
     """
     large = is_large(problem, orders)
     found, menus = priced_plans(problem, orders[~large], supply, purse, work=work)
-    for order in orders[large].tolist():
-        found[order] = large_plan(problem, order, supply, purse, work=work)
+    for order in orders.tolist():
+        if order not in found:
+            found[order] = large_plan(problem, order, supply, purse, work=work)
+        elif found[order].bound is None and len(np.unique(problem.lines.item[problem.lines_of(order)])) > MAX_SKUS:
+            # Many alternatives of few lines: neither method is the better one always.
+            found[order] = better(problem, found[order], large_plan(problem, order, supply, purse, work=work))
     at = {order: (menu, column) for menu in menus for column, order in enumerate(menu.orders.tolist())}
     return Alone([found[order] for order in orders.tolist()], menus, at)
 
