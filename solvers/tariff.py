@@ -239,13 +239,17 @@ def _contents(problem: Problem, states: Ints, rows: Ints, weight: Ints, volume: 
     units = states.sum(axis=1)[:, None]
     if len(rows) == 0:
         return Contents(weight, volume, units, units, units)
-    draw = lines.draw[rows[0]]
+    draw, line = lines.draw[rows[0]], lines.line[rows[0]]
     more: Ints | int = 0
     more_line, more_unit = lines.more_line[rows], lines.more_unit[rows]
     if more_line.any() or more_unit.any():
         _, head = np.unique(draw, return_index=True)
         more = (states @ more_unit.T + _present(some, draw) @ more_line[:, head].T)[:, owner]
-    n_lines = _present(some, lines.line[rows[0]]).sum(axis=1)[:, None]
+    n_lines = some.sum(axis=1)[:, None]
+    if len(set(line.tolist())) == len(line):
+        # As mostly: each row a line and a draw of its own.
+        return Contents(weight, volume, n_lines, n_lines, units, more)
+    n_lines = _present(some, line).sum(axis=1)[:, None]
     return Contents(weight, volume, n_lines, _present(some, draw).sum(axis=1)[:, None], units, more)
 
 
