@@ -195,7 +195,11 @@ def _carried(
         return None
     most = min(boxes, 1) if units[rows.grouped].any() else boxes
     found: list[tuple[int, int, int]] = []
+    grams = float(units @ problem.lines.weight_g[problem.lines_of(order)].astype(np.float64))
     for option in options:
+        if grams > 1.000001 * most * float(problem.options.max_weight_g[option]):
+            # More than so many full boxes hold: seen without packing them.
+            continue
         cost = shipment_cost(problem, option, units)
         if cost is not None and cost.boxes <= most:
             found.append((cost.shipping + cost.handling, option, cost.boxes))
