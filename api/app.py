@@ -71,8 +71,8 @@ class Application(FastAPI):
 
     @asynccontextmanager
     async def _lifespan(self, app: object) -> AsyncIterator[None]:  # noqa: ARG002
-        await self.engine.start()
         try:
+            await self.engine.start()
             yield
         finally:
             self.retire()

@@ -25,7 +25,7 @@ from engine.inquiries import Inquiries
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.port import Ledger, LedgerUnavailableError
 from engine.ledger.redis import RedisLedger
-from engine.ledger.watermark import DiskWatermark
+from engine.ledger.server.watermark import DiskWatermark
 from engine.metrics import Metrics
 from engine.policy import WindowTerms
 from engine.records import Records
@@ -110,6 +110,8 @@ class Engine:
                 self._reasons = [refusal] if refusal else []
             except (LedgerUnavailableError, TimeoutError) as error:
                 self._reasons = [f"the store does not answer: {error}"]
+            except OSError as error:
+                self._reasons = [f"the data directory cannot be read: {error}"]
 
     def unready(self) -> list[str]:
         """Why orders should go elsewhere now; empty when ready."""

@@ -111,6 +111,8 @@ class Backorders:
                     busy |= await self.fill(partition, [*names, *self._room(partition)])
             except (LedgerUnavailableError, LedgerRefusedError) as error:
                 log.warning("fill_failed", error=str(error))
+            except Exception:
+                log.exception("fill_failed")
             await asyncio.sleep(0 if busy else PAUSE_SECONDS)
 
     def _room(self, partition: str) -> list[str]:
@@ -196,7 +198,7 @@ class Backorders:
 
         Returns the SKUs, and of each whether nothing is free any more; None if another commit came first.
         """
-        books = await self._registry.books(partition)
+        books = await self._registry.books_for(partition, policy_id)
         edition = books.policies[policy_id]
         orders, limits = _remainders(waiters, books, edition)
         skus = touched(orders, books.items)

@@ -30,6 +30,7 @@ from engine.ledger.port import SLOT, Proposal, Row
 from engine.lowering import WindowInput
 from engine.metrics import Metrics
 from engine.network import Network, NetworkDocument
+from engine.policy import Policy
 
 log = structlog.get_logger("apportion.crew")
 
@@ -119,9 +120,10 @@ class ProcessCrew:
                 self._worker = await Worker.spawn()
             try:
                 return await asyncio.wait_for(self._worker.consult(window, inquiry), CONSULT_SECONDS)
-            except (TimeoutError, OSError, EOFError) as error:
+            except (TimeoutError, OSError, EOFError, CrewError) as error:
+                log.warning("question_abandoned", window_id=window.window_id, error=repr(error))
                 await self._dismiss()
-                raise CrewError(f"the question was not answered: {error!r}") from error
+                raise CrewError("the question could not be answered") from error
             except asyncio.CancelledError:
                 await self._dismiss()
                 raise
@@ -136,11 +138,11 @@ class ProcessCrew:
 
 
 class Worker:
-    """The parent's end of one worker process. `sent` are the networks that it has."""
+    """The parent's end of one worker process. `_sent`: the networks and policies that it has."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self._sent: dict[str, int] = {}
+        self._sent: dict[Named, object] = {}
 
     @classmethod
     async def spawn(cls) -> Worker:
@@ -198,40 +200,56 @@ class Worker:
             await self._process.wait()
 
 
-class _Pickler(pickle.Pickler):
-    """Sends a network once per version, as its document; afterwards only its name crosses the pipe."""
+Named = tuple[str, ...]
+"""What stays with the worker: the network of a partition, or a policy by partition and id."""
 
-    def __init__(self, buffer: io.BytesIO, partition_key: str, sent: dict[str, int]) -> None:
+
+class _Pickler(pickle.Pickler):
+    """Sends a network or a policy once, as bytes; as long as it stays the same one, only its name crosses the pipe."""
+
+    def __init__(self, buffer: io.BytesIO, window: WindowInput, sent: dict[Named, object]) -> None:
         super().__init__(buffer, _PICKLE)
-        self._key = partition_key
+        self._window = window
         self._sent = sent
 
     def persistent_id(self, value: Any) -> Any:
-        if not isinstance(value, Network):
+        window = self._window
+        if value is window.network:
+            name: Named = (window.partition,)
+        elif value is window.policy and window.orders:
+            name = (window.partition, window.orders[0].policy_id)
+        else:
             return None
-        if self._sent.get(self._key) == value.version:
-            return (self._key, None)
-        self._sent[self._key] = value.version
-        return (self._key, (msgspec.msgpack.encode(value.document), dict(value.numbers), value.version, value.matrices))
+        known = self._sent.get(name) is value
+        self._sent[name] = value
+        return (name, None if known else _source(value))
+
+
+def _source(value: Network | Policy) -> bytes | tuple[Any, ...]:
+    if isinstance(value, Policy):
+        return msgspec.msgpack.encode(value)
+    return msgspec.msgpack.encode(value.document), dict(value.numbers), value.version, value.matrices
 
 
 class _Unpickler(pickle.Unpickler):
-    """The other end: keeps the newest network of each partition."""
+    """The other end: keeps the network and the policies that came last."""
 
-    def __init__(self, buffer: io.BytesIO, kept: dict[str, Network]) -> None:
+    def __init__(self, buffer: io.BytesIO, kept: dict[Named, Network | Policy]) -> None:
         super().__init__(buffer)
         self._kept = kept
 
-    def persistent_load(self, name: Any) -> Network:
-        key, source = name
-        if source is not None:
+    def persistent_load(self, told: Any) -> Network | Policy:
+        name, source = told
+        if isinstance(source, bytes):
+            self._kept[name] = msgspec.msgpack.decode(source, type=Policy)
+        elif source is not None:
             document, numbers, version, matrices = source
-            network = msgspec.msgpack.decode(document, type=NetworkDocument)
-            self._kept[key] = Network.compile(network, numbers, version, matrices)
-        return self._kept[key]
+            decoded = msgspec.msgpack.decode(document, type=NetworkDocument)
+            self._kept[name] = Network.compile(decoded, numbers, version, matrices)
+        return self._kept[name]
 
 
-def pack(window: WindowInput, inquiry: Inquiry | None, sent: dict[str, int]) -> bytes:
+def pack(window: WindowInput, inquiry: Inquiry | None, sent: dict[Named, object]) -> bytes:
     """A window as bytes, to be decided, or asked about.
 
     Orders and catalogue entries go as msgpack and stock as one block: this runs on the event loop, and pickling
@@ -243,11 +261,11 @@ def pack(window: WindowInput, inquiry: Inquiry | None, sent: dict[str, int]) -> 
     stock = ([row.gain for row in rows], [len(row.slots) for row in rows], b"".join(row.slots.data for row in rows))
     buffer = io.BytesIO()
     bare = replace(window, orders=(), items={}, snapshot=replace(window.snapshot, rows=()))
-    _Pickler(buffer, window.partition, sent).dump((inquiry, orders, items, stock, bare))
+    _Pickler(buffer, window, sent).dump((inquiry, orders, items, stock, bare))
     return buffer.getvalue()
 
 
-def unpack(frame: bytes, kept: dict[str, Network]) -> tuple[WindowInput, Inquiry | None]:
+def unpack(frame: bytes, kept: dict[Named, Network | Policy]) -> tuple[WindowInput, Inquiry | None]:
     """The window that `pack` packed, and the question about it, if it is not to be decided."""
     inquiry, orders, items, (gains, sizes, stock), bare = _Unpickler(io.BytesIO(frame), kept).load()
     entries = msgspec.msgpack.decode(items, type=list[Sku])

@@ -13,10 +13,11 @@ import time
 import traceback
 from typing import BinaryIO
 
-from engine.crew import PackedAnswer, unpack
+from engine.crew import Named, PackedAnswer, unpack
 from engine.deciding import decide
 from engine.explaining import answer
 from engine.network import Network
+from engine.policy import Policy
 
 HEADER = struct.Struct("<Q")
 
@@ -28,7 +29,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print must not corrupt a frame
     send(answers, b"")
-    kept: dict[str, Network] = {}
+    kept: dict[Named, Network | Policy] = {}
     while header := questions.read(HEADER.size):
         if len(header) < HEADER.size:
             return

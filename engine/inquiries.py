@@ -41,7 +41,8 @@ class Inquiries:
     async def quote(self, partition: str, order: Order) -> bytes:
         """What the order would get now, as the JSON of a `Quote`.
 
-        Raises NoNetworkError, OverloadedError, StoreUnavailableError, UnavailableError.
+        Raises NoNetworkError, InvalidInputError (its policy is unknown), OverloadedError, StoreUnavailableError,
+        UnavailableError.
         """
         async with self._turn():
             return await self._crew.consult(await self._question(partition, order), Inquiry(order.order_id))
@@ -76,7 +77,7 @@ class Inquiries:
         ticket = Ticket(order, content_hash(order), None, now, float("inf"))
         window = Window(f"quote-{next(self._numbers)}", partition, [ticket], now)
         for _ in range(ROUNDS):
-            books = await self._registry.books(partition)
+            books = await self._registry.books_for(partition, order.policy_id)
             skus, days = window.skus(books), window.days(books, self._clock.epoch_ms())
             expected = window.expected(books)
             snapshot = await self._ledger.snapshot(partition, skus, days, (), expected=expected)

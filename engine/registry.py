@@ -201,14 +201,18 @@ class Registry:
 
     async def policy_of(self, partition: str, order: Order) -> Policy:
         """The policy that an order names. Raises NoNetworkError, InvalidInputError."""
+        books = await self.books_for(partition, order.policy_id)
+        return books.policies[order.policy_id].policy
+
+    async def books_for(self, partition: str, policy_id: str) -> Books:
+        """The partition's documents with this policy among them. Raises NoNetworkError, InvalidInputError."""
         books = await self.books(partition)
-        if order.policy_id not in books.policies:
+        if policy_id not in books.policies:
             books = await self.books(partition, await self._ledger.versions(partition))
-        edition = books.policies.get(order.policy_id)
-        if edition is None:
-            fault = Fault("$.policy_id", f"there is no policy {order.policy_id!r}")
+        if policy_id not in books.policies:
+            fault = Fault("$.policy_id", f"there is no policy {policy_id!r}")
             raise InvalidInputError(f"{fault.path}: {fault.reason}", [fault])
-        return edition.policy
+        return books
 
     async def put_skus(self, partition: str, skus: Sequence[Sku]) -> int:
         """Insert or replace catalogue entries; returns the catalogue version. Raises InvalidInputError for the rest."""

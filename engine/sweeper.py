@@ -17,6 +17,9 @@ log = structlog.get_logger("apportion.sweeper")
 PAUSE_SECONDS = 0.2
 """Between two looks at all partitions."""
 
+STEPS_AT_ONCE = 2
+"""Under way at the store: it need not wait for this process, and writes both to the disk as one."""
+
 
 class Sweeper:
     """Sweeps the partitions that held something when it started, and those that this process has served since."""
@@ -50,6 +53,8 @@ class Sweeper:
                 await self.sweep()
             except (LedgerUnavailableError, LedgerRefusedError) as error:
                 log.warning("sweep_failed", error=str(error))
+            except Exception:
+                log.exception("sweep_failed")
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def sweep(self) -> None:
@@ -57,6 +62,6 @@ class Sweeper:
         busy = set(self._partitions)
         while busy:
             for partition in sorted(busy):
-                if not await self._ledger.sweep(partition):
+                done = await asyncio.gather(*(self._ledger.sweep(partition) for _ in range(STEPS_AT_ONCE)))
+                if not all(done):
                     busy.discard(partition)
-                await asyncio.sleep(0)

@@ -19,9 +19,9 @@ import typer
 
 from api.cli.codes import EPILOG, ExitCode
 from api.cli.terminal import Terminal
-from engine.ledger import server_files
-from engine.ledger.server_binary import find_binary
-from engine.ledger.server_errors import ServerError
+from engine.ledger.server import files
+from engine.ledger.server.binary import find_binary
+from engine.ledger.server.errors import ServerError
 
 HELP = f"""Check that a service can run here: Python, store program, data directory, disk, port, socket, clock, zones.
 
@@ -106,7 +106,7 @@ def _data_dir(data_dir: Path) -> Finding:
         return Finding("data directory", good, detail)
     if not data_dir.is_dir() or not os.access(data_dir, os.W_OK):
         return Finding("data directory", False, f"{data_dir} is not a directory that this user can write to")
-    url = server_files.running_url(data_dir)
+    url = files.running_url(data_dir)
     if url is not None:
         return Finding("data directory", None, f"{data_dir} is served by a running store at {url}")
     return Finding("data directory", True, f"{data_dir} is free")
@@ -115,7 +115,7 @@ def _data_dir(data_dir: Path) -> Finding:
 def _disk(data_dir: Path) -> Finding:
     place = data_dir if data_dir.exists() else next(each for each in data_dir.absolute().parents if each.exists())
     try:
-        free = server_files.require_free(place)
+        free = files.require_free(place)
     except ServerError as error:
         return Finding("free disk", False, str(error))
     return Finding("free disk", True, f"{free / 2**30:,.1f} GiB")
@@ -124,8 +124,8 @@ def _disk(data_dir: Path) -> Finding:
 def _socket_path(data_dir: Path) -> Finding:
     path = data_dir.absolute() / "run" / "store.sock"
     length = len(os.fsencode(path))
-    if length > server_files.SOCKET_PATH_BYTES_MAX:
-        limit = server_files.SOCKET_PATH_BYTES_MAX
+    if length > files.SOCKET_PATH_BYTES_MAX:
+        limit = files.SOCKET_PATH_BYTES_MAX
         return Finding("socket path", None, f"{length} bytes is over {limit}: the socket goes to a temporary directory")
     return Finding("socket path", True, f"{length} bytes")
 

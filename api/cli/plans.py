@@ -37,8 +37,13 @@ def cost_line(plan: PlanView) -> str:
 
 
 def missing_lines(plan: PlanView) -> list[str]:
-    """What a plan leaves, and why."""
-    return [
+    """What a plan leaves: what waits, and what does not ship and why."""
+    waiting = [
+        f"waits for stock: {each.quantity} x {each.sku}, "
+        + (f"expected {each.expected_at[:10]}" if each.expected_at else "no date")
+        for each in plan.backordered
+    ]
+    return waiting + [
         f"not shipped: {short.quantity} x {short.sku} ({short.reason.value}; free {short.free}, held {short.held})"
         for short in plan.unallocated
     ]

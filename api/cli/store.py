@@ -8,9 +8,9 @@ from pathlib import Path
 
 from api.cli.codes import ExitCode
 from api.cli.terminal import CommandError, Terminal
-from engine.ledger.server_errors import DataDirBusyError, ServerError
-from engine.ledger.server_files import running_url
-from engine.ledger.supervisor import EmbeddedServer, Phase, ServerStatus
+from engine.ledger.server.errors import DataDirBusyError, ServerError
+from engine.ledger.server.files import running_url
+from engine.ledger.server.supervisor import EmbeddedServer, Phase, ServerStatus
 
 
 @asynccontextmanager

@@ -13,8 +13,8 @@ from engine.settings import Settings
 
 PIECE = 200
 """Ids that one script call lets go: a few ms."""
-PIECES_MAX = 25
-"""Pieces of one sweep of one partition; the next sweep goes on, the projector gets its turn in between."""
+PIECES_MAX = 100
+"""Pieces of one sweep of one partition: more orders than one page of the projector brings, so that it keeps pace."""
 DAY_MS = 86_400_000
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from engine.decisions import Cost, Guidance, Parcel, Unallocated, WindowFacts
+from engine.decisions import Backordered, Cost, Guidance, Parcel, Unallocated, WindowFacts
 
 Stage = Literal[
     "active", "reroute", "channel", "serves", "limits", "pickup", "rule", "capability", "service", "weight", "stock",
@@ -31,11 +31,15 @@ class Obstacle(Struct, frozen=True, kw_only=True):
 
 
 class PlanView(Struct, frozen=True, kw_only=True):
-    """A plan of the order, chosen or not: parcels, what stays, the cost, and that cost less the chosen one's."""
+    """A plan of the order, chosen or not: parcels, what stays or waits, the cost, and that less the chosen one's.
+
+    `units`: of the order's lines that ship, a substitute counted as what it stands for.
+    """
 
     units: int
     parcels: tuple[Parcel, ...]
     unallocated: tuple[Unallocated, ...]
+    backordered: tuple[Backordered, ...]
     cost: Cost
     guidance: Guidance
     difference: str

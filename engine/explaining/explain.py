@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from engine.deciding import decide
-from engine.decisions import Decision, Parcel
+from engine.decisions import Cost, Decision, Guidance, Parcel
 from engine.domain import Order, decimal, mills
 from engine.explaining.document import Explanation, NodeView, Obstacle, PlanView, PolicyView
 from engine.explaining.funnel import barriers, lacking
@@ -17,6 +17,7 @@ from engine.explaining.scene import Scene, only
 from engine.explaining.stock import Shelf
 from engine.ledger.port import Row, Snapshot
 from engine.lowering import WindowInput, lower
+from engine.policy.document import ObjectiveTerms, thousandths
 from engine.policy.steering import Steering, steer
 
 NODES_PRICED = 300
@@ -54,27 +55,24 @@ def explain(window: WindowInput, order_id: str, decision: bytes, *, now: Callabl
             rules=steering.matched[0],
         ),
         reproduced=reproduced,
-        chosen=plan_view(chosen, chosen),
-        alone=plan_view(Scene(only(window, at), now).decided(), chosen),
+        chosen=plan_view(order, chosen, chosen),
+        alone=plan_view(order, Scene(only(window, at), now).decided(), chosen),
         nodes=tuple(node_views(left, chosen, steering, now)),
     )
 
 
-def plan_view(plan: Decision, chosen: Decision) -> PlanView:
-    """A plan beside the one that was chosen."""
+def plan_view(order: Order, plan: Decision, chosen: Decision) -> PlanView:
+    """A plan of an order beside the one that was chosen."""
+    missing = sum(short.quantity for short in plan.unallocated) + sum(each.quantity for each in plan.backordered)
     return PlanView(
-        units=shipped(plan),
+        units=sum(line.quantity for line in order.lines) - missing,
         parcels=plan.parcels,
         unallocated=plan.unallocated,
+        backordered=plan.backordered,
         cost=plan.cost,
         guidance=plan.guidance,
         difference=decimal(mills(plan.cost.total) - mills(chosen.cost.total)),
     )
-
-
-def shipped(plan: Decision) -> int:
-    """Units of the order's lines that leave."""
-    return sum(line.quantity for parcel in plan.parcels for line in parcel.lines)
 
 
 def _untimed(plan: Decision) -> Decision:
@@ -103,6 +101,7 @@ def node_views(
     documents = {node.node_id: node for node in network.document.nodes}
     leads = scene.lowered.places.leads()[0]
     used = {parcel.node_id for parcel in chosen.parcels}
+    used |= {line.node_id for parcel in chosen.parcels for line in parcel.lines if line.node_id is not None}
     priced = 0
     for index, node_id in enumerate(network.node_ids):
         node = documents[node_id]
@@ -117,7 +116,7 @@ def node_views(
             obstacles += shelf.obstacles(index)
             if priced < NODES_PRICED and (scene.lowered.problem.options.node == index).any():
                 found = scene.from_nodes([index])
-                plan = plan_view(found, chosen) if found.parcels else None
+                plan = plan_view(order, found, chosen) if found.parcels else None
                 priced += 1
         picked = node_id in used
         yield NodeView(
@@ -126,7 +125,7 @@ def node_views(
             chosen=picked,
             obstacles=tuple(obstacles),
             plan=plan,
-            change="" if picked else _change(order, obstacles, plan, chosen, lead=bool(leads[index])),
+            change="" if picked else _change(window, obstacles, plan, chosen, lead=bool(leads[index])),
         )
 
 
@@ -140,17 +139,20 @@ def _unheld(snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, rows=tuple(rows))
 
 
-def _change(order: Order, obstacles: list[Obstacle], plan: PlanView | None, chosen: Decision, *, lead: bool) -> str:
+def _change(
+    window: WindowInput, obstacles: list[Obstacle], plan: PlanView | None, chosen: Decision, *, lead: bool
+) -> str:
     """What would have to change for a node to be the choice."""
+    order, weights = window.orders[0], window.policy.objective
     if obstacles:
         return "; ".join(dict.fromkeys(obstacle.change for obstacle in obstacles))
     if not lead:
         return "its stock leaves with the first node of its dock"
     if plan is None:
         return "nothing ships from here alone under the order's limits"
-    if plan.units < shipped(chosen):
+    if plan.units < plan_view(order, chosen, chosen).units:
         return f"it ships {plan.units} of {sum(line.quantity for line in order.lines)} units alone"
-    more = _steered(plan) - _steered_of(chosen)
+    more = _steered(plan.cost, plan.guidance, weights) - _steered(chosen.cost, chosen.guidance, weights)
     if more > 0:
         return f"its plan would have to cost {decimal(more)} less"
     if more == 0:
@@ -158,11 +160,10 @@ def _change(order: Order, obstacles: list[Obstacle], plan: PlanView | None, chos
     return f"it would save {decimal(-more)}: the window's search did not find it"
 
 
-def _steered(plan: PlanView) -> int:
-    guidance = plan.guidance
-    return sum(mills(money) for money in (plan.cost.total, guidance.rules, guidance.balance))
-
-
-def _steered_of(plan: Decision) -> int:
-    guidance = plan.guidance
-    return sum(mills(money) for money in (plan.cost.total, guidance.rules, guidance.balance))
+def _steered(cost: Cost, guidance: Guidance, weights: ObjectiveTerms) -> int:
+    """What plans are compared by: the cost, shipping and handling weighted, and the guidance; mills."""
+    weighted = mills(cost.shipping) * thousandths(weights.shipping) + mills(cost.handling) * thousandths(
+        weights.handling
+    )
+    plain = (cost.split, cost.late, cost.unfilled, guidance.rules, guidance.balance)
+    return weighted // 1000 + sum(mills(money) for money in plain)

@@ -21,18 +21,20 @@ SINGLE_NODES = 100
 
 def quote(window: WindowInput, *, now: Callable[[], float]) -> Quote:
     """Quote the one order of a window, with other plans ranked by units shipped, then cost."""
-    scene = Scene(window, now)
+    order, scene = window.orders[0], Scene(window, now)
     chosen = scene.decided()
-    found: dict[tuple[object, ...], Alternative] = {_told(chosen): _alternative(None, None, chosen, chosen)}
+    known = {_told(chosen)}
+    found: list[Alternative] = []
     for without, single, plan in _others(scene, chosen):
-        if plan.parcels:
-            found.setdefault(_told(plan), _alternative(without, single, plan, chosen))
-    ranked = sorted(list(found.values())[1:], key=lambda one: (-one.plan.units, mills(one.plan.cost.total)))
+        if plan.parcels and _told(plan) not in known:
+            known.add(_told(plan))
+            found.append(Alternative(without=without, only=single, plan=plan_view(order, plan, chosen)))
+    ranked = sorted(found, key=lambda one: (-one.plan.units, mills(one.plan.cost.total)))
     return Quote(
-        order_id=window.orders[0].order_id,
+        order_id=order.order_id,
         as_of=datetime.fromtimestamp(window.snapshot.at_ms / 1000, UTC),
         status=chosen.status,
-        chosen=plan_view(chosen, chosen),
+        chosen=plan_view(order, chosen, chosen),
         alternatives=tuple(ranked[:ALTERNATIVES]),
     )
 
@@ -46,10 +48,6 @@ def _others(scene: Scene, chosen: Decision) -> Iterator[tuple[str | None, str | 
         yield node_id, None, scene.from_nodes([node for node in nodes if node != index[node_id]])
     for node in nodes[:SINGLE_NODES]:
         yield None, network.node_ids[node], scene.from_nodes([node])
-
-
-def _alternative(without: str | None, single: str | None, plan: Decision, chosen: Decision) -> Alternative:
-    return Alternative(without=without, only=single, plan=plan_view(plan, chosen))
 
 
 def _told(plan: Decision) -> tuple[object, ...]:

@@ -35,10 +35,10 @@ TAIL_ENTRIES_MAX = 64
 """The most log entries that one reading of the log returns."""
 DAY_MS = 86_400_000
 DEADLINE_GRID_MS = 10
-SWEEP_MEMBERS, SWEEP_ORDERS = 300, 400
-"""Units of so many deadlines, or so many orders, are written down as lapsed in one step of the sweeper."""
-FREE_MEMBERS = 1_000
-"""Units of so many deadlines are freed in one step for those who need them now."""
+SWEEP_PLACES, SWEEP_ORDERS = 200, 200
+"""Lapsed units of about so many places, or so many orders, are written down in one step of the sweeper."""
+FREE_PLACES = 1_000
+"""Lapsed units of about so many places are freed in one step for those who need them now."""
 
 assert SLOT.itemsize == CELL.size == 18
 assert LOAD.itemsize == DAY.size == 8

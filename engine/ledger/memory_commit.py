@@ -52,18 +52,13 @@ class _Deciding:
         """Index of the earlier proposal of the same order, or of the same key, that a verdict here rests on."""
 
     def _settle(self) -> None:
-        """What has lapsed of the rows, days and orders that this batch uses is free before anything is decided."""
-        used = [
-            sku
-            for proposal in self._batch.proposals
-            for sku in (*(take.sku for take in proposal.takes), *proposal.short_skus)
-        ]
-        loads = [load.day for proposal in self._batch.proposals for load in proposal.loads]
-        claims = [day for proposal in self._batch.proposals for day in proposal.short_days]
-        names = [f"s{self._batch.skus[sku]}" for sku in dict.fromkeys(used)] + [
-            f"d{day}" for day in dict.fromkeys([*loads, *claims])
-        ]
-        memory_holds.free(self._partition, names, self._at_ms, layout.FREE_MEMBERS)
+        """What has lapsed of what this batch takes, and of its orders, is free before anything is decided."""
+        wanted: dict[tuple[str, int], None] = {}
+        for proposal in self._batch.proposals:
+            wanted |= {(f"s{self._batch.skus[take.sku]}", take.slot): None for take in proposal.takes}
+            wanted |= {(f"d{load.day}", load.node): None for load in proposal.loads}
+        lapsed = self._partition.lapsed(memory_holds.names_of(wanted), self._at_ms)
+        memory_holds.free(self._partition, lapsed, self._at_ms, layout.FREE_PLACES, wanted)
         for proposal in self._batch.proposals:
             old = self._partition.orders.get(proposal.order_id)
             if proposal.again is not None and old is not None and old.judged(self._at_ms) != old.state:
@@ -154,10 +149,13 @@ class _Deciding:
 
     def _take_all(self, proposal: Proposal) -> bool:
         for sku in proposal.short_skus:
-            if self.rows[sku].gain != self._batch.gains[sku]:
+            name = f"s{self._batch.skus[sku]}"
+            seen = self._partition.seen_gain(name, self.rows[sku].gain, self._at_ms)
+            if seen != self._batch.gains[sku]:
                 return False
         for day in proposal.short_days:
-            if self._partition.days.get(day, _NO_DAY).gain != self._batch.day_gains.get(day, -1):
+            gain = self._partition.days.get(day, _NO_DAY).gain
+            if self._partition.seen_gain(f"d{day}", gain, self._at_ms) != self._batch.day_gains.get(day, -1):
                 return False
         for done, take in enumerate(proposal.takes):
             if not self._take(take):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from engine.ledger import layout, states
 from engine.ledger.journal import Body
@@ -25,6 +25,11 @@ def amounts_of(takes: Iterable[tuple[str, int, int, int]], loads: Iterable[tuple
     return found
 
 
+def names_of(places: Iterable[tuple[str, int]]) -> list[str]:
+    """The fields of places."""
+    return list(dict.fromkeys(name for name, _ in places))
+
+
 def soften(partition: Partition, amounts: Amounts, deadline: int, sign: int, body: Body) -> None:
     """Change the soft units of a deadline."""
     for (name, place), (units, parcels) in amounts.items():
@@ -33,7 +38,7 @@ def soften(partition: Partition, amounts: Amounts, deadline: int, sign: int, bod
         places[place] = before[0] + sign * units, before[1] + sign * parcels
         if places[place] == (0, 0):
             del places[place]
-    for name in dict.fromkeys(name for name, _ in amounts):
+    for name in names_of(amounts):
         places = partition.soft[name][deadline]
         body.soft += (name, deadline, [value for place, pair in places.items() for value in (place, *pair)])
         if not places:
@@ -77,17 +82,32 @@ def give_back(partition: Partition, amounts: Amounts, body: Body, *, gain_by_uni
         body.rows += (sku, partition.rows[sku].gain)
 
 
-def free(partition: Partition, names: Sequence[str], now_ms: int, limit: int) -> int:
-    """Take the units of lapsed holds out of rows and days, at most `limit` members; returns how many."""
+def free(
+    partition: Partition,
+    members: Iterable[tuple[str, int]],
+    now_ms: int,
+    limit: int,
+    wanted: Container[tuple[str, int]] | None = None,
+) -> int:
+    """Take the units of fields and their deadlines out of rows and days: those of the `wanted` places, or all.
+
+    Stops at the deadline that makes it `limit` places; returns how many.
+    """
     body, amounts, count = Body(), Amounts(), 0
-    for name in names:
-        for member in partition.members(name, now_ms)[: limit - count]:
-            count += 1
-            for at in range(1, len(member), 3):
-                before = amounts.get((name, member[at]), (0, 0))
-                amounts[name, member[at]] = before[0] + member[at + 1], before[1] + member[at + 2]
-            body.soft += (name, member[0], [])
-            forget(partition, name, member[0])
+    for name, deadline in members:
+        if count >= limit:
+            break
+        places = partition.soft[name][deadline]
+        going = [place for place in places if wanted is None or (name, place) in wanted]
+        for place in going:
+            units, parcels = places.pop(place)
+            before = amounts.get((name, place), (0, 0))
+            amounts[name, place] = before[0] + units, before[1] + parcels
+        count += len(going)
+        if going:
+            body.soft += (name, deadline, [value for place, pair in places.items() for value in (place, *pair)])
+        if not places:
+            forget(partition, name, deadline)
     if count:
         give_back(partition, amounts, body, gain_by_units=True)
         partition.append(now_ms, "free", body, ())
@@ -96,9 +116,9 @@ def free(partition: Partition, names: Sequence[str], now_ms: int, limit: int) ->
 
 def sweep(partition: Partition, now_ms: int) -> int:
     """One step of the sweeper: units first, and orders once all units that lapsed before are free."""
-    due = [name for name in partition.soft if min(partition.soft[name]) <= now_ms]
+    due = partition.lapsed(partition.soft, now_ms)
     if due:
-        return free(partition, due, now_ms, layout.SWEEP_MEMBERS)
+        return free(partition, due, now_ms, layout.SWEEP_PLACES)
     lapsed = sorted((deadline, order_id) for order_id, deadline in partition.holds.items() if deadline <= now_ms)
     ids = [order_id for _, order_id in lapsed[: layout.SWEEP_ORDERS]]
     if ids:
@@ -122,9 +142,9 @@ def lapse(partition: Partition, ids: Sequence[str], now_ms: int) -> None:
 def settle(partition: Partition, order_id: str, now_ms: int) -> None:
     """Free what a lapsed hold held, and write it down."""
     order = partition.orders[order_id]
-    names = dict.fromkeys(name for name, _ in amounts_of(order.takes, order.loads))
-    while free(partition, list(names), now_ms, layout.FREE_MEMBERS):
-        pass
+    amounts = amounts_of(order.takes, order.loads)
+    members = [(name, order.deadline) for name in names_of(amounts) if order.deadline in partition.soft.get(name, {})]
+    free(partition, members, now_ms, len(amounts) + 1, amounts)
     lapse(partition, [order_id], now_ms)
 
 

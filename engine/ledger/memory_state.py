@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from engine.ledger import layout, states
@@ -224,14 +225,33 @@ class Partition:
             if deadline <= now_ms
         ]
 
+    def seen_gain(self, field_name: str, gain: int, now_ms: int) -> int:
+        """A row's or day's gain as readers see it: with what has lapsed and was not freed yet."""
+        return (
+            gain + sum(sum(member[2::3]) + sum(member[3::3]) for member in self.members(field_name, now_ms))
+        ) % 2**32
+
+    def lapsed(self, fields: Iterable[str], now_ms: int) -> list[tuple[str, int]]:
+        """The fields with their deadlines that have passed, in order."""
+        found = ((name, sorted(self.soft.get(name, ()))) for name in fields)
+        return [(name, deadline) for name, deadlines in found for deadline in deadlines if deadline <= now_ms]
+
     def record(self, order_id: str, now_ms: int) -> OrderRecord | None:
         """An order for readers; of a hold that has lapsed only what still counts as held."""
         order = self.orders.get(order_id)
         if order is None:
             return None
         state = order.judged(now_ms)
-        takes = [take for take in order.takes if state == order.state or self._is_soft(f"s{take[0]}", order.deadline)]
-        loads = [load for load in order.loads if state == order.state or self._is_soft(f"d{load[0]}", order.deadline)]
+        takes = [
+            take
+            for take in order.takes
+            if state == order.state or self._is_soft(f"s{take[0]}", take[1], order.deadline)
+        ]
+        loads = [
+            load
+            for load in order.loads
+            if state == order.state or self._is_soft(f"d{load[0]}", load[1], order.deadline)
+        ]
         return OrderRecord(
             order_id=order_id,
             content=order.content,
@@ -253,8 +273,8 @@ class Partition:
             rank=order.rank,
         )
 
-    def _is_soft(self, field_name: str, deadline: int) -> bool:
-        return deadline in self.soft.get(field_name, {})
+    def _is_soft(self, field_name: str, place: int, deadline: int) -> bool:
+        return place in self.soft.get(field_name, {}).get(deadline, ())
 
     def place_after(self, after: str) -> int:
         """Index of the first entry after an entry id."""

@@ -140,7 +140,7 @@ class RedisLedger(RedisRetention, RedisBacklog):
                 return redis_orders.snapshot(asked, reply)
             # More has lapsed here than one reading tells: write some of it down, and look again.
             fields = [*(f"s{sku}" for sku in skus), *(f"d{day}" for day in days)]
-            await self._run("free", partition, _pack(fields), layout.FREE_MEMBERS)
+            await self._run("free", partition, _pack(fields), layout.FREE_PLACES)
 
     async def commit(self, partition: str, batch: Batch) -> list[Outcome]:
         """As `Ledger.commit`; a large batch takes several script calls."""
@@ -158,11 +158,9 @@ class RedisLedger(RedisRetention, RedisBacklog):
         return redis_orders.record(order_id, parts, at_ms)
 
     async def command(self, partition: str, order_id: str, command: str, command_id: str = "") -> Commanded:
-        """As `Ledger.command`; an order that holds very much takes several script calls to lapse."""
-        while True:
-            answer, state = await self._run("command", partition, order_id, command, command_id)
-            if answer != redis_orders.AGAIN:
-                return Commanded(redis_orders.ANSWERS[answer], state.decode())
+        """As `Ledger.command`."""
+        answer, state = await self._run("command", partition, order_id, command, command_id)
+        return Commanded(redis_orders.ANSWERS[answer], state.decode())
 
     async def cancel(self, partition: str, order_id: str) -> Cancelled:
         """As `Ledger.cancel`."""
@@ -170,7 +168,7 @@ class RedisLedger(RedisRetention, RedisBacklog):
 
     async def sweep(self, partition: str) -> int:
         """As `Ledger.sweep`."""
-        done: int = await self._run("sweep", partition, layout.SWEEP_MEMBERS, layout.SWEEP_ORDERS)
+        done: int = await self._run("sweep", partition, layout.SWEEP_PLACES, layout.SWEEP_ORDERS)
         return done
 
     async def partitions_with_holds(self) -> set[str]:

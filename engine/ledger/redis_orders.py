@@ -13,8 +13,6 @@ from engine.ledger.port import Answer, Change, Decided, OrderRecord, Snapshot, S
 
 _unpack = msgspec.msgpack.decode
 
-AGAIN = 5
-"""The answer to a command that must be given once more."""
 ANSWERS = (Answer.UNKNOWN, Answer.ALREADY, Answer.DONE, Answer.REFUSED, Answer.OTHER)
 
 Own = tuple[dict[str, list[tuple[int, int]]], dict[int, list[tuple[int, int, int]]]]

@@ -16,7 +16,7 @@ from engine.archive.history import Witness
 from engine.ledger.reconcile import Report, reconcile
 from engine.ledger.redis import RedisLedger
 from engine.ledger.retention import Retention
-from engine.ledger.server_files import running_url
+from engine.ledger.server.files import running_url
 from tests.chaos.load import CLIENTS, PAUSE_S, Load, Stock
 from tests.chaos.service import Connection, Reply, Service, command
 

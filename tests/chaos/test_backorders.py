@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from engine.ledger.redis import RedisLedger
-from engine.ledger.supervisor import EmbeddedServer
+from engine.ledger.server.supervisor import EmbeddedServer
 from tests.chaos.checks import check_ledger
 from tests.chaos.load import NODE_IDS, furnish
 from tests.chaos.service import FORGETFUL, Service, eventually, running

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from engine.ledger.redis import RedisLedger
-from engine.ledger.supervisor import EmbeddedServer
+from engine.ledger.server.supervisor import EmbeddedServer
 from tests.chaos.checks import check_all, check_ledger, check_refusals, post
 from tests.chaos.load import NODE_IDS, Load, furnish, order
 from tests.chaos.service import Connection, Reply, Service, running

@@ -12,7 +12,7 @@ import time
 import pytest
 import redis
 
-from engine.ledger.server_files import running_url
+from engine.ledger.server.files import running_url
 from tests.chaos.checks import check_all, post
 from tests.chaos.load import Load, furnish, orders, plenty
 from tests.chaos.proxy import Proxy

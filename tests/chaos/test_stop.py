@@ -9,7 +9,7 @@ import threading
 import time
 
 from engine.ledger.redis import RedisLedger
-from engine.ledger.server_files import running_url
+from engine.ledger.server.files import running_url
 from tests.chaos.checks import check_all
 from tests.chaos.load import Load, furnish, plenty
 from tests.chaos.service import Service, alive, eventually, running

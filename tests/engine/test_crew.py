@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
-from engine.crew import InlineCrew, ProcessCrew, pack, unpack
+from engine.crew import CrewError, InlineCrew, ProcessCrew, pack, unpack
 from engine.explaining import Inquiry
 from engine.lowering import WindowInput
 from engine.metrics import Metrics
+from engine.policy import Policy
+from engine.policy.document import Rule, Then
 from tests.engine import making
 
 
@@ -39,6 +42,37 @@ def test_a_window_crosses_the_pipe_unchanged(question):
         ]
         assert window.network.version == question.network.version
         assert window.network.node_ids == question.network.node_ids
+
+
+def test_a_policy_crosses_the_pipe_once(question):
+    """A policy of hundreds of rules is not packed again for every window, and a new one is."""
+    rules = [Rule(name=f"rule {n}", then=Then(except_nodes=[f"N{m}" for m in range(100)])) for n in range(20)]
+    strict = replace(question, policy=Policy(rules=rules), policy_version=2)
+    sent, kept = {}, {}
+    sizes = []
+    for asked in (strict, strict, question, strict):
+        frame = pack(asked, None, sent)
+        sizes.append(len(frame))
+        assert unpack(frame, kept)[0].policy == asked.policy
+    assert sizes[1] < sizes[0] - 10_000
+    assert sizes[3] > sizes[2] + 10_000
+
+
+async def test_a_question_that_fails_tells_nothing_of_the_inside(question):
+    """A caller sees that a question could not be answered, not a traceback; the next question is answered."""
+    crew = ProcessCrew(Metrics())
+    try:
+        with pytest.raises(CrewError) as refused:
+            await crew.consult(question, Inquiry("no such order", b"{}"))
+        assert "Traceback" not in str(refused.value)
+        assert "File" not in str(refused.value)
+        single = replace(
+            question, orders=question.orders[:1], contents=question.contents[:1], waited_ms=question.waited_ms[:1],
+            idempotency_keys=question.idempotency_keys[:1],
+        )  # fmt: skip
+        assert b'"status"' in await crew.consult(single, Inquiry("O0"))
+    finally:
+        await crew.stop()
 
 
 async def test_the_worker_decides_as_we_would_in_place(question):

@@ -1,6 +1,6 @@
 -- Units: instants in ms since the epoch. ARGV: order id, command, command id or ''. See the table of states.
--- Returns {answer, state}: 0 unknown, 1 applied before, 2 done, 3 refused, 4 the command id was another's, 5 again.
-local UNKNOWN, ALREADY, DONE, REFUSED, OTHER, AGAIN = 0, 1, 2, 3, 4, 5
+-- Returns {answer, state}: 0 unknown, 1 applied before, 2 done, 3 refused, 4 the command id was another's.
+local UNKNOWN, ALREADY, DONE, REFUSED, OTHER = 0, 1, 2, 3, 4
 local id, name, command_id = ARGV[1], ARGV[2], ARGV[3]
 local found = call('HMGET', order_key(id), 'm', 'l', 'k:' .. command_id)
 if not found[1] then return { UNKNOWN, 'new' } end
@@ -15,7 +15,7 @@ local target = NEXT[state][name]
 if not target then return { REFUSED, state } end
 if target == 'same' then return { ALREADY, state } end
 if state ~= k.state then
-  if not settle(id, k, now) then return { AGAIN, state } end
+  settle(id, k)
   k = kept_at(order_key(id))
 end
 if target == 'firm' then target = k.firm end

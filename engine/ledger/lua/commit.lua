@@ -15,7 +15,7 @@ end
 local stale = version_of('network', 0) ~= network or version_of('policy', 1) ~= policy
 local mine, keys, rests_on = {}, {}, {} -- order id and idempotency key to proposal; proposal to the earlier one it rests on
 local verdicts, decisions, made_before = {}, {}, {}
-local row_gains, given_up_row, given_up_day = {}, {}, {}
+local row_gains, seen_days, given_up_row, given_up_day = {}, {}, {}, {}
 for _, row in ipairs(gave_up_rows) do given_up_row[row] = true end
 for _, day in ipairs(gave_up_days) do given_up_day[day] = true end
 local olds, settled, rows_by_sku = {}, {}, {} -- what an order decided again held; proposals whose hold had lapsed
@@ -74,11 +74,12 @@ end
 -- Whether anything that a proposal claims to have run out of came back since the snapshot.
 local function came_back(proposal)
   for _, row in ipairs(proposal[5]) do
-    row_gains[row] = row_gains[row] or gain_of(row_key(skus[row + 1]))
+    row_gains[row] = row_gains[row] or seen_gain('s' .. skus[row + 1], row_key(skus[row + 1]), now)
     if row_gains[row] ~= gains[row + 1] or given_up_row[row] then return true end
   end
   for _, day in ipairs(proposal[6]) do
-    if gain_of(day_key(days[day + 1])) ~= day_gains[day + 1] or given_up_day[day] then return true end
+    seen_days[day] = seen_days[day] or seen_gain('d' .. days[day + 1], day_key(days[day + 1]), now)
+    if seen_days[day] ~= day_gains[day + 1] or given_up_day[day] then return true end
   end
   return false
 end
@@ -257,16 +258,21 @@ local function entry()
   return #body.orders > 0 and body, raw
 end
 
--- What has lapsed of the rows, days and orders of this call is free before anything is decided.
+-- What has lapsed of what this call takes, and of its orders, is free before anything is decided.
 local function settle_all()
-  local fields = {}
-  for k, sku in ipairs(skus) do fields[k] = 's' .. sku end
-  for k, day in ipairs(days) do fields[#skus + k] = 'd' .. day end
-  free(due_of(fields, now), now, FREE_MAX)
+  local places, fields, add = places_of()
+  for _, proposal in ipairs(proposals) do
+    for at = 1, #proposal[3], 5 do add('s' .. skus[proposal[3][at] + 1], proposal[3][at + 1]) end
+    for at = 1, #proposal[4], 6 do add('d' .. days[proposal[4][at] + 1], proposal[4][at + 1]) end
+  end
+  free(due_of(fields, now), '-inf', now, FREE_MAX, places)
   for k, proposal in ipairs(proposals) do
     local stored = proposal[8] and call('HMGET', order_key(id_of(k)), 'm', 'l') or NONE
     local old = stored[1] and kept_of(unpack(stored))
-    if old and judged(old, now) ~= old.state then settled[k] = settle(id_of(k), old, now) end
+    if old and judged(old, now) ~= old.state then
+      settle(id_of(k), old)
+      settled[k] = true
+    end
   end
   call('ZSCORE', HOLDS, '')
 end

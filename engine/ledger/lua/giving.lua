@@ -95,31 +95,44 @@ local function due_of(fields, now)
   return due
 end
 
--- Take the units of lapsed holds out of rows and days: at most `limit` members. Returns how many there were.
-local function free(fields, now, limit)
-  local skus, rows, body, row_amounts, day_amounts = {}, {}, { soft = {}, days = {} }, {}, {}
-  for _, field in ipairs(fields) do
-    local left = limit - #body.soft / 3
-    if left <= 0 then break end
+local LAPSED_MAX = 2000 -- members of which one call is told, or in which one call looks for its places
+
+-- Take the units of the members between two deadlines out of rows and days: those of the places `wanted` by field, all
+-- without it. Stops at the member that makes it `limit` places; returns how many.
+local function free(fields, first, last, limit, wanted)
+  local skus, rows, body, row_amounts, day_amounts, count = {}, {}, { soft = {}, days = {} }, {}, {}, 0
+  local function give_back(field, place, units, parcels)
     local name = string.sub(field, 2)
-    for _, packed in ipairs(call('ZRANGEBYSCORE', soft_key(field), '-inf', now, 'LIMIT', 0, left)) do
-      local member = cmsgpack.unpack(packed)
-      for at = 2, #member, 3 do
-        if string.byte(field) == 115 then
-          if not rows[name] then rows[name], skus[#skus + 1] = #skus, name end
-          local c = cell(name, rows[name], member[at])
-          c[3] = c[3] - member[at + 1]
-          row_amounts[rows[name]] = (row_amounts[rows[name]] or 0) + member[at + 1]
-        else
-          local l = load(tonumber(name), member[at])
-          l[5], l[6] = l[5] - member[at + 2], l[6] - member[at + 1]
-          day_amounts[l[1]] = (day_amounts[l[1]] or 0) + member[at + 1] + member[at + 2]
-        end
-      end
-      body.soft[#body.soft + 1], body.soft[#body.soft + 2], body.soft[#body.soft + 3] = field, member[1], {}
+    if string.byte(field) == 115 then
+      if not rows[name] then rows[name], skus[#skus + 1] = #skus, name end
+      local c = cell(name, rows[name], place)
+      c[3] = c[3] - units
+      row_amounts[rows[name]] = (row_amounts[rows[name]] or 0) + units
+    else
+      local l = load(tonumber(name), place)
+      l[5], l[6] = l[5] - parcels, l[6] - units
+      day_amounts[l[1]] = (day_amounts[l[1]] or 0) + units + parcels
     end
   end
-  local count = #body.soft / 3
+  for _, field in ipairs(fields) do
+    if count >= limit then break end
+    local most, mine = wanted and LAPSED_MAX or limit - count, wanted and wanted[field]
+    for _, packed in ipairs(call('ZRANGEBYSCORE', soft_key(field), first, last, 'LIMIT', 0, most)) do
+      if count >= limit then break end
+      local member, before, rest, n = cmsgpack.unpack(packed), count, {}, 0
+      for at = 2, #member, 3 do
+        if not mine or mine[member[at]] then
+          give_back(field, member[at], member[at + 1], member[at + 2])
+          count = count + 1
+        else
+          rest[n + 1], rest[n + 2], rest[n + 3], n = member[at], member[at + 1], member[at + 2], n + 3
+        end
+      end
+      if count > before then
+        body.soft[#body.soft + 1], body.soft[#body.soft + 2], body.soft[#body.soft + 3] = field, member[1], rest
+      end
+    end
+  end
   if count > 0 then
     put_gains(body, put_overlay(body, skus), row_amounts, day_amounts)
     append('free', body, {})
@@ -128,20 +141,31 @@ local function free(fields, now, limit)
   return count
 end
 
--- The fields of what an order holds.
-local function fields_of(k)
-  local fields, seen = {}, {}
-  local function add(field)
-    if not seen[field] then fields[#fields + 1], seen[field] = field, true end
+-- A row's or day's gain as readers see it: with what has lapsed and was not freed yet.
+local function seen_gain(field, key, now)
+  local gain, due = gain_of(key), call('ZSCORE', DUE, field)
+  if not due or tonumber(due) > now then return gain end
+  for _, packed in ipairs(call('ZRANGEBYSCORE', soft_key(field), '-inf', now)) do
+    local member = cmsgpack.unpack(packed)
+    for at = 2, #member, 3 do gain = gain + member[at + 1] + member[at + 2] end
   end
-  for at = 1, #k.takes, 4 do add('s' .. k.takes[at]) end
-  for at = 1, #k.loads, 4 do add('d' .. k.loads[at]) end
-  return fields
+  return gain % 4294967296
 end
 
--- Write down that an order's hold has lapsed. False: there is too much of it for one call.
-local function settle(id, k, now)
-  if free(due_of(fields_of(k), now), now, 1000) >= 1000 then return false end
+-- The places of some takes and loads by field, and the fields.
+local function places_of()
+  local places, fields = {}, {}
+  return places, fields, function(field, place)
+    if not places[field] then places[field], fields[#fields + 1] = {}, field end
+    places[field][place] = true
+  end
+end
+
+-- Write down that an order's hold has lapsed.
+local function settle(id, k)
+  local places, fields, add = places_of()
+  for at = 1, #k.takes, 4 do add('s' .. k.takes[at], k.takes[at + 1]) end
+  for at = 1, #k.loads, 4 do add('d' .. k.loads[at], k.loads[at + 1]) end
+  free(fields, k.deadline, k.deadline, math.huge, places)
   append('lapse', { soft = {} }, { id, '' })
-  return true
 end

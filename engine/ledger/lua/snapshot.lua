@@ -3,7 +3,7 @@
 -- lapsed, whether more lapsed, what is kept of the one order, evicted, indexes of unknown orders that may have left, the
 -- same for keys, names that are ripe, units waited for and packed incoming units (with id) per SKU}. `lapsed`: index of row (or day, from #skus on), member, ...
 local skus, days, ids, one, command_id, idempotency_keys, expecting = unpack(cmsgpack.unpack(ARGV[1]))
-local LAPSED_MAX, INCOMING_MAX = 500, 500
+local INCOMING_MAX = 500
 local now = now_ms()
 local rows, loads, decided, keys, fields, place = {}, {}, {}, {}, {}, {}
 for k, sku in ipairs(skus) do

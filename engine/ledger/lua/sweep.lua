@@ -1,8 +1,8 @@
--- Units: instants in ms since the epoch. ARGV: most members to free, most orders to mark. Frees the units of lapsed
+-- Units: instants in ms since the epoch. ARGV: about how many places to free, most orders to mark. Frees the units of lapsed
 -- holds first, and marks orders only once all units that lapsed before are free. Returns how much was done.
 local now = now_ms()
 local due = call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, ARGV[1])
-if #due > 0 then return free(due, now, tonumber(ARGV[1])) end
+if #due > 0 then return free(due, '-inf', now, tonumber(ARGV[1])) end
 local ids = call('ZRANGEBYSCORE', HOLDS, '-inf', now, 'LIMIT', 0, ARGV[2])
 local raw = {} -- parts of an entry come in pairs
 for k, id in ipairs(ids) do

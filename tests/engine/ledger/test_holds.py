@@ -120,14 +120,20 @@ async def test_a_replacement_counts_its_own_hold_as_free(shop: Shop):
 
 
 async def test_a_commit_frees_only_what_it_uses(shop: Shop):
-    """Protects the twin and short scripts: lapsed units of SKUs that a window merely looked at wait for others."""
-    await shop.open(stock={("A", 0): 10, ("B", 0): 10})
-    await shop.order("O", {("B", 0): 5}, hold_ms=-5_000)
+    """Protects the twin and short scripts: lapsed units that a window merely looked at, or counted, wait for others."""
+    await shop.open(stock={("A", 0): 10, ("A", 1): 10, ("B", 0): 10})
+    await shop.order("O", {("A", 0): 5, ("A", 1): 5, ("B", 0): 5}, hold_ms=-5_000)
     seen = await shop.look("A", "B")
-    assert await shop.commit(seen, shop.proposal(seen, "P", {("A", 0): 1})) == [C]
+    assert await shop.commit(seen, shop.proposal(seen, "P", {("A", 0): 6})) == [C]
+    freed, _ = (await shop.log())[-2:]
+    assert [(change.sku, change.node, change.held) for change in freed.cells] == [("A", 0, -5)]
+    assert await shop.commit(seen, shop.proposal(seen, "Q", {("A", 0): 1}, short=["A", "B"])) == [C]
     assert [entry.kind for entry in await shop.log()][-2:] == ["commit", "commit"]
-    assert await shop.commit(seen, shop.proposal(seen, "Q", {("A", 0): 1}, short=["B"])) == [C]
-    assert [entry.kind for entry in await shop.log()][-2:] == ["free", "commit"]
+    kept = await shop.ledger.order(shop.partition, "O")
+    assert kept is not None
+    assert (kept.state, sorted(kept.takes)) == ("lapsed", [("A", 1, 5), ("B", 0, 5)])
+    assert (await shop.ledger.command(shop.partition, "O", "cancel")).answer is Answer.DONE
+    assert [await shop.cell("A", node) for node in (0, 1)] == [(10, 7, -1, 0), (10, 0, -1, 0)]
 
 
 async def test_a_replacement_that_loses_keeps_the_old_hold(shop: Shop):
@@ -180,10 +186,11 @@ async def test_no_number_of_lapsed_holds_hides_stock(ledger: Ledger, partition: 
     """Protects whoever comes first: more deadlines than one reading tells lapsed on a SKU, and all of it is free."""
     for limit in ("CUT_ORDERS", "CUT_CELLS", "CUT_BYTES"):
         monkeypatch.setattr(cutting, limit, 10**9)
-    shop = await Shop(ledger, partition).open(stock={("A", 0): 700})
+    shop = await Shop(ledger, partition).open(stock={("A", 0): 2_200})
     seen = await shop.look("A")
-    orders = [shop.proposal(seen, f"O{k}", {("A", 0): 1}, hold_ms=10 * GONE_MS + 20 * k) for k in range(700)]
-    assert set(await shop.commit(seen, *orders)) == {C}
+    orders = [shop.proposal(seen, f"O{k}", {("A", 0): 1}, hold_ms=10 * GONE_MS + 20 * k) for k in range(2_200)]
+    for some in (orders[:1_100], orders[1_100:]):
+        assert set(await shop.commit(seen, *some)) == {C}
     assert (await shop.look("A")).rows[0].slots["held"].tolist() == [0]
     while await ledger.sweep(partition):
         pass

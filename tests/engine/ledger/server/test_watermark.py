@@ -6,10 +6,10 @@ from collections import namedtuple
 
 import pytest
 
-from engine.ledger import server_files
 from engine.ledger.port import LedgerRefusedError, StockKind, StockWrite
 from engine.ledger.redis import RedisLedger
-from engine.ledger.watermark import DiskWatermark
+from engine.ledger.server import files
+from engine.ledger.server.watermark import DiskWatermark
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -19,7 +19,7 @@ async def test_a_disk_that_is_nearly_full_refuses_writes_and_still_reads(server,
     ledger = RedisLedger(server.url, refusal=DiskWatermark(tmp_path))
     try:
         await ledger.put_network(partition, b"{}", ["N"])
-        monkeypatch.setattr(server_files.shutil, "disk_usage", lambda _path: Usage(10**12, 10**12, 2**20))
+        monkeypatch.setattr(files.shutil, "disk_usage", lambda _path: Usage(10**12, 10**12, 2**20))
         with pytest.raises(LedgerRefusedError, match="MiB are free"):
             await ledger.write_stock(partition, [StockWrite("A", 0, StockKind.RECEIVE, 1)])
         assert (await ledger.snapshot(partition, ["A"], [], [])).versions.network == 1

@@ -14,11 +14,11 @@ from dataclasses import replace
 import pytest
 import redis
 
-from engine.ledger import server_files
-from engine.ledger.server_binary import find_binary
-from engine.ledger.server_errors import DataDirBusyError, DiskFullError, ServerError, ServerStartError
-from engine.ledger.supervisor import EmbeddedServer, Patience, Phase, next_delay_s
-from tests.engine.ledger.supervisor_worlds import (
+from engine.ledger.server import files
+from engine.ledger.server.binary import find_binary
+from engine.ledger.server.errors import DataDirBusyError, DiskFullError, ServerError, ServerStartError
+from engine.ledger.server.supervisor import EmbeddedServer, Patience, Phase, next_delay_s
+from tests.engine.ledger.server.supervisor_worlds import (
     alive,
     client,
     eventually,
@@ -72,7 +72,7 @@ def test_other_users_cannot_reach_socket_files_or_log(data_dir):
     with EmbeddedServer(data_dir) as server:
         for name in ("run", "appendonlydir"):
             assert stat.S_IMODE((data_dir / name).stat().st_mode) == 0o700
-        for file in (server_files.socket_of(server.url), data_dir / "store.log", data_dir / "server.owner"):
+        for file in (files.socket_of(server.url), data_dir / "store.log", data_dir / "server.owner"):
             assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0
 
 
@@ -80,8 +80,8 @@ def test_a_data_directory_with_a_long_name_works(tmp_path):
     """Unix socket paths end at about 104 bytes, data directories do not: the socket moves to a short private place."""
     data_dir = tmp_path / ("long " * 20) / ("müßig" * 20)
     with EmbeddedServer(data_dir) as server:
-        socket = server_files.socket_of(server.url)
-        assert len(os.fsencode(socket)) <= server_files.SOCKET_PATH_BYTES_MAX
+        socket = files.socket_of(server.url)
+        assert len(os.fsencode(socket)) <= files.SOCKET_PATH_BYTES_MAX
         assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
         assert client(server.url).ping()
         assert (data_dir / "appendonlydir").is_dir()
@@ -97,7 +97,7 @@ def test_stopping_lets_the_store_end_by_itself(data_dir):
     server.stop()
     assert "ready to exit" in (data_dir / "store.log").read_text()
     assert not alive(pid)
-    assert not server_files.socket_of(url).exists()
+    assert not files.socket_of(url).exists()
     assert server.status.phase is Phase.STOPPED
     assert server.start() == url
     server.stop()
@@ -115,7 +115,7 @@ def test_a_store_that_does_not_end_is_killed(data_dir):
 
 def test_a_wedged_guardian_does_not_keep_the_supervisor(data_dir, monkeypatch):
     """Should the guardian hang, store and guardian are both killed, by their ids."""
-    monkeypatch.setattr("engine.ledger.server_process._MARGIN_S", 0.2)
+    monkeypatch.setattr("engine.ledger.server.process._MARGIN_S", 0.2)
     server = EmbeddedServer(data_dir, patience=replace(QUICK, grace_s=0.2))
     server.start()
     pid = server.status.pid
@@ -341,8 +341,8 @@ def test_a_killed_guardian_takes_the_store_with_it_and_both_come_back(data_dir):
 
 def _orphan(data_dir):
     """A store that holds the directory's lock though owner and guardian are dead, as can happen without Linux."""
-    lock = server_files.DirLock.take(data_dir, 1.0)
-    place = server_files.place_socket(data_dir)
+    lock = files.DirLock.take(data_dir, 1.0)
+    place = files.place_socket(data_dir)
     program = find_binary(None, data_dir).path
     store = subprocess.Popen(
         [program, "--port", "0", "--unixsocket", place.path, "--dir", data_dir, "--save", "", "--appendonly", "yes"],
@@ -381,23 +381,23 @@ def test_an_orphaned_store_that_does_not_end_is_named(data_dir):
 
 def test_tools_find_the_running_store(data_dir):
     """`reconcile` and others ask for the store of a data directory: its URL while it runs, else nothing."""
-    assert server_files.running_url(data_dir) is None
+    assert files.running_url(data_dir) is None
     with EmbeddedServer(data_dir) as server:
-        assert server_files.running_url(data_dir) == server.url
-    assert server_files.running_url(data_dir) is None
+        assert files.running_url(data_dir) == server.url
+    assert files.running_url(data_dir) is None
 
 
 def test_too_little_disk_is_a_clear_error_at_the_start(data_dir):
     """A store that cannot write exits; better to say so before it holds an order."""
     with pytest.raises(DiskFullError, match="Free some space"):
         EmbeddedServer(data_dir, min_free_bytes=2**62).start()
-    assert server_files.require_free(data_dir, 1) > 0
+    assert files.require_free(data_dir, 1) > 0
 
 
 def test_a_restart_waits_for_space(data_dir, monkeypatch):
     """While the disk is full the store is not started over and over; it comes back when there is room."""
     with EmbeddedServer(data_dir, patience=QUICK) as server:
-        monkeypatch.setattr(server_files, "free_bytes", lambda _: 0)
+        monkeypatch.setattr(files, "free_bytes", lambda _: 0)
         os.kill(server.status.pid, signal.SIGKILL)
         eventually(lambda: "MiB are free" in (server.status.problem or ""))
         assert server.status.phase is Phase.WAITING
@@ -408,8 +408,8 @@ def test_a_restart_waits_for_space(data_dir, monkeypatch):
 
 def test_the_log_is_bounded(data_dir, monkeypatch):
     """The log of a store that runs for years must not fill the disk; the one before is kept."""
-    monkeypatch.setattr("engine.ledger.supervisor._LOG_CHECK_S", 0.05)
-    monkeypatch.setattr(server_files.bound_log, "__defaults__", (200,))
+    monkeypatch.setattr("engine.ledger.server.supervisor._LOG_CHECK_S", 0.05)
+    monkeypatch.setattr(files.bound_log, "__defaults__", (200,))
     with EmbeddedServer(data_dir) as server:
         eventually((data_dir / "store.log.1").exists)
         client(server.url).bgrewriteaof()

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from engine.ledger.server_errors import BinaryMissingError
+from engine.ledger.server.errors import BinaryMissingError
 
 MINIMUM = {"valkey": (7, 2, 0), "redis": (6, 2, 0)}
 """The oldest version that is supported, by flavour."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from engine.ledger.server_binary import Binary
-from engine.ledger.server_files import log_path
+from engine.ledger.server.binary import Binary
+from engine.ledger.server.files import log_path
 
 MEMORY_SHARE = 0.6
 """Share of the machine's memory that the store may fill; the rest is for the service and for rewriting the file."""

@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from engine.ledger import server_guard
-from engine.ledger.server_probe import Answer
+from engine.ledger.server import guard
+from engine.ledger.server.probe import Answer
 
 _MARGIN_S = 3.0
 """What the guardian gets beyond the store's grace before both are killed."""
@@ -49,7 +49,7 @@ class GuardedProcess:
         with log_file.open("ab") as log:
             log_file.chmod(0o600)
             self._guard = subprocess.Popen(
-                [sys.executable, "-I", "-S", server_guard.__file__, *map(str, arguments)],
+                [sys.executable, "-I", "-S", guard.__file__, *map(str, arguments)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.ledger.server_errors import DiskFullError
-from engine.ledger.server_files import require_free
+from engine.ledger.server.errors import DiskFullError
+from engine.ledger.server.files import require_free
 
 
 class DiskWatermark:

@@ -3,7 +3,7 @@
     async with EmbeddedServer(data_dir) as server:
         ...  # server.url
 
-A thread looks after it. It starts a guardian (`server_guard`), which starts the store and ends it when it is told to,
+A thread looks after it. It starts a guardian (`guard`), which starts the store and ends it when it is told to,
 or when this process is gone; it waits until the store has loaded its data; and it starts it again, with a growing
 delay, if it exits unasked. The data directory stays locked all the while, by the store itself too.
 """
@@ -21,12 +21,12 @@ from types import TracebackType
 
 import structlog
 
-from engine.ledger import server_config, server_files
-from engine.ledger.server_binary import Binary, find_binary
-from engine.ledger.server_errors import ServerError, ServerStartError
-from engine.ledger.server_files import DirLock, SocketPlace
-from engine.ledger.server_probe import probe, shut_down
-from engine.ledger.server_process import GuardedProcess
+from engine.ledger.server import config, files
+from engine.ledger.server.binary import Binary, find_binary
+from engine.ledger.server.errors import ServerError, ServerStartError
+from engine.ledger.server.files import DirLock, SocketPlace
+from engine.ledger.server.probe import probe, shut_down
+from engine.ledger.server.process import GuardedProcess
 
 _log = structlog.get_logger(__name__)
 
@@ -113,7 +113,7 @@ class EmbeddedServer:
         data_dir: Path | str,
         binary: Path | None = None,
         *,
-        min_free_bytes: int = server_files.MIN_FREE_BYTES,
+        min_free_bytes: int = files.MIN_FREE_BYTES,
         maxmemory_bytes: int | None = None,
         patience: Patience | None = None,
         on_progress: Callback | None = None,
@@ -122,7 +122,7 @@ class EmbeddedServer:
         self.data_dir = Path(data_dir).absolute()
         self._binary = binary
         self._min_free_bytes = min_free_bytes
-        self._maxmemory_bytes = server_config.default_maxmemory_bytes() if maxmemory_bytes is None else maxmemory_bytes
+        self._maxmemory_bytes = config.default_maxmemory_bytes() if maxmemory_bytes is None else maxmemory_bytes
         self._patience = patience or Patience()
         self._on_progress = on_progress
         self._on_exit = on_exit
@@ -216,8 +216,8 @@ class EmbeddedServer:
             self._tell(phase=Phase.STARTING, restarts=0, last_exit=None, problem=None)
             lock = DirLock.take(self.data_dir, self._patience.lock_s)
             binary = find_binary(self._binary, self.data_dir / "run")
-            self._place = server_files.place_socket(self.data_dir)
-            server_files.keep_private(self.data_dir)
+            self._place = files.place_socket(self.data_dir)
+            files.keep_private(self.data_dir)
             self._keep_running(lock, binary, self._place)
         except BaseException as error:
             self._failure = error
@@ -251,15 +251,15 @@ class EmbeddedServer:
 
     def _run_once(self, lock: DirLock, binary: Binary, place: SocketPlace) -> None:
         """Start the store, wait until it is ready, and stay until it exits or is to be stopped."""
-        server_files.require_free(self.data_dir, self._min_free_bytes)
-        server_files.bound_log(self.data_dir)
-        log_before = server_files.log_size(self.data_dir)
+        files.require_free(self.data_dir, self._min_free_bytes)
+        files.bound_log(self.data_dir)
+        log_before = files.log_size(self.data_dir)
         if self._settled.is_set():
             self._tell(phase=Phase.STARTING, restarts=self._status.restarts + 1)
         with GuardedProcess(
-            server_config.command(binary, self.data_dir, place.path, self._maxmemory_bytes),
+            config.command(binary, self.data_dir, place.path, self._maxmemory_bytes),
             lock_fd=lock.store_fd,
-            log_file=server_files.log_path(self.data_dir),
+            log_file=files.log_path(self.data_dir),
             socket_file=place.path,
             temporary_dir=place.temporary_dir,
             grace_s=self._patience.grace_s,
@@ -300,7 +300,7 @@ class EmbeddedServer:
         self._tell(phase=Phase.RUNNING, loaded_percent=100.0, problem=None)
         self._settled.set()
         while not self._asked_to_stop.is_set() and process.wait(_LOG_CHECK_S):
-            server_files.bound_log(self.data_dir)
+            files.bound_log(self.data_dir)
 
     def _exited(self, code: int | None, log_before: int) -> None:
         """Note an exit that nobody asked for. During the first start it is an error."""
@@ -308,14 +308,14 @@ class EmbeddedServer:
         problem = f"The store ended {how}."
         if not self._settled.is_set():
             raise ServerStartError(f"{problem} {self._last_lines(log_before)}")
-        lines = server_files.last_log_lines(self.data_dir, log_before, _LOG_LINES)
+        lines = files.last_log_lines(self.data_dir, log_before, _LOG_LINES)
         self._tell(phase=Phase.WAITING, pid=None, last_exit=ServerExit(code, lines), problem=problem)
         _log.error("store_exited", code=code, restarts=self._status.restarts, log=lines[-2:])
         self._call(self._on_exit)
 
     def _last_lines(self, since: int) -> str:
-        lines = server_files.last_log_lines(self.data_dir, since, _LOG_LINES)
-        where = f"Its log is {server_files.log_path(self.data_dir)}"
+        lines = files.last_log_lines(self.data_dir, since, _LOG_LINES)
+        where = f"Its log is {files.log_path(self.data_dir)}"
         return f"{where}, ending:\n" + "\n".join(lines) if lines else where + "."
 
     def _tell(self, **changes: object) -> None:

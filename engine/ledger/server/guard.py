@@ -5,7 +5,7 @@ and the guardian's parent is another. So the store dies with its parent on every
 store is its own parent, for whom its process id cannot have been given to another process.
 If the guardian itself is killed, the kernel kills the store (Linux), or the supervisor ends it through its socket.
 
-    python -I -S server_guard.py PARENT_PID GRACE_S LOCK_FD LOG_FILE SOCKET TEMPORARY_DIR|"" PROGRAM ARGUMENT...
+    python -I -S guard.py PARENT_PID GRACE_S LOCK_FD LOG_FILE SOCKET TEMPORARY_DIR|"" PROGRAM ARGUMENT...
 
 Standard output, one line each: `started PID`, `exited CODE` (negative: the signal). Any input, or its end: stop.
 It is in a session of its own and takes no signals: Ctrl-C is for the command line, which then stops the store last.
