@@ -72,8 +72,8 @@ _SCAN_KEYS = 2_000
 class RedisLedger(RedisRetention, RedisBacklog):
     """Implements `Ledger` on the store at a URL (`redis://`, `rediss://` or `unix://`).
 
-    A call waits at most `timeout_s` for a free connection, and as long again for its answer. Nothing is tried twice
-    here: the caller knows for how long its own client waits. `refusal` is asked before every write and may say why not.
+    A call waits at most `timeout_s`, for a free connection and for its answer together. Nothing is tried twice here:
+    the caller knows for how long its own client waits. `refusal` is asked before every write and may say why not.
     """
 
     def __init__(
@@ -85,16 +85,17 @@ class RedisLedger(RedisRetention, RedisBacklog):
         connections_max: int = 32,
     ) -> None:
         self._refusal = refusal
-        self._client = Redis(
-            connection_pool=BlockingConnectionPool.from_url(
+        self._client = scripts.PromptRedis(
+            BlockingConnectionPool.from_url(
                 url,
                 max_connections=connections_max,
-                timeout=timeout_s,
-                socket_timeout=timeout_s,
+                timeout=None,
+                socket_timeout=None,
                 socket_connect_timeout=timeout_s,
                 retry=Retry(NoBackoff(), 0),
                 protocol=2,
-            )
+            ),
+            timeout_s,
         )
         self._waiting = Redis.from_url(
             url,
@@ -149,7 +150,10 @@ class RedisLedger(RedisRetention, RedisBacklog):
             await self._enrol_waiting(partition)
         committing = Committing(batch)
         for cut in cuts(batch):
-            committing.answered(cut, await self._run("commit", partition, *committing.call(cut)))
+            told = committing.call(cut)
+            while not (answer := await self._run("commit", partition, *told)):
+                pass  # the call freed much that had lapsed, and has left deciding to the next
+            committing.answered(cut, answer)
         return committing.outcomes()
 
     async def order(self, partition: str, order_id: str) -> OrderRecord | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from hashlib import sha1
@@ -9,7 +10,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from redis import exceptions as vendor
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 
 from engine.ledger import states
 from engine.ledger.port import LedgerRefusedError, LedgerUnavailableError
@@ -67,6 +68,24 @@ def load() -> dict[str, Script]:
     names = {part for parts in _PARTS.values() for part in parts} - {"states"}
     texts = {name: (folder / f"{name}.lua").read_text("utf-8") for name in names} | {"states": states.rendered()}
     return {name: script("".join(texts[part] for part in parts)) for name, parts in _PARTS.items()}
+
+
+class PromptRedis(Redis):
+    """A client whose calls end within a time, a cancelled one at once.
+
+    The driver's own limit is `asyncio.wait_for` around every send, which before Python 3.12 forgets a cancellation that
+    comes as the send ends: a loop that is to stop would go on for ever. So its pool must have no `socket_timeout`.
+    """
+
+    def __init__(self, pool: ConnectionPool, timeout_s: float) -> None:
+        super().__init__(connection_pool=pool)
+        self._timeout_s = timeout_s
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """As the driver's; raises TimeoutError, an OSError, when the time is over."""
+        execute: Callable[..., Awaitable[Any]] = super().execute_command
+        async with asyncio.timeout(self._timeout_s):
+            return await execute(*args, **options)
 
 
 async def run(client: Redis, called: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:

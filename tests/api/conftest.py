@@ -82,15 +82,20 @@ async def client(empty: httpx.AsyncClient) -> httpx.AsyncClient:
     return empty
 
 
+@pytest.fixture
+def scene_settings() -> Settings:
+    """A window may wait for company as long as its policy says."""
+    return Settings(window_linger_ms=1_000)
+
+
 @pytest.fixture(params=["memory", "store"])
-async def scene(request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
+async def scene(request: pytest.FixtureRequest, scene_settings: Settings) -> AsyncIterator[Scene]:
     """A shop yet to be opened, on the memory twin and on the store; all of it must add up when the test is over."""
-    settings = Settings(window_linger_ms=1_000)
     if request.param == "memory":
-        engine = build_memory(settings)
+        engine = build_memory(scene_settings)
     else:
         ledger = RedisLedger(request.getfixturevalue("server").url)
-        engine = Engine(settings, ledger, InlineCrew(time.monotonic), SystemClock(), Metrics())
+        engine = Engine(scene_settings, ledger, InlineCrew(time.monotonic), SystemClock(), Metrics())
     application = create_app(engine)
     await engine.start()
     partition = f"scene-{uuid4().hex[:8]}"

@@ -6,6 +6,7 @@ Recomputed of every decision: what each parcel weighs, costs and when it arrives
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -42,6 +43,16 @@ class Books:
         own = math.prod(entry.get(side, 0) for side in ("length_mm", "width_mm", "height_mm"))
         return own or sum(self.volume(part["sku"]) * part["quantity"] for part in entry.get("components", []))
 
+    def leaves(self, decision: Document) -> Counter[tuple[str, str]]:
+        """Units of real goods by (node, SKU) that the parcels of a decision come to."""
+        found = Counter[tuple[str, str]]()
+        for parcel in decision["parcels"]:
+            for line in parcel["lines"]:
+                parts = self.skus.get(line["sku"], {}).get("components") or [{"sku": line["sku"], "quantity": 1}]
+                for part in parts:
+                    found[line.get("node_id", parcel["node_id"]), part["sku"]] += part["quantity"] * line["quantity"]
+        return found
+
     def ordered(self, line: Document) -> int:
         """Units of the order line that a parcel's line stands for."""
         if "substituted_for" not in line:
@@ -71,7 +82,8 @@ def reckon(books: Books, order: Document, decision: Document) -> None:
         if any(books.skus.get(line["sku"], {}).get("ships_alone") for line in inside):
             assert [books.ordered(line) for line in inside] == [1]
     late = max([0, *((day - _due(order)).days for day in arrivals)]) if order.get("deliver_by") else 0
-    missing = sum(line["quantity"] for line in decision["unallocated"])
+    undated = [line for line in decision["backordered"] if line["expected_at"] is None]
+    missing = sum(line["quantity"] for line in [*decision["unallocated"], *undated])
     terms = {
         "shipping": shipping,
         "handling": handling,
@@ -186,3 +198,43 @@ def _due(order: Document) -> date:
 
 def _money(text: str) -> Decimal:
     return Decimal(text)
+
+
+def keeps_its_limits(books: Books, order: Document, decision: Document) -> None:
+    """Every limit of the order, its policy and the policy's rules by priority, judged by the parcels alone."""
+    parcels, policy = decision["parcels"], books.policies[order.get("policy_id", "default")]
+    asked = [order.get("limits", {}), policy["limits"]]
+    for rule in policy["rules"]:
+        least, most = rule["when"]["priority"]["min"], rule["when"]["priority"]["max"]
+        if (least is None or order.get("priority", 0) >= least) and (most is None or order.get("priority", 0) <= most):
+            asked.append(rule["then"]["limits"])
+    inside = [line for parcel in parcels for line in parcel["lines"]]
+    sources = {line.get("node_id", parcel["node_id"]) for parcel in parcels for line in parcel["lines"]}
+    for limits in asked:
+        assert limits.get("max_parcels") is None or len(parcels) <= limits["max_parcels"]
+        assert not limits.get("ship_complete") or not parcels or decision["status"] == "allocated"
+        assert limits.get("allow_late", True) or Decimal(decision["cost"]["late"]) == 0
+        assert not limits.get("nodes") or sources <= set(limits["nodes"])
+        assert not sources & set(limits.get("except_nodes", []))
+    if not any(limits.get("allow_substitutes") for limits in asked):
+        assert not any("substituted_for" in line for line in inside)
+    if order.get("pickup_node"):
+        assert {parcel["node_id"] for parcel in parcels} <= {order["pickup_node"]}
+    _keeps_groups(books, order, decision)
+
+
+def _keeps_groups(books: Books, order: Document, decision: Document) -> None:
+    """The lines of a group lie in one box, all of them, or ship not at all."""
+    wanted: dict[str, dict[str, int]] = {}
+    for line in order["lines"]:
+        if line.get("group") is not None:
+            wanted.setdefault(line["group"], {})[line["line_id"]] = line["quantity"]
+    for lines in wanted.values():
+        boxes = []
+        for parcel in decision["parcels"]:
+            units: dict[str, int] = {}
+            for line in parcel["lines"]:
+                if line["line_id"] in lines:
+                    units[line["line_id"]] = units.get(line["line_id"], 0) + books.ordered(line)
+            boxes += [units] if units else []
+        assert boxes in ([], [lines])

@@ -112,6 +112,7 @@ class Scene:
         """Decide orders in one window of the default policy; decisions in the order of the bodies."""
         policy = self.books.policies["default"]
         await self.policy(**{**policy, "window": {"max_wait_ms": 1_000, "max_orders": len(bodies)}})
+        await self.http.post("/v1/quotes", json=bodies[0])  # only now this process knows how long windows wait
         answer = await self.http.post("/v1/orders/bulk", content="\n".join(map(json.dumps, bodies)).encode())
         decisions = [json.loads(line) for line in answer.text.splitlines()]
         assert [decision["window"]["orders"] for decision in decisions] == [len(bodies)] * len(bodies)
