@@ -16,6 +16,7 @@ from engine.archive.database import Archive, sqlite_url
 from engine.archive.history import History
 from engine.archive.projector import Projector
 from engine.archive.recall import Recall
+from engine.background import Background
 from engine.backorders import Backorders
 from engine.clock import Clock, SystemClock
 from engine.crew import Crew, InlineCrew, ProcessCrew
@@ -73,7 +74,7 @@ class Engine:
         self.backorders = Backorders(ledger, self.registry, crew, clock, metrics, process_id)
         self._allocator = Allocator(self.past, self.registry, crew, clock, metrics, process_id, self.backorders.fill)
         self.gate = Gate(self._allocate, self._window_terms, settings, clock, metrics)
-        self._pulse: asyncio.Task[None] | None = None
+        self._pulse = Background(self._watch, "pulse")
         self._reasons = ["starting"]
 
     @property
@@ -95,7 +96,7 @@ class Engine:
         self._reasons = []
         if self.projector is not None:
             self.projector.start()
-        self._pulse = asyncio.create_task(self._watch(), name="pulse")
+        self._pulse.start()
         self.sweeper.start()
         self.backorders.start()
 
@@ -119,8 +120,7 @@ class Engine:
 
     async def stop(self) -> None:
         """Take no more, answer what was accepted, end what was started."""
-        if self._pulse is not None:
-            self._pulse.cancel()
+        await self._pulse.stop()
         self._reasons = ["stopping"]
         await self.gate.drain()
         await self.backorders.stop()

@@ -15,6 +15,7 @@ from itertools import count, groupby
 
 import structlog
 
+from engine.background import Background
 from engine.clock import Clock
 from engine.crew import Crew
 from engine.domain import Limits, Order
@@ -90,17 +91,15 @@ class Backorders:
         self._walks: dict[tuple[str, str], _Walk] = {}
         self._rest_until: dict[str, float] = {}
         self._room_due: dict[str, float] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._task = Background(self._run, "backorders")
 
     def start(self) -> None:
         """Begin, until `stop`."""
-        self._task = asyncio.create_task(self._run(), name="backorders")
+        self._task.start()
 
     async def stop(self) -> None:
         """End; what waits goes on waiting."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._task.stop()
 
     async def _run(self) -> None:
         while True:

@@ -10,6 +10,7 @@ import asyncio
 
 import structlog
 
+from engine.background import Background
 from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError
 
 log = structlog.get_logger("apportion.sweeper")
@@ -27,7 +28,7 @@ class Sweeper:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._partitions: set[str] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._task = Background(self._run, "sweeper")
 
     def serve(self, partition: str) -> None:
         """Holds may be taken in this partition from now on."""
@@ -35,13 +36,11 @@ class Sweeper:
 
     def start(self) -> None:
         """Begin, until `stop`."""
-        self._task = asyncio.create_task(self._run(), name="sweeper")
+        self._task.start()
 
     async def stop(self) -> None:
         """End; what has lapsed stays invisible."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._task.stop()
 
     async def _run(self) -> None:
         known = False

@@ -19,6 +19,9 @@ COVER = 1_000_000
 """Work that one large order's cover costs beside what it counts itself: measured."""
 
 
+MAX_LINES = 100
+"""Lines of an order from which on it is large, however few SKUs they are of."""
+
 BOUNDED = 4
 """Large orders of one window that get a bound: it costs as much as their plan."""
 
@@ -32,12 +35,18 @@ class Alone(NamedTuple):
 
 
 def is_large(problem: Problem, orders: Ints) -> Bools:
-    """bool[len(orders)]: the order has more than MAX_SKUS distinct SKUs, so `cover` prices it."""
-    size = problem.lines.start[orders + 1] - problem.lines.start[orders]
+    """bool[len(orders)]: the order has more than MAX_SKUS distinct SKUs or MAX_LINES lines, so `cover` prices it.
+
+    Alternatives of a line do not make an order large.
+    """
+    lines = problem.lines
+    size = lines.start[orders + 1] - lines.start[orders]
     large = size > MAX_SKUS
     for at in np.flatnonzero(large).tolist():
-        # Many lines of few SKUs are not a large order.
-        large[at] = len(np.unique(problem.lines.item[problem.lines_of(int(orders[at]))])) > MAX_SKUS
+        mine = problem.lines_of(int(orders[at]))
+        head = np.flatnonzero(np.diff(lines.line[mine], prepend=-1))
+        # A few lines of one SKU are not a large order.
+        large[at] = len(head) > MAX_LINES or len(np.unique(lines.item[mine][head])) > MAX_SKUS
     return large
 
 
@@ -48,8 +57,12 @@ def plans_alone(problem: Problem, orders: Ints, supply: Supply, purse: Purse, *,
     """
     large = is_large(problem, orders)
     found, menus = priced_plans(problem, orders[~large], supply, purse, work=work)
-    for order in orders[large].tolist():
-        found[order] = large_plan(problem, order, supply, purse, work=work)
+    for order in orders.tolist():
+        if order not in found:
+            found[order] = large_plan(problem, order, supply, purse, work=work)
+        elif found[order].bound is None and len(np.unique(problem.lines.item[problem.lines_of(order)])) > MAX_SKUS:
+            # Many alternatives of few lines: neither method is the better one always.
+            found[order] = better(problem, found[order], large_plan(problem, order, supply, purse, work=work))
     at = {order: (menu, column) for menu in menus for column, order in enumerate(menu.orders.tolist())}
     return Alone([found[order] for order in orders.tolist()], menus, at)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from solvers.limits import value_of
 from solvers.load import Load, Rows, loaded, most_at, rows_of
 from solvers.menu import Supply
 from solvers.plan import plan_cost, take, use_of
@@ -54,7 +55,7 @@ def careful_addition(
     for shipment in plan:
         cost = shipment_cost(problem, *shipment)
         pour.book(Load(shipment, cost.boxes if cost else 0, 0, use_of(problem, order, (shipment,))))
-    if not plan or min(pour.value(shipment.units) for shipment in plan) >= least:
+    if not plan or min(value_of(problem, order, shipment.units) for shipment in plan) >= least:
         while len(pour.shipments) < len(plan) + MOST_SHIPMENTS and pour.step():
             pass
     return tuple(sorted(pour.shipments, key=lambda shipment: shipment.option)), pour.steps
@@ -118,10 +119,6 @@ class _Pour:
         """Units of the shipments so far."""
         return sum(int(shipment.units.sum()) for shipment in self.shipments)
 
-    def value(self, units: Ints) -> int:
-        """Mills that the goods of a shipment are worth."""
-        return int((units * self.problem.lines.value[self.at]).sum())
-
     def _by_line(self, units: Ints) -> Ints:
         return np.bincount(self.rows.line, weights=units, minlength=len(self.missing)).astype(np.int64)
 
@@ -155,7 +152,7 @@ class _Pour:
         price = self._estimate(takes, units) + late + (objective.split_parcel if self.shipments else 0)
         possible = (units > 0) & (price < BEYOND)
         if self.least:
-            possible &= (takes * self.problem.lines.value[self.at][:, None]).sum(axis=0) >= self.least
+            possible &= totals(takes.T, self.problem.lines.value[self.at][None, :])[:, 0] >= self.least
         each = np.where(possible, price / np.maximum(units, 1), np.inf)
         each = each * np.where(units < int(self.missing.sum()), 1.25, 1.0)
         rank = np.lexsort((each, -units)) if self.fullest else np.argsort(each, kind="stable")
@@ -178,7 +175,8 @@ class _Pour:
         """What an option can really carry of `takes`."""
         wanted = most_at(self.problem, self.order, self.rows, option, self.missing, self.left, roomy=True, within=takes)
         load = loaded(self.problem, self.order, self.rows, [option], wanted, self.left, boxes=self.boxes)
-        return load if load is not None and self.value(load.shipment.units) >= self.least else None
+        enough = load is not None and value_of(self.problem, self.order, load.shipment.units) >= self.least
+        return load if enough else None
 
     def _pays(self, load: Load) -> bool:
         """Whether the units of a load are worth their price, where that counts."""

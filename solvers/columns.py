@@ -12,7 +12,7 @@ import numpy as np
 from solvers.alone import COVER, Alone, plans_alone
 from solvers.fill import Targets, class_units
 from solvers.greedy import on_what_is_left
-from solvers.master import FINE, Choice, Column, Master, Prices, Resource, column_of, free_of, takes
+from solvers.master import FINE, Choice, Column, Master, Prices, Resource, column_of, free_of, takes, worth_of
 from solvers.menu import Supply
 from solvers.plan import Priced, fits, take, use_of
 from solvers.pricing import Pricer
@@ -240,7 +240,7 @@ class Window:
         for resource, worth in prices.resource.items():
             value -= worth * free_of(self.supply, resource)
         if self.fill is not None:
-            value += int((prices.fill * self.fill.units).sum())
+            value += worth_of(prices.fill, self.fill.units)
         if proven and not self.impossible and (self.bound is None or value > self.bound):
             self.bound, self.prices = value, prices
         return fresh, restless

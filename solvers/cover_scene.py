@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from solvers.cover_demands import Floats, demands_of
+from solvers.menu import Supply, has_room
 from solvers.packing import MAX_BOXES
 from solvers.problem import UNLIMITED, Bools, Ints, Problem
 
@@ -165,9 +166,7 @@ def set_scene(problem: Problem, order: int, stock: Ints, room_boxes: Ints, room_
     most_boxes = int(limits.max_parcels[order])
 
     node, bucket = options.node[ways], options.bucket[ways]
-    alive = np.ones(len(node), dtype=np.bool_)
-    if len(room_units):
-        alive = (bucket < 0) | ((room_units[bucket] > 0) & (room_boxes[bucket] > 0))
+    alive = has_room(problem, np.arange(ways.start, ways.stop), Supply(stock, room_boxes, room_units))
     limit_g = _limits(problem, ways)
     by_row = (lines.weight_g[span][:, None] <= limit_g) & _not_bulky(problem, ways, lines.volume_mm3[span])
     carried = demands.carried(by_row, limit_g)

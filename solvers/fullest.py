@@ -14,7 +14,7 @@ import numpy as np
 from solvers.columns import NEAR_WORK, ORDER_WORK, TINY_ORDERS, Answer, Window, key_of
 from solvers.fill import Targets
 from solvers.greedy import on_what_is_left, sequence
-from solvers.master import EXACT_COLUMNS, FINE, Choice
+from solvers.master import EXACT_COLUMNS, FINE, Choice, worth_of
 from solvers.plan import Priced, plan_cost, take, use_of
 from solvers.problem import Ints
 from solvers.solution import Plan
@@ -79,7 +79,7 @@ class Fullest(Window):
         if self.bound is None or self.prices is None or self.fill is None or not self._is_fullest(key):
             return None
         short = self.fill.units + np.array(key[:-1], np.int64)
-        return max(0, -(-(self.bound - int((self.prices.fill * short).sum())) // FINE))
+        return max(0, -(-(self.bound - worth_of(self.prices.fill, short)) // FINE))
 
     def _is_fullest(self, key: tuple[int, ...]) -> bool:
         """Whether every fuller window, if there can be one, would cost more than windows can, by the bound."""
@@ -131,7 +131,7 @@ class Fullest(Window):
         if self.bound is None or self.prices is None or self.fill is None:
             return FAR
         short = self.fill.units + np.array(key[:-1], np.int64)
-        equal = FINE * key[-1] + int((self.prices.fill * short).sum())
+        equal = FINE * key[-1] + worth_of(self.prices.fill, short)
         fuller = FINE * self.ceiling + (self._fuller(key) or 0) if bound is None else 0
         return min(FAR, max(equal, fuller) - self.bound + FINE)
 

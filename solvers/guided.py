@@ -97,6 +97,14 @@ def _tariffs(problem: Problem, guide: Guide, scale: int) -> Problem:
             handle_line=weighted(options.handle_line, handling),
             handle_unit=weighted(options.handle_unit, handling),
         ),
-        lines=replace(lines, more_line=lines.more_line * handling, more_unit=lines.more_unit * handling),
+        lines=replace(
+            lines, more_line=_signed(lines.more_line, handling), more_unit=_signed(lines.more_unit, handling)
+        ),
         curves=replace(curves, price=np.where(curves.price >= BEYOND, UNLIMITED, weighted(curves.price, shipping))),
     )
+
+
+def _signed(values: Ints, factor: int) -> Ints:
+    """`times` for what may be negative."""
+    product: Ints = np.sign(values) * times(np.abs(values), np.array([factor], np.int64))
+    return product

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solvers.problem import Bools, Ints, Problem
+from solvers.tariff import totals
 
 
 class Keeps(NamedTuple):
@@ -61,7 +62,7 @@ def keeps_of(problem: Problem, orders: Ints, rows: Ints, ships: Ints) -> Keeps:
         single = within & _groups(problem, rows, ships, heads, whole)
     several = None
     if limits.min_split_value[orders].any():
-        several = ships @ lines.value[rows].T >= limits.min_split_value[orders]
+        several = totals(ships, lines.value[rows]) >= limits.min_split_value[orders]
     return Keeps(left, last, single, several, limits.max_parcels[orders])
 
 

@@ -10,9 +10,9 @@ from enum import Enum
 
 import numpy as np
 
-from solvers.packing import pack
-from solvers.problem import UNLIMITED, Bools, Problem
+from solvers.problem import UNLIMITED, Bools, Ints, Problem
 from solvers.solution import Shipment
+from solvers.tariff import boxes_of
 
 
 class Broken(Enum):
@@ -51,7 +51,7 @@ def broken(problem: Problem, order: int, plan: Sequence[Shipment]) -> Broken | N
     quantity, group = lines.quantity[at][head], lines.group[at][head]
     units = np.array([np.add.reduceat(shipment.units, head) for shipment in plan])
     shipped = units.sum(axis=0)
-    boxes = [_boxes(problem, shipment) for shipment in plan]
+    boxes = [_boxes(problem, order, shipment) for shipment in plan]
     if (shipped > quantity).any():
         return Broken.QUANTITY
     for one in np.unique(group[group >= 0]).tolist():
@@ -62,10 +62,8 @@ def broken(problem: Problem, order: int, plan: Sequence[Shipment]) -> Broken | N
     if limits.whole_lines[order] and ((units > 0).sum(axis=0) > 1).any():
         return Broken.WHOLE_LINES
     least = int(limits.min_split_value[order])
-    if least and len(plan) > 1:
-        value = [int((shipment.units * lines.value[at]).sum()) for shipment in plan]
-        if min(value) < least:
-            return Broken.MIN_SPLIT_VALUE
+    if least and len(plan) > 1 and min(value_of(problem, order, shipment.units) for shipment in plan) < least:
+        return Broken.MIN_SPLIT_VALUE
     if sum(boxes) > limits.max_parcels[order]:
         return Broken.MAX_PARCELS
     if limits.complete[order] and (shipped < quantity).any():
@@ -73,11 +71,13 @@ def broken(problem: Problem, order: int, plan: Sequence[Shipment]) -> Broken | N
     return None
 
 
-def _boxes(problem: Problem, shipment: Shipment) -> int:
+def value_of(problem: Problem, order: int, units: Ints) -> int:
+    """Mills that goods of an order are worth (`Limits.min_split_value`); units int64[rows]. Never wraps."""
+    value, some = problem.lines.value[problem.lines_of(order)], np.flatnonzero(units)
+    return sum(mills * count for mills, count in zip(value[some].tolist(), units[some].tolist(), strict=True))
+
+
+def _boxes(problem: Problem, order: int, shipment: Shipment) -> int:
     """Boxes of a shipment; 0 if it cannot go at all."""
-    option = shipment.option
-    order = int(np.searchsorted(problem.options.start, option, side="right")) - 1
-    at, lines = problem.lines_of(order), problem.lines
-    limit = int(problem.options.max_weight_g[option])
-    groups = pack(lines.weight_g[at].tolist(), shipment.units.tolist(), limit, lines.alone[at].tolist())
+    _, groups = boxes_of(problem, order, *shipment)
     return sum(group.boxes for group in groups) if groups else 0

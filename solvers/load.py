@@ -13,7 +13,7 @@ import numpy as np
 
 from solvers.menu import Supply
 from solvers.plan import Use, draw, fits, parts_of, unit_bucket
-from solvers.problem import UNLIMITED, Ints, Problem
+from solvers.problem import UNLIMITED, Bools, Ints, Problem
 from solvers.solution import Shipment
 from solvers.tariff import shipment_cost
 
@@ -34,7 +34,8 @@ class Rows(NamedTuple):
     """How the rows of one order hang together.
 
     `line` int64[rows] numbers its lines from 0; `wanted`, `dated` int64[lines]; `lots`: rows that ship together or not
-    at all (`tied`, groups), else rows of one line.
+    at all (`tied`, groups), else rows of one line. `grouped` bool[rows]: of a tied lot; `sequence` int64[rows]: the
+    rows, lot after lot.
     """
 
     line: Ints
@@ -42,6 +43,8 @@ class Rows(NamedTuple):
     dated: Ints
     lots: list[Ints]
     tied: list[bool]
+    grouped: Bools
+    sequence: Ints
 
 
 def is_careful(problem: Problem, order: int) -> bool:
@@ -63,13 +66,15 @@ def rows_of(problem: Problem, order: int) -> Rows:
     group = lines.group[at]
     if not (group >= 0).any():
         lots = np.split(np.arange(len(line)), head[1:]) if len(head) else []
-        return Rows(line, lines.quantity[at][head], lines.dated[at][head], lots, [False] * len(lots))
+        plain, every = np.zeros(len(line), np.bool_), np.arange(len(line))
+        return Rows(line, lines.quantity[at][head], lines.dated[at][head], lots, [False] * len(lots), plain, every)
     key = np.where(group >= 0, group, -1 - line)
     _, first, lot = np.unique(key, return_index=True, return_inverse=True)
     order_of_lots = np.argsort(first, kind="stable").tolist()
     lots = [np.flatnonzero(lot == one) for one in order_of_lots]
     tied = [bool(group[rows[0]] >= 0) for rows in lots]
-    return Rows(line, lines.quantity[at][head], lines.dated[at][head], lots, tied)
+    sequence = np.concatenate(lots)
+    return Rows(line, lines.quantity[at][head], lines.dated[at][head], lots, tied, group >= 0, sequence)
 
 
 def most_at(
@@ -87,32 +92,32 @@ def most_at(
 
     Groups are whole or not there at all. `roomy`: also within the room for units; `within` int64[rows]: and these.
     """
-    lines, at = problem.lines, problem.lines_of(order)
+    lines, at, leaves = problem.lines, problem.lines_of(order), int(problem.options.node[option])
     open_lines = missing.copy()
     stock, room = _Rest(left.stock), _Rest(left.units)
     units = np.zeros(len(rows.line), np.int64)
-    for lot, tied in zip(rows.lots, rows.tied, strict=True):
-        for row in lot.tolist():
-            node, line = int(problem.options.node[option]), int(rows.line[row])
-            if not lines.eligible[at.start + row, node]:
-                continue
-            source, parts = parts_of(problem, int(lines.item[at.start + row]))
-            bucket, node = unit_bucket(problem, option, source), node if source < 0 else source
-            most = min(int(open_lines[line]), *(stock.of((part, node)) // count for part, count in parts))
-            if roomy and bucket >= 0:
-                most = min(most, room.of(bucket))
-            if within is not None:
-                most = min(most, int(within[row]))
-            if most <= 0:
-                continue
-            for part, count in parts:
-                stock.take((part, node), count * most)
-            room.take(bucket, most)
-            open_lines[line] -= most
-            units[row] = most
-        if tied and open_lines[np.unique(rows.line[lot])].any():
-            # What a group held that is not whole is not offered to later lots: rare, and never too much.
-            units[lot] = 0
+    there = lines.eligible[at, leaves] & (left.stock[lines.item[at], leaves] > 0) & (missing[rows.line] > 0)
+    for row in rows.sequence[there[rows.sequence]].tolist():
+        line = int(rows.line[row])
+        source, parts = parts_of(problem, int(lines.item[at.start + row]))
+        bucket, node = unit_bucket(problem, option, source), leaves if source < 0 else source
+        most = min(int(open_lines[line]), *(stock.of((part, node)) // count for part, count in parts))
+        if roomy and bucket >= 0:
+            most = min(most, room.of(bucket))
+        if within is not None:
+            most = min(most, int(within[row]))
+        if most <= 0:
+            continue
+        for part, count in parts:
+            stock.take((part, node), count * most)
+        room.take(bucket, most)
+        open_lines[line] -= most
+        units[row] = most
+    if rows.grouped.any():
+        for lot, tied in zip(rows.lots, rows.tied, strict=True):
+            if tied and open_lines[rows.line[lot]].any():
+                # What a group held that is not whole is not offered to other lots: rare, and never too much.
+                units[lot] = 0
     return units
 
 
@@ -188,11 +193,15 @@ def _carried(
     """The units by the cheapest option that takes all of them, None if none does."""
     if not units.any():
         return None
-    grouped = any(tied and units[lot].any() for lot, tied in zip(rows.lots, rows.tied, strict=True))
+    most = min(boxes, 1) if units[rows.grouped].any() else boxes
     found: list[tuple[int, int, int]] = []
+    grams = float(units @ problem.lines.weight_g[problem.lines_of(order)].astype(np.float64))
     for option in options:
+        if grams > 1.000001 * most * float(problem.options.max_weight_g[option]):
+            # More than so many full boxes hold: seen without packing them.
+            continue
         cost = shipment_cost(problem, option, units)
-        if cost is not None and cost.boxes <= min(boxes, 1 if grouped else boxes):
+        if cost is not None and cost.boxes <= most:
             found.append((cost.shipping + cost.handling, option, cost.boxes))
     for price, option, count in sorted(found):
         shipment, bucket = Shipment(option, units), int(problem.options.bucket[option])

@@ -99,6 +99,11 @@ def free_of(supply: Supply, resource: Resource) -> int:
     return int(supply.stock[a, b] if kind == 0 else (supply.parcels[a] if kind == 1 else supply.units[a]))
 
 
+def worth_of(prices: Ints, units: Ints) -> int:
+    """What units of the fill rows are worth at their prices; more than an int64 holds, if need be."""
+    return sum(price * count for price, count in zip(prices.tolist(), units.tolist(), strict=True))
+
+
 class Choice(NamedTuple):
     """Column indexes, one per order; `optimal`: proven best among the columns there are."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from solvers.limits import Broken, broken
+from solvers.limits import Broken, broken, value_of
 from solvers.load import loaded, most_at, rows_of
 from solvers.menu import Supply
 from solvers.plan import fits, take, use_of
@@ -74,8 +74,10 @@ def _without(
         most = int(problem.limits.max_parcels[order])
         found = loaded(problem, order, rows, [option], units, supply, boxes=most)
         return [found.shipment] if found is not None else []
-    worth = lines.value[at] if fault is Broken.MIN_SPLIT_VALUE else np.ones(at.stop - at.start, np.int64)
-    least = min(plan, key=lambda shipment: int((shipment.units * worth).sum()))
+    if fault is Broken.MIN_SPLIT_VALUE:
+        least = min(plan, key=lambda shipment: value_of(problem, order, shipment.units))
+    else:
+        least = min(plan, key=lambda shipment: int(shipment.units.sum()))
     return [shipment for shipment in plan if shipment is not least]
 
 
@@ -84,9 +86,7 @@ def _at_fault(problem: Problem, order: int, plan: list[Shipment]) -> list[Bools]
     rows = rows_of(problem, order)
     shipped = np.bincount(rows.line, weights=sum(shipment.units for shipment in plan), minlength=len(rows.wanted))
     without = [np.zeros(len(rows.line), np.bool_) for _ in plan]
-    grouped = np.zeros(len(rows.line), np.bool_)
     for lot in [lot for lot, tied in zip(rows.lots, rows.tied, strict=True) if tied]:
-        grouped[lot] = True
         holding = [index for index, shipment in enumerate(plan) if shipment.units[lot].any()]
         if len(holding) > 1 or (shipped < rows.wanted)[rows.line[lot]].any():
             for index in holding:
@@ -94,9 +94,9 @@ def _at_fault(problem: Problem, order: int, plan: list[Shipment]) -> list[Bools]
     if any(rows_without.any() for rows_without in without):
         return without
     for index, shipment in enumerate(plan):
-        if shipment.units[grouped].any():
-            beside = ~grouped & (shipment.units > 0)
-            without[index] = beside if beside.any() else grouped
+        if shipment.units[rows.grouped].any():
+            beside = ~rows.grouped & (shipment.units > 0)
+            without[index] = beside if beside.any() else rows.grouped
     return without
 
 

@@ -10,7 +10,7 @@ from solvers.cells import Origin, origin
 from solvers.keeps import Keeps, keeps_of
 from solvers.problem import UNLIMITED, Bools, Ints, Problem
 from solvers.states import FAR, Shape, States, states_of
-from solvers.tariff import BEYOND, shipment_table
+from solvers.tariff import BEYOND, shipment_table, times
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Menu:
 
         Every box of `price` carries the split penalty, one too many: shipping nothing does not save it.
         """
-        cost = per_unit * self.keeps.left
+        cost = times(np.array([per_unit], np.int64), self.keeps.left)
         cost[0] += self.problem.objective.split_parcel
         return np.where(self.keeps.last, cost, FAR)
 

@@ -253,15 +253,24 @@ class Problem:
         return bool((node_of[bucket[held]] == node[held]).all())
 
     def _ascending_lines(self) -> bool:
-        """Line numbers ascend, are not shared by orders, and what belongs to a line is equal on all its rows."""
+        """Line numbers ascend; rows of a line agree on what is the line's, rows of a draw on what is the draw's."""
         lines = self.lines
         if lines.line.shape != lines.item.shape:
             return False
         same = np.diff(lines.line) == 0
         first = lines.start[(lines.start > 0) & (lines.start < len(lines.line))]
         equal = all((np.diff(column)[same] == 0).all() for column in (lines.quantity, lines.group, lines.dated))
+        equal &= bool((np.diff(lines.more_line)[np.diff(lines.draw) == 0] == 0).all())
         ascending = (np.diff(lines.line) >= 0).all() and (np.diff(lines.draw) >= ~same).all()
         return bool(ascending and equal and not same[first - 1].any())
+
+    def _groups_of_one_order(self) -> bool:
+        """No group holds lines of two orders."""
+        group = self.lines.group
+        if group.shape != self.lines.item.shape or not (group >= 0).any():
+            return True
+        pairs = np.stack([group, np.repeat(np.arange(self.orders), np.diff(self.lines.start))])[:, group >= 0]
+        return len(np.unique(pairs, axis=1).T) == len(np.unique(pairs[0]))
 
     def _derived_of_stock(self) -> bool:
         """Derived items are rows of the stock table, their parts are rows that are not derived."""
@@ -319,6 +328,7 @@ class Problem:
             ),
             ("lines.alone", lines.alone.shape == (n_lines,) and lines.alone.dtype == np.bool_),
             ("lines.line", self._ascending_lines()),
+            ("lines.group of one order", self._groups_of_one_order()),
             ("lines.value and lines.dated not negative", bool((lines.value >= 0).all() and (lines.dated >= 0).all())),
             ("lines.item range", within(lines.item, 0, n_items)),
             ("lines.quantity at least 1", bool((lines.quantity >= 1).all())),

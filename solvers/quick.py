@@ -31,8 +31,8 @@ def quick_plan(problem: Problem, order: int, supply: Supply) -> Priced:
     if is_careful(problem, order):
         plan, steps = careful_plan(problem, order, supply)
     else:
-        rows = np.arange(problem.options.start[order], problem.options.start[order + 1])
-        pour = _Pour(problem, order, rows[has_room(problem, rows, supply)], supply)
+        ways = np.arange(problem.options.start[order], problem.options.start[order + 1])
+        pour = _Pour(problem, order, ways[has_room(problem, ways, supply)], supply)
         while len(pour.shipments) < MAX_SHIPMENTS and pour.step():
             pass
         plan, steps = tuple(sorted(pour.shipments, key=lambda shipment: shipment.option)), pour.steps
@@ -73,10 +73,10 @@ class _Pour:
         self.free = np.where(problem.lines.eligible[at][:, node], supply.stock[item][:, node], 0)
         self.limit = problem.options.max_weight_g[rows]
         self.free[self.weight[:, None] > self.limit] = 0
-        firsts = item.tolist()
-        self.repeats = [
-            [line for line, i in enumerate(firsts) if i == one] for one in {i for i in firsts if firsts.count(i) > 1}
-        ]
+        same: dict[int, list[int]] = {}
+        for line, one in enumerate(item.tolist()):
+            same.setdefault(one, []).append(line)
+        self.repeats = [lines for lines in same.values() if len(lines) > 1]
         self.bucket = problem.options.bucket[rows]
         some = len(supply.units) > 0
         limited = (self.bucket >= 0) if some else np.zeros(len(rows), np.bool_)
@@ -112,9 +112,11 @@ class _Pour:
         for same in self.repeats:
             before = np.cumsum(takes[same], axis=0) - takes[same]
             takes[same] = np.minimum(takes[same], np.maximum(self.free[same] - before, 0))
-        before = np.cumsum(np.minimum(takes, 2**40), axis=0) - np.minimum(takes, 2**40)
-        fitting: Ints = np.minimum(takes, np.maximum(self.room - before, 0))
-        return fitting
+        tight = np.flatnonzero(takes.sum(axis=0) > self.room)
+        if len(tight):
+            before = np.cumsum(takes[:, tight], axis=0) - takes[:, tight]
+            takes[:, tight] = np.minimum(takes[:, tight], np.maximum(self.room[tight] - before, 0))
+        return takes
 
     def _estimate(self, takes: Ints, units: Ints) -> Ints:
         """About what each shipment costs: over the weight limit, as so many equal boxes."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from solvers.limits import value_of
 from solvers.load import loaded, most_at, rows_of
 from solvers.menu import Supply
 from solvers.plan import Use, take
@@ -108,7 +109,7 @@ class _Route:
             enough = self._by_line(wanted) == self.missing
             wanted = np.where(enough[self.rows.line], wanted, 0)
         found = loaded(problem, order, self.rows, options, wanted, self.left, boxes=self.boxes, whole=whole)
-        if found is None or self._value(found.shipment.units) < least:
+        if found is None or value_of(problem, order, found.shipment.units) < least:
             return False
         shipped = self._by_line(found.shipment.units)
         self.shipments.append(found.shipment)
@@ -128,6 +129,3 @@ class _Route:
 
     def _shipped(self) -> int:
         return sum(int(shipment.units.sum()) for shipment in self.shipments)
-
-    def _value(self, units: Ints) -> int:
-        return int((units * self.problem.lines.value[self.problem.lines_of(self.order)]).sum())

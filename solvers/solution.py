@@ -13,9 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from solvers.judge import faults
-from solvers.packing import pack
 from solvers.problem import Ints, Problem
-from solvers.tariff import BEYOND, Contents, box_handling, box_shipping
+from solvers.tariff import BEYOND, Contents, box_handling, box_shipping, boxes_of
 
 
 class Shipment(NamedTuple):
@@ -127,17 +126,19 @@ def _boxes(problem: Problem, plans: Sequence[Plan]) -> Boxes:
     take_line: list[Ints] = []
     take_units: list[Ints] = []
     for at, plan in enumerate(plans):
-        first = int(problem.lines.start[at])
         for shipment in plan:
-            lines = np.flatnonzero(shipment.units)
-            for boxes, units in _packed(problem, first, shipment, lines):
-                inside = lines if units is shipment.units else np.flatnonzero(units)
+            rows, groups = boxes_of(problem, at, *shipment)
+            if groups is None:
+                raise ValueError(f"option {shipment.option} cannot carry its shipment")
+            for group in groups:
+                units = np.array(group.units, np.int64)
+                inside = np.flatnonzero(units)
                 order.append(at)
                 option.append(shipment.option)
-                same.append(boxes)
+                same.append(group.boxes)
                 size.append(len(inside))
-                take_line.append(np.tile(inside + first, boxes))
-                take_units.append(np.tile(units[inside], boxes))
+                take_line.append(np.tile(rows[inside], group.boxes))
+                take_units.append(np.tile(units[inside], group.boxes))
     none = np.zeros(0, np.int64)
     start = np.cumsum(np.append(0, np.repeat(np.array(size, np.int64), same)), dtype=np.int64)
     line = np.concatenate([none, *take_line])
@@ -162,20 +163,6 @@ def _counts(problem: Problem, row: Ints, units: Ints, start: Ints) -> tuple[Ints
     new_draw = opens | (np.diff(lines.draw[row], prepend=-1) != 0)
     more = lines.more_unit[row] * units + np.where(new_draw, lines.more_line[row], 0)
     return _sums(new_line.astype(np.int64), start), _sums(new_draw.astype(np.int64), start), _sums(more, start)
-
-
-def _packed(problem: Problem, first: int, shipment: Shipment, lines: Ints) -> list[tuple[int, Ints]]:
-    """The boxes of a shipment in packing order: how many alike in a row, and the units per line of each."""
-    limit = int(problem.options.max_weight_g[shipment.option])
-    rows = slice(first, first + len(shipment.units))
-    weights, alone = problem.lines.weight_g[rows].tolist(), problem.lines.alone[rows]
-    units = shipment.units.tolist()
-    if sum(weights[line] * units[line] for line in lines.tolist()) <= limit and not alone[lines].any():
-        return [(1, shipment.units)]
-    groups = pack(weights, units, limit, alone.tolist())
-    if groups is None:
-        raise ValueError(f"option {shipment.option} cannot carry its shipment")
-    return [(group.boxes, np.array(group.units, np.int64)) for group in groups]
 
 
 def _sums(values: Ints, start: Ints) -> Ints:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from solvers.packing import MAX_BOXES, pack
+from solvers.packing import MAX_BOXES, BoxGroup, pack
 from solvers.problem import UNLIMITED, Bools, Curves, Ints, Problem
 
 BEYOND = 2**50
@@ -49,16 +49,14 @@ def shipment_cost(problem: Problem, option: int, units: Ints) -> ShipmentCost | 
     """
     options = problem.options
     order = int(np.searchsorted(options.start, option, side="right")) - 1
-    at = problem.lines_of(order)
-    lines = problem.lines
-    weight, volume = lines.weight_g[at].tolist(), lines.volume_mm3[at].tolist()
-    groups = pack(weight, units.tolist(), int(options.max_weight_g[option]), lines.alone[at].tolist())
+    rows, groups = boxes_of(problem, order, option, units)
     if groups is None:
         return None
+    volume = problem.lines.volume_mm3[rows].tolist()
     divisor = int(options.dim_divisor[option])
     shipping = handling = boxes = 0
     for same, inside, grams in groups:
-        n_lines, draws, more = _counted(problem, at.start, inside)
+        n_lines, draws, more = _counted(problem, rows, inside)
         pieces = sum(inside)
         mm3 = sum(v * u for v, u in zip(volume, inside, strict=True))
         carried = _curve_price(problem.curves, int(options.curve[option]), grams, mm3, divisor)
@@ -83,13 +81,24 @@ def shipment_cost(problem: Problem, option: int, units: Ints) -> ShipmentCost | 
     return ShipmentCost(shipping, handling, boxes) if shipping + handling < BEYOND else None
 
 
-def _counted(problem: Problem, first: int, inside: Sequence[int]) -> tuple[int, int, int]:
-    """(lines, draws, mills more of handling) of one box; `inside`: units by row of the order, from row `first` on."""
+def boxes_of(problem: Problem, order: int, option: int, units: Ints) -> tuple[Ints, list[BoxGroup] | None]:
+    """(rows of `Lines` that ship, the boxes they make as units of these rows); None where they cannot be packed.
+
+    units int64[rows of the order]. The time goes with the rows that ship, however many the order has.
+    """
+    lines, some = problem.lines, np.flatnonzero(units)
+    rows = some + problem.lines.start[order]
+    limit = int(problem.options.max_weight_g[option])
+    return rows, pack(lines.weight_g[rows].tolist(), units[some].tolist(), limit, lines.alone[rows].tolist())
+
+
+def _counted(problem: Problem, rows: Ints, inside: Sequence[int]) -> tuple[int, int, int]:
+    """(lines, draws, mills more of handling) of one box; `inside`: units by row."""
     lines = problem.lines
-    rows = [first + at for at, units in enumerate(inside) if units]
-    draws = {int(lines.draw[row]): int(lines.more_line[row]) for row in rows}
-    more = sum(draws.values()) + sum(int(lines.more_unit[row]) * inside[row - first] for row in rows)
-    return len({int(lines.line[row]) for row in rows}), len(draws), more
+    held = [(row, units) for row, units in zip(rows.tolist(), inside, strict=True) if units]
+    draws = {int(lines.draw[row]): int(lines.more_line[row]) for row, _ in held}
+    more = sum(draws.values()) + sum(int(lines.more_unit[row]) * units for row, units in held)
+    return len({int(lines.line[row]) for row, _ in held}), len(draws), more
 
 
 def _curve_price(curves: Curves, curve: int, grams: int, mm3: int, divisor: int) -> int:
@@ -230,13 +239,17 @@ def _contents(problem: Problem, states: Ints, rows: Ints, weight: Ints, volume: 
     units = states.sum(axis=1)[:, None]
     if len(rows) == 0:
         return Contents(weight, volume, units, units, units)
-    draw = lines.draw[rows[0]]
+    draw, line = lines.draw[rows[0]], lines.line[rows[0]]
     more: Ints | int = 0
     more_line, more_unit = lines.more_line[rows], lines.more_unit[rows]
     if more_line.any() or more_unit.any():
         _, head = np.unique(draw, return_index=True)
         more = (states @ more_unit.T + _present(some, draw) @ more_line[:, head].T)[:, owner]
-    n_lines = _present(some, lines.line[rows[0]]).sum(axis=1)[:, None]
+    n_lines = some.sum(axis=1)[:, None]
+    if len(set(line.tolist())) == len(line):
+        # As mostly: each row a line and a draw of its own.
+        return Contents(weight, volume, n_lines, n_lines, units, more)
+    n_lines = _present(some, line).sum(axis=1)[:, None]
     return Contents(weight, volume, n_lines, _present(some, draw).sum(axis=1)[:, None], units, more)
 
 

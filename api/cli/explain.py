@@ -49,8 +49,9 @@ async def _explain(terminal: Terminal, order_id: str, url: str, partition: str) 
 def _show(terminal: Terminal, explanation: Explanation) -> None:
     window, policy = explanation.window, explanation.policy
     rules = f", rules {', '.join(policy.rules)}" if policy.rules else ""
+    company = f"with {window.orders - 1} more" if window.orders > 1 else "alone"
     terminal.say(
-        f"Order {explanation.order_id}, decided with {window.orders - 1} others at {explanation.as_of.isoformat()} "
+        f"Order {explanation.order_id}, decided {company} at {explanation.as_of.isoformat(timespec='seconds')} "
         f"by policy {policy.policy_id} version {policy.version} ({policy.mode}{rules})"
     )
     terminal.out.print(plan_table("Chosen", explanation.chosen))

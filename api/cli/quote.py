@@ -60,7 +60,8 @@ def _read(file: str) -> bytes:
 
 
 def _show(terminal: Terminal, quote: Quote) -> None:
-    terminal.say(f"Order {quote.order_id} would be {quote.status.replace('_', ' ')} (as of {quote.as_of.isoformat()})")
+    instant = quote.as_of.isoformat(timespec="seconds")
+    terminal.say(f"Order {quote.order_id} would be {quote.status.replace('_', ' ')} (as of {instant})")
     if quote.chosen.parcels:
         terminal.out.print(plan_table("Plan", quote.chosen))
     terminal.say(cost_line(quote.chosen))

@@ -150,8 +150,9 @@ def _write_ahead(cursor: Any) -> None:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
             return
-        except sqlite3.OperationalError:
-            if attempt == SQLITE_TRIES - 1:
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # above are its kinds
+            if not busy or attempt == SQLITE_TRIES - 1:
                 raise
             time.sleep(SQLITE_WAIT_MS / 1000 / SQLITE_TRIES)
 

@@ -17,6 +17,7 @@ from engine.archive import reading, writing
 from engine.archive.database import Archive, ArchiveUnavailableError
 from engine.archive.projection import project
 from engine.archive.sweep import Sweep
+from engine.background import Background
 from engine.clock import Clock
 from engine.ledger.journal import Logged
 from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError
@@ -67,17 +68,15 @@ class Projector:
         self._sweep = Sweep(ledger, archive, clock, settings, metrics)
         self._swept = clock.monotonic()
         self._complained: dict[str, float] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._task = Background(self._run, "projector")
 
     def start(self) -> None:
         """Begin; never fails, for the archive may come later."""
-        self._task = asyncio.create_task(self._run(), name="projector")
+        self._task.start()
 
     async def stop(self) -> None:
         """End between two pages."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._task.stop()
 
     async def _run(self) -> None:
         back_off = 0.0

@@ -58,7 +58,7 @@ class _Deciding:
             wanted |= {(f"s{self._batch.skus[take.sku]}", take.slot): None for take in proposal.takes}
             wanted |= {(f"d{load.day}", load.node): None for load in proposal.loads}
         lapsed = self._partition.lapsed(memory_holds.names_of(wanted), self._at_ms)
-        memory_holds.free(self._partition, lapsed, self._at_ms, layout.FREE_PLACES, wanted)
+        memory_holds.free(self._partition, lapsed, self._at_ms, wanted=wanted)
         for proposal in self._batch.proposals:
             old = self._partition.orders.get(proposal.order_id)
             if proposal.again is not None and old is not None and old.judged(self._at_ms) != old.state:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
+from math import inf
 
 from engine.ledger import layout, states
 from engine.ledger.journal import Body
@@ -86,7 +87,7 @@ def free(
     partition: Partition,
     members: Iterable[tuple[str, int]],
     now_ms: int,
-    limit: int,
+    limit: float = inf,
     wanted: Container[tuple[str, int]] | None = None,
 ) -> int:
     """Take the units of fields and their deadlines out of rows and days: those of the `wanted` places, or all.
@@ -144,7 +145,7 @@ def settle(partition: Partition, order_id: str, now_ms: int) -> None:
     order = partition.orders[order_id]
     amounts = amounts_of(order.takes, order.loads)
     members = [(name, order.deadline) for name in names_of(amounts) if order.deadline in partition.soft.get(name, {})]
-    free(partition, members, now_ms, len(amounts) + 1, amounts)
+    free(partition, members, now_ms, wanted=amounts)
     lapse(partition, [order_id], now_ms)
 
 

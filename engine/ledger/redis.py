@@ -150,7 +150,10 @@ class RedisLedger(RedisRetention, RedisBacklog):
             await self._enrol_waiting(partition)
         committing = Committing(batch)
         for cut in cuts(batch):
-            committing.answered(cut, await self._run("commit", partition, *committing.call(cut)))
+            told = committing.call(cut)
+            while not (answer := await self._run("commit", partition, *told)):
+                pass  # the call freed much that had lapsed, and has left deciding to the next
+            committing.answered(cut, answer)
         return committing.outcomes()
 
     async def order(self, partition: str, order_id: str) -> OrderRecord | None:

@@ -122,7 +122,14 @@ def odd_window(seed: int, orders: int = 1) -> Problem:
             if item < 6 and roll(0, 1):
                 ways.append(Want(items + 2 + item, nodes=[0], weight_g=120, more_line=40, more_unit=-5, value=9000))
             if not roll(0, 3):
-                ways.append(Want((item + 7) % items, weight_g=roll(1, 4) * 90, value=8000, same_draw=bool(ways)))
+                ways.append(
+                    Want(
+                        (item + 7) % items,
+                        weight_g=roll(1, 4) * 90,
+                        value=8000,
+                        same_draw=bool(ways) and not ways[-1].more_line,
+                    )
+                )
             group = 3 * order + roll(0, 1) if not roll(0, 5) else -1
             wants.append(
                 Want(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from solvers.limits import Broken, broken, limited
-from solvers.problem import Problem
-from solvers.solution import Shipment
+from solvers.choose import solve
+from solvers.limits import Broken, broken, limited, value_of
+from solvers.problem import InvalidProblemError, Objective, Problem
+from solvers.solution import Shipment, check
 from tests.solvers.worlds import Want, Way, World, random_limited_world, random_world
 
 LIGHT, HEAVY, OTHER = 0, 1, 2
@@ -187,3 +190,34 @@ def test_plain_windows_are_not_limited() -> None:
     """The windows of most merchants never meet this room."""
     assert not any(limited(random_world(seed, orders=3)).any() for seed in range(20))
     assert any(limited(random_limited_world(seed)).any() for seed in range(20))
+
+
+def test_values_at_the_edge_are_compared_exactly() -> None:
+    """A shipment worth more than 64 bits of mills holds enough, and is not taken for less than nothing."""
+    most, dear = 2**31 - 1, 10**15
+    world = World(stock=[[most, 1], [0, most]], objective=Objective())
+    wants = [Want(0, quantity=most, weight_g=0, value=dear), Want(1, quantity=most, weight_g=0, value=dear)]
+    world.order(wants, [Way(0), Way(1)], min_split_value=dear)
+    problem = world.problem()
+    answer = solve(problem)
+    assert check(problem, answer) == []
+    assert sum(int(shipment.units.sum()) for shipment in answer.plans[0]) == 2 * most
+    assert value_of(problem, 0, np.array([most, most], np.int64)) == 2 * most * dear
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [("more_line", [0, 5]), ("group", [7, 7])],
+    ids=["a draw at two prices", "a group of two orders"],
+)
+def test_rows_that_contradict_each_other_are_no_problem_to_decide(name: str, column: list[int]) -> None:
+    """What every method relies on is claimed when the window is built."""
+    world = World(stock=[[3]])
+    if name == "group":
+        world.order([Want(0)], [Way(0)]).order([Want(0)], [Way(0)])
+    else:
+        world.order([Want(0, instead=[Want(0, same_draw=True)])], [Way(0)])
+    problem = world.problem()
+    lines = replace(problem.lines, **{name: np.array(column, np.int64)})
+    with pytest.raises(InvalidProblemError, match=r"lines\."):
+        replace(problem, lines=lines).validate()

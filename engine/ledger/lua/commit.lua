@@ -3,7 +3,7 @@
 -- of a soft hold or false, {command, revision seen, token, digest, reason, excluded nodes} of one decided again or false,
 -- flat (name, units) of what waits, rank.
 local COMMITTED, REPEAT, CONFLICT, KEY_CONFLICT, LOST, STALE = 1, 2, 3, 4, 5, 6
-local LOAD_MAX, FREE_MAX, GRID = 4294967295, 1000, 10
+local LOAD_MAX, FREE_MAX, FREE_FEW, GRID = 4294967295, 200, 50, 10
 local now = now_ms()
 local batch = cmsgpack.unpack(ARGV[1])
 local window, network, policy, skus, gains, days, day_gains, gave_up_rows, gave_up_days, proposals, sizes = unpack(batch)
@@ -258,14 +258,15 @@ local function entry()
   return #body.orders > 0 and body, raw
 end
 
--- What has lapsed of what this call takes, and of its orders, is free before anything is decided.
+-- What has lapsed of what this call takes, and of its orders, is free before anything is decided. False: that was much
+-- work, and deciding is for another call.
 local function settle_all()
   local places, fields, add = places_of()
   for _, proposal in ipairs(proposals) do
     for at = 1, #proposal[3], 5 do add('s' .. skus[proposal[3][at] + 1], proposal[3][at + 1]) end
     for at = 1, #proposal[4], 6 do add('d' .. days[proposal[4][at] + 1], proposal[4][at + 1]) end
   end
-  free(due_of(fields, now), '-inf', now, FREE_MAX, places)
+  if free(due_of(fields, now), '-inf', now, FREE_MAX, places) > FREE_FEW then return false end
   for k, proposal in ipairs(proposals) do
     local stored = proposal[8] and call('HMGET', order_key(id_of(k)), 'm', 'l') or NONE
     local old = stored[1] and kept_of(unpack(stored))
@@ -275,9 +276,10 @@ local function settle_all()
     end
   end
   call('ZSCORE', HOLDS, '')
+  return true
 end
 
-settle_all()
+if not settle_all() then return {} end
 for k, proposal in ipairs(proposals) do
   verdicts[k], decisions[k] = decide(k, proposal)
   decisions[k] = decisions[k] or false

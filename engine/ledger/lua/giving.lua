@@ -119,17 +119,21 @@ local function free(fields, first, last, limit, wanted)
     local most, mine = wanted and LAPSED_MAX or limit - count, wanted and wanted[field]
     for _, packed in ipairs(call('ZRANGEBYSCORE', soft_key(field), first, last, 'LIMIT', 0, most)) do
       if count >= limit then break end
-      local member, before, rest, n = cmsgpack.unpack(packed), count, {}, 0
-      for at = 2, #member, 3 do
+      local member, before, at = cmsgpack.unpack(packed), count, 2
+      local n = #member
+      while at < n do -- the last place moves to where one goes: few of many are wanted
         if not mine or mine[member[at]] then
           give_back(field, member[at], member[at + 1], member[at + 2])
           count = count + 1
+          member[at], member[at + 1], member[at + 2] = member[n - 2], member[n - 1], member[n]
+          member[n - 2], member[n - 1], member[n], n = nil, nil, nil, n - 3
         else
-          rest[n + 1], rest[n + 2], rest[n + 3], n = member[at], member[at + 1], member[at + 2], n + 3
+          at = at + 3
         end
       end
       if count > before then
-        body.soft[#body.soft + 1], body.soft[#body.soft + 2], body.soft[#body.soft + 3] = field, member[1], rest
+        local deadline = table.remove(member, 1)
+        body.soft[#body.soft + 1], body.soft[#body.soft + 2], body.soft[#body.soft + 3] = field, deadline, member
       end
     end
   end

@@ -35,7 +35,7 @@ class Crowd:
 
     def __post_init__(self) -> None:
         commit = scripts.load()["commit"]
-        coarse = commit.text.replace("GRID = 4294967295, 1000, 10\n", f"GRID = 4294967295, 1000, {GRID_MS}\n")
+        coarse = commit.text.replace("GRID = 4294967295, 200, 50, 10\n", f"GRID = 4294967295, 200, 50, {GRID_MS}\n")
         assert coarse != commit.text, "the deadlines of the crowd are one"
         self.ledger._scripts["commit"] = scripts.script(coarse)
         self.shop = Shop(self.ledger, self.partition, [f"SKU-{k:04}" for k in range(self.skus)])
