@@ -119,6 +119,16 @@ class Scene:
         await self.policy(**{**policy, "window": {"max_wait_ms": 1}})
         return [self.checked(decision, body) for decision, body in zip(decisions, bodies, strict=True)]
 
+    async def explained(self, order_id: str, decision: Document) -> dict[str, set[str]]:
+        """{node: the stages that stop it} by the explanation of a decision, which must be of this very decision."""
+        answer = await self.http.get(f"/v1/orders/{order_id}/explanation")
+        assert answer.status_code == 200, answer.text
+        told = answer.json()
+        assert told["reproduced"]
+        for name in ("parcels", "unallocated", "backordered", "cost"):
+            assert told["chosen"][name] == decision[name]
+        return {node["node_id"]: {each["stage"] for each in node["obstacles"]} for node in told["nodes"]}
+
     def checked(self, decision: Document, order: Document) -> Document:
         """The decision, its costs, weights and dates recomputed from the documents by the contract's formula."""
         reckon(self.books, order, decision)

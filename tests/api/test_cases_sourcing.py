@@ -185,6 +185,7 @@ async def test_case_26_a_node_that_never_had_it(scene):
     decision = await scene.order("O", ("X", 1), limits={"nodes": ["A"]})
     assert left(decision) == [("X", 1, "out_of_stock")]
     assert (decision["unallocated"][0]["free"], decision["unallocated"][0]["elsewhere"]) == (0, ["B"])
+    assert (await scene.explained("O", decision)) == {"A": {"stock"}, "B": {"limits"}}
     assert set(await scene.cells("X")) == {"B"}
 
 
@@ -221,6 +222,7 @@ async def test_case_37_a_node_without_a_carrier_for_it(scene):
     await scene.open("ABC", stock, [{"sku": "heavy", "weight_g": 3_000}], lanes=lanes, carriers=[courier])
     decision = await scene.order("O1", ("heavy", 1))
     assert shipped(decision) == {("A", "heavy"): 1}
+    assert await scene.explained("O1", decision) == {"A": set(), "B": {"weight"}, "C": {"weight"}}
     decision = await scene.order("O2", ("heavy", 1), ship_to=far)
     assert left(decision) == [("heavy", 1, "held")]
     decision = await scene.order("O3", ("small", 1), ship_to=far)
@@ -228,3 +230,5 @@ async def test_case_37_a_node_without_a_carrier_for_it(scene):
     assert decision["unallocated"][0]["elsewhere"] == ["B", "C"]
     decision = await scene.order("O4", ("small", 1), ship_to=far, limits={"nodes": ["B", "C"]})
     assert left(decision) == [("small", 1, "no_lane")]
+    stages = await scene.explained("O4", decision)
+    assert (stages["B"], stages["C"]) == ({"service"}, {"service"})

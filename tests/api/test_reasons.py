@@ -19,22 +19,27 @@ def missing(decision):
 
 
 @pytest.mark.parametrize(
-    ("node", "sku", "order"),
+    ("node", "sku", "order", "stage"),
     [
-        ({"active": False}, "X", {}),
-        ({"channels": ["app"]}, "X", {}),
-        ({"serves": {"countries": ["CA"]}}, "X", {}),
-        ({"serves": {"postal_prefixes": ["9"]}}, "X", {"ship_to": {"country": "US", "postal_code": "10001"}}),
-        ({"serves": {"except_postal_prefixes": ["100"]}}, "X", {"ship_to": {"country": "US", "postal_code": "10001"}}),
-        ({}, "X", {"limits": {"nodes": ["B"]}}),
-        ({}, "X", {"limits": {"except_nodes": ["A"]}}),
-        ({}, "X", {"pickup_node": "B"}),
-        ({}, "X", {"priority": 9}),
-        ({}, "H", {}),
+        ({"active": False}, "X", {}, "active"),
+        ({"channels": ["app"]}, "X", {}, "channel"),
+        ({"serves": {"countries": ["CA"]}}, "X", {}, "serves"),
+        ({"serves": {"postal_prefixes": ["9"]}}, "X", {"ship_to": {"country": "US", "postal_code": "10001"}}, "serves"),
+        (
+            {"serves": {"except_postal_prefixes": ["100"]}},
+            "X",
+            {"ship_to": {"country": "US", "postal_code": "10001"}},
+            "serves",
+        ),
+        ({}, "X", {"limits": {"nodes": ["B"]}}, "limits"),
+        ({}, "X", {"limits": {"except_nodes": ["A"]}}, "limits"),
+        ({}, "X", {"pickup_node": "B"}, "pickup"),
+        ({}, "X", {"priority": 9}, "rule"),
+        ({}, "H", {}, "capability"),
     ],
     ids=["inactive", "channel", "country", "prefix", "not-prefix", "allowed", "excluded", "pickup", "rule", "hazmat"],
 )
-async def test_no_eligible_node(scene, node, sku, order):
+async def test_no_eligible_node(scene, node, sku, order, stage):
     """Every kind of restriction at the first stage, each alone, where everything else would let it ship."""
     nodes = {"A": node, "B": {"active": False}}
     only_b = {"name": "vip", "when": {"priority": {"min": 9}}, "then": {"nodes": ["B"]}}
@@ -43,6 +48,7 @@ async def test_no_eligible_node(scene, node, sku, order):
     decision = await scene.order("O", (sku, 1), **order)
     assert (decision["status"], missing(decision)["reason"]) == ("refused", "no_eligible_node")
     assert missing(decision)["elsewhere"] == ["A"]
+    assert (await scene.explained("O", decision))["A"] == {stage}
 
 
 async def test_no_lane(scene):
@@ -54,14 +60,18 @@ async def test_no_lane(scene):
     for order_id, sku, fields in (
         ("O2", "heavy", {}), ("O3", "X", {"level": "express"}), ("O4", "X", {"ship_to": {"country": "US"}}),
     ):  # fmt: skip
-        line = missing(await scene.order(order_id, (sku, 1), **fields))
+        decision = await scene.order(order_id, (sku, 1), **fields)
+        line, stage = missing(decision), "weight" if sku == "heavy" else "service"
+        assert (await scene.explained(order_id, decision))["A"] == {stage}
         assert (line["reason"], line["free"], line["elsewhere"]) == ("no_lane", 4 if sku == "X" else 5, [])
 
 
 async def test_out_of_stock_says_where_else(scene):
     """Nothing in the pool, whatever is held: nodes outside that have it are named, those without are not."""
     await scene.open("ABCD", {"X": {"A": (4, 4), "B": 3, "C": 0, "D": 1}})
-    line = missing(await scene.order("O", ("X", 1), limits={"nodes": ["A"]}))
+    decision = await scene.order("O", ("X", 1), limits={"nodes": ["A"]})
+    line, stages = missing(decision), await scene.explained("O", decision)
+    assert (stages["A"], stages["B"]) == ({"stock"}, {"limits"})
     assert (line["reason"], line["free"], line["safety"], line["elsewhere"]) == ("out_of_stock", 0, 4, ["B", "D"])
 
 
@@ -69,14 +79,18 @@ async def test_held(scene):
     """Stock is there and others hold it: how much is told, and that it may change."""
     await scene.open("A", {"X": {"A": 5}})
     await scene.order("H", ("X", 4), hold_seconds=600)
-    line = missing(await scene.order("O", ("X", 3)))
+    decision = await scene.order("O", ("X", 3))
+    line = missing(decision)
+    assert (await scene.explained("O", decision))["A"] == {"held"}
     assert (line["quantity"], line["reason"], line["free"], line["held"]) == (2, "held", 1, 4)
 
 
 async def test_capacity(scene):
     """Free stock at a node that ships nothing more that day; the day after it does."""
     await scene.open({"A": {"capacity": {"units_per_day": 2}}}, {"X": {"A": 5}})
-    line = missing(await scene.order("O1", ("X", 3), placed_at=MONDAY))
+    decision = await scene.order("O1", ("X", 3), placed_at=MONDAY)
+    line = missing(decision)
+    assert (await scene.explained("O1", decision))["A"] == {"capacity"}
     assert (line["quantity"], line["reason"], line["free"]) == (1, "capacity", 5)
     assert (await scene.order("O2", ("X", 2), placed_at="2030-01-08T09:00:00Z"))["status"] == "allocated"
 
@@ -128,7 +142,9 @@ async def test_too_late(scene):
     """It could arrive on Wednesday and must on Tuesday; an order that bears delay gets it a day late."""
     await scene.open("A", {"X": {"A": 5}})
     promise = {"placed_at": MONDAY, "deliver_by": "2030-01-08T23:00:00Z"}
-    assert missing(await scene.order("O1", ("X", 1), **promise, limits={"allow_late": False}))["reason"] == "too_late"
+    decision = await scene.order("O1", ("X", 1), **promise, limits={"allow_late": False})
+    assert missing(decision)["reason"] == "too_late"
+    assert (await scene.explained("O1", decision))["A"] == {"late"}
     assert (await scene.order("O2", ("X", 1), **promise))["cost"]["late"] == "5.00"
 
 
