@@ -132,7 +132,7 @@ async def _show(
             done.set()
             await view
         return _report(terminal, stream, service)
-    except* CommandError as errors:
+    except BaseExceptionGroup as errors:  # not except*: what it raises some versions wrap in a group again
         raise first_of(errors) from None
     finally:
         await stream.close()

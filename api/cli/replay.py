@@ -75,7 +75,7 @@ async def _replay(
         try:
             with terminal.progress(f"replaying {file.name}", len(orders)) as line:
                 await sender.send_all(_paced(orders, speed), lambda *_: line.advance(note=_note(tally, started)))
-        except* CommandError as errors:
+        except BaseExceptionGroup as errors:  # not except*: what it raises some versions wrap in a group again
             raise first_of(errors) from None
         finally:
             client.close()
