@@ -105,14 +105,22 @@ class Backorders:
         while True:
             busy = False
             try:
-                for partition in sorted(await self._ledger.partitions_waiting()):
-                    names = await self._ledger.ripe(partition, TURN_NAMES)
-                    busy |= await self.fill(partition, [*names, *self._room(partition)])
+                waiting = sorted(await self._ledger.partitions_waiting())
             except (LedgerUnavailableError, LedgerRefusedError) as error:
                 log.warning("fill_failed", error=str(error))
-            except Exception:
-                log.exception("fill_failed")
+                waiting = []
+            for partition in waiting:
+                busy |= await self._look(partition)
             await asyncio.sleep(0 if busy else PAUSE_SECONDS)
+
+    async def _look(self, partition: str) -> bool:
+        """A turn for all that is ripe in one partition; what fails there stops no other."""
+        try:
+            names = await self._ledger.ripe(partition, TURN_NAMES)
+            return await self.fill(partition, [*names, *self._room(partition)])
+        except Exception as error:
+            log.warning("fill_failed", partition=partition, error=repr(error))
+            return False
 
     def _room(self, partition: str) -> list[str]:
         """The name of room, once in a while."""

@@ -52,15 +52,20 @@ class Sweeper:
                 await self.sweep()
             except (LedgerUnavailableError, LedgerRefusedError) as error:
                 log.warning("sweep_failed", error=str(error))
-            except Exception:
-                log.exception("sweep_failed")
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def sweep(self) -> None:
-        """All that has lapsed by now, in short steps, of all partitions in turn."""
+        """All that has lapsed by now, in short steps, of all partitions in turn. What fails in one stops no other."""
         busy = set(self._partitions)
+        failed: dict[str, str] = {}
         while busy:
             for partition in sorted(busy):
-                done = await asyncio.gather(*(self._ledger.sweep(partition) for _ in range(STEPS_AT_ONCE)))
-                if not all(done):
+                steps = (self._ledger.sweep(partition) for _ in range(STEPS_AT_ONCE))
+                done = await asyncio.gather(*steps, return_exceptions=True)
+                errors = [each for each in done if isinstance(each, BaseException)]
+                if errors:
+                    failed[partition] = repr(errors[0])
+                if partition in failed or not all(done):
                     busy.discard(partition)
+        if failed:
+            log.warning("sweep_failed", partitions=len(failed), error=next(iter(failed.values())))

@@ -8,7 +8,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -187,12 +187,19 @@ async def test_an_sql_outage_stops_trimming_and_nothing_else(store: RedisLedger,
     await archive.close()
 
 
-@pytest.mark.timeout(count(120, 7_200))
-async def test_memory_stays_flat_over_many_orders(tmp_path: Path, partition: str):
-    """Protects the store from filling: many more orders than fit pass through it, and the oldest are still answered."""
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Server]:
+    """A server of its own, whose memory is limited."""
     (tmp_path / "store").mkdir()
-    small = Server(tmp_path / "store")
-    small.start()
+    made = Server(tmp_path / "store")
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.mark.timeout(count(120, 7_200))
+async def test_memory_stays_flat_over_many_orders(small: Server, tmp_path: Path, partition: str):
+    """Protects the store from filling: many more orders than fit pass through it, and the oldest are still answered."""
     client = small.client()
     ledger, archive = RedisLedger(small.url), Archive(sqlite_url(tmp_path))
     shop = await Shop(ledger, partition).open(stock={("A", 0): 9})
@@ -231,4 +238,3 @@ async def test_memory_stays_flat_over_many_orders(tmp_path: Path, partition: str
     assert report.clean, report.differences
     await ledger.close()
     await archive.close()
-    small.stop()

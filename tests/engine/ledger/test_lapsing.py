@@ -91,3 +91,23 @@ async def test_a_deadline_passes_while_the_service_is_down(server: Server, store
     assert (await shop.cell("A", 0), await shop.cell("B", 0)) == ((5, 5, -1, 0), (5, 0, -1, 0))
     report = await reconcile(store, partition)
     assert report.clean, report.differences
+
+
+async def test_what_fails_in_one_partition_stops_no_other(server: Server, store: RedisLedger, partition: str):
+    """A partition whose keys are damaged must not keep the holds of the others from being written down."""
+    broken = f"a-{partition}"
+    for name in (broken, partition):
+        await Shop(store, name).open(stock={("A", 0): 5})
+    await Shop(store, broken).order("O", {("A", 0): 5}, hold_ms=20)
+    server.client().set("{" + broken + "}:due", "no sorted set")
+    shop = Shop(store, partition)
+    await shop.order("O", {("A", 0): 5}, hold_ms=20)
+    sweeper = Sweeper(store)
+    for name in (broken, partition):
+        sweeper.serve(name)
+    await asyncio.sleep(0.1)
+    await sweeper.sweep()
+    kept = await store.order(partition, "O")
+    assert kept is not None
+    assert kept.stored_state == "lapsed"
+    server.client().delete("{" + broken + "}:due")
