@@ -9,7 +9,7 @@ AGAIN_SECONDS = 0.1
 
 
 class Background:
-    """One task that runs `work`, which never returns by itself."""
+    """One task that runs `work`, until it returns or is stopped."""
 
     def __init__(self, work: Callable[[], Coroutine[None, None, None]], name: str) -> None:
         self._work = work

@@ -29,6 +29,7 @@ class Sweeper:
         self._ledger = ledger
         self._partitions: set[str] = set()
         self._task = Background(self._run, "sweeper")
+        self._search = Background(self._find, "sweeper-search")
 
     def serve(self, partition: str) -> None:
         """Holds may be taken in this partition from now on."""
@@ -37,21 +38,26 @@ class Sweeper:
     def start(self) -> None:
         """Begin, until `stop`."""
         self._task.start()
+        self._search.start()
 
     async def stop(self) -> None:
         """End; what has lapsed stays invisible."""
+        await self._search.stop()
         await self._task.stop()
 
-    async def _run(self) -> None:
-        known = False
+    async def _find(self) -> None:
+        """Find the partitions that held something: a walk over all there is, which those served need not wait for."""
         while True:
             try:
-                if not known:
-                    self._partitions.update(await self._ledger.partitions_with_holds())
-                    known = True
-                await self.sweep()
+                self._partitions.update(await self._ledger.partitions_with_holds())
+                return
             except (LedgerUnavailableError, LedgerRefusedError) as error:
-                log.warning("sweep_failed", error=str(error))
+                log.warning("search_failed", error=str(error))
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _run(self) -> None:
+        while True:
+            await self.sweep()
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def sweep(self) -> None:
