@@ -14,7 +14,7 @@ from solvers.menu import Supply
 from solvers.plan import plan_cost, take, use_of
 from solvers.problem import Ints, Problem
 from solvers.solution import Shipment
-from solvers.tariff import BEYOND, Contents, box_prices, shipment_cost, times, totals
+from solvers.tariff import BEYOND, about, shipment_cost, totals
 
 MOST_SHIPMENTS = 24
 """Shipments of one plan at most: what is left then stays."""
@@ -149,7 +149,9 @@ class _Pour:
         """The options most worth trying, best first."""
         units, objective, options = takes.sum(axis=0), self.problem.objective, self.problem.options
         late = objective.late_per_day * np.maximum(options.late_days[self.options] - self.late, 0)
-        price = self._estimate(takes, units) + late + (objective.split_parcel if self.shipments else 0)
+        lines = self.problem.lines
+        price = about(self.problem, self.options, takes, lines.weight_g[self.at], lines.volume_mm3[self.at])
+        price = price + late + (objective.split_parcel if self.shipments else 0)
         possible = (units > 0) & (price < BEYOND)
         if self.least:
             possible &= totals(takes.T, self.problem.lines.value[self.at][None, :])[:, 0] >= self.least
@@ -157,19 +159,6 @@ class _Pour:
         each = each * np.where(units < int(self.missing.sum()), 1.25, 1.0)
         rank = np.lexsort((each, -units)) if self.fullest else np.argsort(each, kind="stable")
         return [at for at in rank.tolist() if possible[at]][:TRIED]
-
-    def _estimate(self, takes: Ints, units: Ints) -> Ints:
-        """About what each shipment costs: over the weight limit, as so many equal boxes."""
-        weight, volume = (
-            totals(takes.T, column[self.at][None, :])[:, 0]
-            for column in (self.problem.lines.weight_g, self.problem.lines.volume_mm3)
-        )
-        boxes = np.maximum(1, -(-weight // np.maximum(self.problem.options.max_weight_g[self.options], 1)))
-        lines = (takes > 0).sum(axis=0)
-        inside = Contents(weight // boxes, volume // boxes, lines, lines, -(-units // boxes))
-        split = self.problem.objective.split_parcel * (boxes - 1)
-        about: Ints = np.minimum(times(box_prices(self.problem, self.options, inside), boxes) + split, BEYOND)
-        return about
 
     def _load(self, option: int, takes: Ints) -> Load | None:
         """What an option can really carry of `takes`."""

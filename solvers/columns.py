@@ -273,7 +273,10 @@ class Window:
         if bound is None or self._close(answer[0][-1], bound) or self._spent(NEAR_WORK * len(self.alone)):
             return answer[0], answer[1], bound
         self._near_all(FINE * (answer[0][-1] + 1) - self.bound if self.bound is not None else FAR)
-        again = self.master.decide(floors)
+        return self._bettered(answer, bound, self.master.decide(floors))
+
+    def _bettered(self, answer: tuple[tuple[int, ...], list[Plan]], bound: int | None, again: Choice | None) -> Answer:
+        """The better of an answer and a choice among the plans near it, which proves itself if they are complete."""
         if again is not None:
             better = self._answer(again.columns)
             answer = min(answer, better, key=lambda one: one[0])

@@ -14,7 +14,7 @@ from solvers.menu import Supply, has_room
 from solvers.plan import Priced, plan_cost
 from solvers.problem import Ints, Problem
 from solvers.solution import Shipment
-from solvers.tariff import BEYOND, Contents, box_prices, shipment_cost, times, totals
+from solvers.tariff import BEYOND, about, shipment_cost
 
 MAX_SHIPMENTS = 24
 """Shipments of one plan at most: what is left then stays."""
@@ -71,8 +71,7 @@ class _Pour:
         self.weight, self.volume = problem.lines.weight_g[at], problem.lines.volume_mm3[at]
         item, node = problem.lines.item[at], problem.options.node[rows]
         self.free = np.where(problem.lines.eligible[at][:, node], supply.stock[item][:, node], 0)
-        self.limit = problem.options.max_weight_g[rows]
-        self.free[self.weight[:, None] > self.limit] = 0
+        self.free[self.weight[:, None] > problem.options.max_weight_g[rows]] = 0
         same: dict[int, list[int]] = {}
         for line, one in enumerate(item.tolist()):
             same.setdefault(one, []).append(line)
@@ -94,7 +93,8 @@ class _Pour:
         units = takes.sum(axis=0)
         objective = self.problem.objective
         late = objective.late_per_day * np.maximum(self.problem.options.late_days[self.rows] - self.late, 0)
-        price = self._estimate(takes, units) + late + (objective.split_parcel if self.shipments else 0)
+        price = about(self.problem, self.rows, takes, self.weight, self.volume)
+        price = price + late + (objective.split_parcel if self.shipments else 0)
         each = np.where((units > 0) & (price < BEYOND), price / np.maximum(units, 1), np.inf)
         # What is not carried now needs another parcel: as good as a quarter dearer.
         each = each * np.where(units < int(self.missing.sum()), 1.25, 1.0)
@@ -117,16 +117,6 @@ class _Pour:
             before = np.cumsum(takes[:, tight], axis=0) - takes[:, tight]
             takes[:, tight] = np.minimum(takes[:, tight], np.maximum(self.room[tight] - before, 0))
         return takes
-
-    def _estimate(self, takes: Ints, units: Ints) -> Ints:
-        """About what each shipment costs: over the weight limit, as so many equal boxes."""
-        weight, volume = totals(takes.T, self.weight[None, :])[:, 0], totals(takes.T, self.volume[None, :])[:, 0]
-        boxes = np.maximum(1, -(-weight // np.maximum(self.limit, 1)))
-        lines = (takes > 0).sum(axis=0)
-        inside = Contents(weight // boxes, volume // boxes, lines, lines, -(-units // boxes))
-        split = self.problem.objective.split_parcel * (boxes - 1)
-        about: Ints = np.minimum(times(box_prices(self.problem, self.rows, inside), boxes) + split, BEYOND)
-        return about
 
     def _send(self, row: int, units: Ints) -> bool:
         """Ship these units, or the part of them that can go, by an option; False if nothing can, or it does not pay."""

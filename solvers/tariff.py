@@ -301,3 +301,18 @@ def _packed(problem: Problem, option: Ints, states: Ints, rows: Ints, limit_g: i
     whole = np.minimum(times(each, np.array(counts, np.int64)[:, None]), BEYOND)
     cost[carried] = np.minimum(np.add.reduceat(whole, starts, axis=0), BEYOND)
     return cost, boxes
+
+
+def about(problem: Problem, option: Ints, takes: Ints, unit_weight: Ints, unit_volume: Ints) -> Ints:
+    """About what candidate shipments cost, one by each option, for ranking them: int64[R] mills, BEYOND at most.
+
+    takes int64[n, R]; unit_weight, unit_volume int64[n]. Over the weight limit a shipment counts as so many equal
+    boxes; every row in it as a line. The split penalty of boxes after the first is in.
+    """
+    units, lines = takes.sum(axis=0), (takes > 0).sum(axis=0)
+    weight, volume = (totals(takes.T, column[None, :])[:, 0] for column in (unit_weight, unit_volume))
+    boxes = np.maximum(1, -(-weight // np.maximum(problem.options.max_weight_g[option], 1)))
+    inside = Contents(weight // boxes, volume // boxes, lines, lines, -(-units // boxes))
+    split = problem.objective.split_parcel * (boxes - 1)
+    held: Ints = np.minimum(times(box_prices(problem, option, inside), boxes) + split, BEYOND)
+    return held
