@@ -21,7 +21,10 @@ from solvers.problem import Ints, Problem
 from solvers.problem import Limits as Bounds
 
 SOLVED_MAX = 50
-"""Orders of one window that are solved again without a limit; others name the first limit they have."""
+"""Orders of one window that are solved again without a limit; others, and large ones, name the first they have."""
+
+LINES_MAX = 500
+"""Lines of an order that is solved again: one of thousands takes seconds each time."""
 
 WORK = 200_000
 """Work of one such solve."""
@@ -54,7 +57,8 @@ def limiting(lowered: Lowered, use: Taken, short: Ints, stopped: Sequence[Reason
             continue
         _grouped(lowered, short, mine, found)
         open_lines = [u for u in mine if found[u] is None]
-        if problem.objective.fill_always and (len(active) == 1 or solved >= SOLVED_MAX):
+        large = len(lowered.window.orders[o].lines) > LINES_MAX
+        if large or (problem.objective.fill_always and (len(active) == 1 or solved >= SOLVED_MAX)):
             for u in open_lines:
                 found[u] = active[0]
         elif open_lines:

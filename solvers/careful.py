@@ -130,18 +130,20 @@ class _Pour:
         takes[lines.weight_g[self.at][:, None] > self.problem.options.max_weight_g[self.options]] = 0
         takes = np.minimum(takes, self.missing[line][:, None])
         head = np.flatnonzero(np.diff(line, prepend=-1))
-        for first, end in zip(head.tolist(), [*head[1:].tolist(), len(line)], strict=True):
-            if end - first > 1:
-                before = np.cumsum(takes[first:end], axis=0) - takes[first:end]
-                takes[first:end] = np.clip(self.missing[line[first]] - before, 0, takes[first:end])
+        if len(head) < len(line):
+            before = np.cumsum(takes, axis=0) - takes
+            before -= before[np.repeat(head, np.diff(head, append=len(line)))]
+            takes = np.clip(self.missing[line][:, None] - before, 0, takes)
         by_line = np.add.reduceat(takes, head, axis=0) if len(head) else takes
         if self.problem.limits.whole_lines[self.order]:
             # A line begins to ship where there is most of it.
             takes = np.where((by_line == by_line.max(axis=1, keepdims=True))[line], takes, 0)
-        for lot, tied in zip(self.rows.lots, self.rows.tied, strict=True):
-            if tied:
-                short = (by_line[line[lot]] < self.rows.wanted[line[lot]][:, None]).any(axis=0)
-                takes[np.ix_(lot, np.flatnonzero(short))] = 0
+        if self.rows.grouped.any():
+            # A group goes whole or not at all.
+            sequence, sizes = self.rows.sequence, np.array([len(lot) for lot in self.rows.lots], np.int64)
+            short = (by_line < self.rows.wanted[:, None])[line[sequence]] & self.rows.grouped[sequence][:, None]
+            broken = np.logical_or.reduceat(short, np.cumsum(sizes) - sizes, axis=0)
+            takes[sequence] = np.where(np.repeat(broken, sizes, axis=0), 0, takes[sequence])
         found: Ints = takes
         return found
 
