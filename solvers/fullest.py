@@ -115,7 +115,7 @@ class Fullest(Window):
         if not tiny and (bound is None or self._spent(NEAR_WORK * len(self.alone))):
             return answer[0], answer[1], bound
         self._near_all(self._slack(answer[0], bound))
-        return self._bettered(answer, bound, self._stages())
+        return self._bettered((answer[0], answer[1]), bound, self._stages())
 
     def _slack(self, key: tuple[int, ...], bound: int | None) -> int:
         """How far from its best any order's plan can be in a window at least as good; FINE parts of a mill.
