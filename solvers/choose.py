@@ -118,7 +118,7 @@ def _optimised(problem: Problem, limits: Budget) -> Solution:
     orders, everything = np.arange(problem.orders, dtype=np.int64), Supply.of(problem)
     purse = Purse(limits.work * ALONE // 100, expired)
     alone = plans_alone(problem, orders, everything, purse, work=limits.order_work)
-    if not contested(problem, [one.plan for one in alone.plans]):
+    if not contested(problem, [one.plan for one in alone.plans]).any():
         bound = bound_of(problem, alone.plans, everything, purse)
         return _settled(problem, alone.plans, "alone", purse, bound)
     if not limits.floor:
@@ -130,8 +130,8 @@ def _optimised(problem: Problem, limits: Budget) -> Solution:
     filled = one_by_one(problem, alone, sequence(problem), everything.copy(), purse, work=limits.order_work)
     purse.work = limits.work
     if limits.floor or not purse.affords(1):
-        return _settled(problem, filled.plans, "greedy", purse, _floor_bound(problem, alone.plans, filled.plans))
-    joined = joint.solve(problem, alone, filled.plans, purse, limits.gap)
+        return _settled(problem, filled, "greedy", purse, _floor_bound(problem, alone.plans, filled))
+    joined = joint.solve(problem, alone, filled, purse, limits.gap)
     return settle(
         problem, joined.plans, solver="joint", work=purse.spent, bound=joined.bound, cut=joined.cut or purse.cut
     )

@@ -7,18 +7,19 @@ relaxation); the plans themselves are the new columns of the master problem.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
 
 from solvers.coupled import Piece, overdrawn
 from solvers.fill import Targets
-from solvers.master import FINE, Column, Prices, Resource, column_of
+from solvers.master import FINE, Column, Prices, columns_of
 from solvers.menu import Menu
 from solvers.problem import Ints, Problem
 from solvers.solution import Shipment
 from solvers.states import FAR, cheapest, pairs, parts_of_state
-from solvers.subset import Found, answer, as_plan
+from solvers.subset import Found, answer, as_plan, as_plans
 
 MENU, ORDER, CAREFUL = 15_000, 2_000, 90_000
 """Work of handling one menu and one order, and of one careful look, in menu cells priced: measured."""
@@ -36,11 +37,6 @@ class Offer(NamedTuple):
     menu: Menu
     column: int
     found: Found
-
-    @property
-    def plan(self) -> tuple[Shipment, ...]:
-        """The plan of the offer."""
-        return as_plan(self.menu, self.column, self.found.pieces)
 
 
 class Pricer:
@@ -63,35 +59,20 @@ class Pricer:
         self._menus = [(menu, np.where(menu.price < FAR, menu.price * FINE, FAR)) for menu in found]
         self.orders = {order for menu in found for order in menu.orders.tolist()}
 
-    def column(self, offer: Offer) -> Column:
-        """The offer as a column of the master; for plain goods every number is in the menu already."""
-        problem, menu, pieces = self._problem, offer.menu, offer.found.pieces
-        if not menu.origin.plain:
-            return column_of(problem, offer.order, offer.plan, self._targets)
-        objective = problem.objective
-        lines = menu.lines[offer.column].tolist()
-        cost = late = 0
-        taken: dict[Resource, int] = {}
-        fills: dict[int, int] = {}
-        for row, state in pieces:
-            option = int(menu.rows[row])
-            node, bucket = int(problem.options.node[option]), int(problem.options.bucket[option])
-            late = max(late, int(problem.options.late_days[option]))
-            cost += int(menu.price[state, row])
-            for line, units in zip(lines, menu.vector[state].tolist(), strict=True):
-                if units:
-                    cell = (0, int(problem.lines.item[line]), node)
-                    taken[cell] = taken.get(cell, 0) + units
-                    fill_row = int(self._targets.row[line]) if self._targets is not None else -1
-                    if fill_row >= 0:
-                        fills[fill_row] = fills.get(fill_row, 0) + units
-            if bucket >= 0:
-                taken[1, bucket, 0] = taken.get((1, bucket, 0), 0) + int(menu.boxes[state, row])
-                taken[2, bucket, 0] = taken.get((2, bucket, 0), 0) + int(menu.units[state])
-        left = int(menu.keeps.left[offer.found.state, offer.column])
-        cost += objective.late_per_day * late + objective.unfilled_per_unit * left
-        cost -= objective.split_parcel if pieces else 0
-        return Column(offer.order, cost, offer.plan, taken, fills)
+    def columns(self, offers: Sequence[Offer]) -> list[Column]:
+        """The offers as columns of the master; offers of one menu stand together."""
+        objective, late = self._problem.objective, self._problem.options.late_days
+        plans: list[tuple[int, tuple[Shipment, ...]]] = []
+        for _, group in groupby(offers, key=lambda offer: id(offer.menu)):
+            same = list(group)
+            menu = same[0].menu
+            ways = as_plans(menu, [one.column for one in same], [one.found.pieces for one in same])
+            for (_, _, _, column, found), plan in zip(same, ways, strict=True):
+                cost = sum(int(menu.price[state, row]) for row, state in found.pieces)
+                cost += objective.late_per_day * max((int(late[option]) for option, _ in plan), default=0)
+                cost += objective.unfilled_per_unit * int(menu.keeps.left[found.state, column])
+                plans.append((cost - (objective.split_parcel if plan else 0), plan))
+        return columns_of(self._problem, [offer.order for offer in offers], plans, self._targets)
 
     def steps(self, offers: Sequence[Offer]) -> int:
         """Work of one pricing pass in menu cells: all menus, the splits of every order, and the careful looks."""
@@ -113,14 +94,13 @@ class Pricer:
         return found
 
     def _with_tolls(self, menu: Menu, fine: Ints, prices: Prices) -> Ints:
-        options, lines = self._problem.options, self._problem.lines
-        cell = np.zeros(self._problem.stock.shape, np.int64)
-        toll = np.zeros((2, len(self._problem.bucket_parcels) + 1), np.int64)
-        for (kind, a, b), worth in prices.resource.items():
-            if kind == 0:
-                cell[a, b] = worth
-            else:
-                toll[kind - 1, a] = worth
+        options, lines, buckets = self._problem.options, self._problem.lines, len(self._problem.bucket_parcels)
+        if not prices.resource.any():
+            return fine
+        size = self._problem.stock.size
+        cell = prices.resource[:size].reshape(self._problem.stock.shape).copy()
+        toll = np.zeros((2, buckets + 1), np.int64)
+        toll[:, :buckets] = prices.resource[size:].reshape(2, buckets)
         self._add_up(cell)
         node, bucket = options.node[menu.rows], options.bucket[menu.rows]
         total = fine
