@@ -93,7 +93,7 @@ class Window:
     def run(self, fill: Targets | None) -> Answer | None:
         """The best answer with the fill rows met, or None if they cannot be (or nothing was found)."""
         self._begin(fill)
-        first = self._touching(self.over)
+        first = self._touching(self.over | self._taken_up())
         if fill is not None:
             first |= set(fill.owner[fill.row >= 0].tolist())
         self._activate(first)
@@ -193,6 +193,16 @@ class Window:
         if others:
             self._add_cautious(np.array(others[:MAX_CAUTIOUS], np.int64))
 
+    def _taken_up(self) -> Bools:
+        """bool[resources]: nothing is left of it one by one, and someone took it who could not have its own best."""
+        chosen = [one.plan for one in self.greedy]
+        taken = taken_by(self.problem, range(self.problem.orders), chosen)
+        moved = np.array([one is not other for one, other in zip(self.greedy, self.alone, strict=True)], np.bool_)
+        wanted = np.zeros(len(self.free), np.bool_)
+        wanted[taken.resource[moved[taken.owner]]] = True
+        gone: Bools = wanted & (used(self.problem, taken) >= self.free)
+        return gone
+
     def _beside_the_active(self) -> Supply:
         """What the own best plans of the other orders leave."""
         resting = np.ones(self.problem.orders, np.bool_)
@@ -238,18 +248,23 @@ class Window:
 
     def _price(self, prices: Prices, dual: dict[int, float]) -> tuple[bool, set[int]]:
         """Price all orders at hand, keep the bound, add plans that improve: (whether any does, orders to activate)."""
-        offers = self.pricer.offers(prices)
+        wanted = np.full(self.problem.orders, FAR, np.int64)
+        for order, worth in dual.items():
+            wanted[order] = min(FAR, int(worth * FINE - FINE / 2))
+        for order in self.pricer.orders - self.active:
+            wanted[order] = self._own(order, prices) - FINE // 2
+        offers = self.pricer.offers(prices, wanted)
         self.purse.pay(self.pricer.steps(offers))
         proven, value = self._floor
-        better, restless = [], set()
+        better, restless, limits = [], set(), wanted.tolist()
         for offer in offers:
             value += offer.value
             self.impossible |= offer.value >= FAR
-            if offer.order not in self.active:
-                if offer.value < self._own(offer.order, prices) - FINE // 2:
+            if offer.value < limits[offer.order]:
+                if offer.order in self.active:
+                    better.append(offer)
+                else:
                     restless.add(offer.order)
-            elif offer.value < min(FAR, dual[offer.order] * FINE - FINE / 2):
-                better.append(offer)
         fresh = False
         for column in self.pricer.columns(better):
             fresh |= self.master.add(column)

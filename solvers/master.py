@@ -143,6 +143,8 @@ class _Grown:
     penalty: int = 0
     fixed: set[int] = field(default_factory=set)
     entries: int = 0
+    free: Ints | None = None
+    fill_units: Ints | None = None
 
 
 class Master:
@@ -159,6 +161,7 @@ class Master:
         self._known: set[tuple[int, tuple[tuple[int, bytes], ...]]] = set()
         self._takers: dict[int, list[tuple[int, int]]] = {}
         self._hungriest: dict[int, dict[int, int]] = {}
+        self._appetite: dict[int, int] = {}
         self._orders: set[int] = set()
         self._grown = _Grown()
         self._pivots = 0
@@ -173,7 +176,10 @@ class Master:
         for resource, amount in column.takes.items():
             self._takers.setdefault(resource, []).append((at, amount))
             most = self._hungriest.setdefault(resource, {})
-            most[column.order] = max(most.get(column.order, 0), amount)
+            more = amount - most.get(column.order, 0)
+            if more > 0:
+                most[column.order] = amount
+                self._appetite[resource] = self._appetite.get(resource, 0) + more
         self.columns.append(column)
         self._orders.add(column.order)
         return True
@@ -186,13 +192,8 @@ class Master:
 
     def _scarce(self) -> list[int]:
         """Resources that the hungriest plans could exhaust, in the order they were seen."""
-        resources = list(self._hungriest)
-        free = self.free[resources].tolist()
-        return [
-            one
-            for one, most, enough in zip(resources, self._hungriest.values(), free, strict=True)
-            if sum(most.values()) > enough
-        ]
+        free = self.free[list(self._appetite)].tolist()
+        return [one for (one, most), enough in zip(self._appetite.items(), free, strict=True) if most > enough]
 
     def _matrix(self) -> tuple[list[int], list[int], Any, Ints]:
         """(orders, scarce resources, sparse matrix: order rows, resource rows, fill rows; capacity of resources)."""
@@ -325,8 +326,10 @@ class Master:
         for order in sorted(self._orders - grown.order_row.keys()):
             grown.order_row[order] = row(1, 1, ([], []))
             short.append((grown.order_row[order], penalty))
-        for resource, at in grown.resource_row.items():
-            grown.simplex.bound_row(at, -np.inf, float(self.free[resource]))
+        if grown.free is not self.free:
+            for resource, at in grown.resource_row.items():
+                grown.simplex.bound_row(at, -np.inf, float(self.free[resource]))
+            grown.free = self.free
         for resource in self._scarce():
             if resource not in grown.resource_row:
                 known = [(grown.columns[at], n) for at, n in self._takers[resource] if at < len(grown.columns)]
@@ -346,7 +349,8 @@ class Master:
             for column in grown.order_short + (grown.fill_short if self.short is None else []):
                 grown.simplex.price(column, float(penalty))
             grown.penalty = penalty
-        if self.fill_units is not None:
+        if self.fill_units is not None and self.fill_units is not grown.fill_units:
+            grown.fill_units = self.fill_units
             for at, units in zip(grown.fill_row, self.fill_units.tolist(), strict=True):
                 grown.simplex.bound_row(at, float(units), np.inf)
 

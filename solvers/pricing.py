@@ -81,16 +81,26 @@ class Pricer:
         late = 2 if self._problem.objective.late_per_day else 1
         return late * (cells + MENU * len(self._menus)) + ORDER * len(offers) + careful
 
-    def offers(self, prices: Prices) -> list[Offer]:
-        """The best plan of every order at these prices; value FAR and no plan if it cannot ship what it must."""
+    def offers(self, prices: Prices, below: Ints) -> list[Offer]:
+        """The best plan of every order at these prices; value FAR and no plan if it cannot ship what it must.
+
+        `below` int64[orders]: FINE parts of a mill. An order whose value is not below its own comes without a plan, and
+        its value is a lower bound.
+        """
         found = []
         for menu, fine in self._menus:
             priced = self._with_tolls(menu, fine, prices)
             stay, free = self._staying(menu, prices)
             late = self._problem.objective.late_per_day * FINE
-            for column, one in enumerate(answer(menu, priced, stay, late)):
-                value = one.value - int(free[column]) if one.value < FAR else FAR
-                found.append(Offer(int(menu.orders[column]), value, menu, column, one))
+            limit = np.minimum(below[menu.orders] + free, FAR)
+            for order, constant, column, one in zip(
+                menu.orders.tolist(),
+                free.tolist(),
+                range(len(free)),
+                answer(menu, priced, stay, late, below=limit),
+                strict=True,
+            ):
+                found.append(Offer(order, one.value - constant if one.value < FAR else FAR, menu, column, one))
         return found
 
     def _with_tolls(self, menu: Menu, fine: Ints, prices: Prices) -> Ints:

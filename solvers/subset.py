@@ -66,11 +66,14 @@ def best_alone(menu: Menu) -> list[Found]:
     return answer(menu, menu.price, stay, objective.late_per_day, fullest=objective.fill_always)
 
 
-def answer(menu: Menu, price: Ints, stay: Ints, late_price: int, *, fullest: bool = False) -> list[Found]:
+def answer(
+    menu: Menu, price: Ints, stay: Ints, late_price: int, *, fullest: bool = False, below: Ints | None = None
+) -> list[Found]:
     """The best state and plan of every order of the menu.
 
     price int64[M, R]: of each shipment, FAR where impossible (the menu's own, or with tolls added). stay int64[M, G]:
     what it costs to ship only that state, FAR where not allowed. `fullest`: as many units as can be, then cheapest.
+    `below` int64[G]: orders of at least this value are of no interest: their value is a lower bound, without pieces.
     """
     columns = np.arange(len(menu.orders))
     part = np.minimum.reduceat(price, menu.start, axis=1)
@@ -80,6 +83,9 @@ def answer(menu: Menu, price: Ints, stay: Ints, late_price: int, *, fullest: boo
     least = shared if several is None else np.minimum(shared, part)
     state, value = _chosen(menu, least + stay, fullest)
     reached = value < FAR
+    if below is not None:
+        value = np.minimum(value, FAR)
+        reached &= value < below
     whole = (part[state, columns] == least[state, columns]) & (state > 0) & reached
     split = np.flatnonzero(reached & (state > 0) & ~whole)
     owner, parts = trace(menu.states, among, shared, split, state[split])

@@ -72,7 +72,7 @@ def window(shape: Shape, seed: int) -> Problem:
 
 def _lines(rng: np.random.Generator, size: Ints, item: Ints, quantity: Ints, skus: int, nodes: int) -> Lines:
     count = len(item)
-    none, grams = np.zeros(count, np.int64), rng.integers(100, 3_000, skus)[item]
+    none, grams = np.zeros(count, np.int64), rng.integers(100, 1_500, skus)[item]
     return Lines(
         start=np.concatenate([none[:1], np.cumsum(size)]),
         line=np.arange(count),
