@@ -82,8 +82,17 @@ class Window:
     `bound`: the best Lagrangian value so far, in FINE parts of a mill, at `prices`; None if there is none yet.
     """
 
-    def __init__(self, problem: Problem, alone: Alone, greedy: Sequence[Priced], purse: Purse, gap: float) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        alone: Alone,
+        greedy: Sequence[Priced],
+        fallback: dict[int, Priced],
+        purse: Purse,
+        gap: float,
+    ) -> None:
         self.problem, self.priced, self.alone, self.greedy = problem, alone, alone.plans, greedy
+        self.fallback = fallback
         self.supply = Supply.of(problem)
         self.taken = taken_by(problem, range(problem.orders), [one.plan for one in alone.plans])
         self.free = free(self.supply)
@@ -185,6 +194,8 @@ class Window:
         own = self._add(fresh, [self.alone[order] for order in fresh])
         self.impossible |= own < len(fresh)
         self._add(fresh, [self.greedy[order] for order in fresh])
+        falling = [order for order in fresh if order in self.fallback]
+        self._add(falling, [self.fallback[order] for order in falling])
         if self.may_stay:
             unit = self.problem.objective.unfilled_per_unit
             nothing = [unit * charged(self.problem, order, ()) for order in fresh]

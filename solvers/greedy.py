@@ -1,4 +1,4 @@
-"""One order after another, highest priority first, each its cheapest plan on what the earlier ones left.
+"""One order after another, highest priority first, then who has most to lose, each its cheapest plan on what is left.
 
 Orders that fit beside all before them are served together; the others are priced again on what is left, all in one
 pass, until few are left to take turns. Always feasible, never waits for anything: the rung below every other method,
@@ -11,8 +11,8 @@ import numpy as np
 
 from solvers.alone import Alone, plans_alone
 from solvers.menu import Supply
-from solvers.plan import Priced, fits, take, use_of
-from solvers.problem import Ints, Problem
+from solvers.plan import Priced, derive, fits, take, use_of
+from solvers.problem import Bools, Ints, Problem
 from solvers.purse import Purse
 from solvers.resources import in_turn, take_all, taken_by
 from solvers.single import price_again
@@ -26,12 +26,43 @@ def sequence(problem: Problem) -> Ints:
     return np.lexsort((np.arange(problem.orders), -problem.priority))
 
 
+def without(
+    problem: Problem, alone: Alone, over: Bools, purse: Purse, *, work: int
+) -> dict[int, Priced]:
+    """The best plan without anything that is `over` bool[resources] of every order whose own best takes some of it, as
+    far as it has a menu: what it can fall back on."""
+    taken = taken_by(problem, range(problem.orders), [one.plan for one in alone.plans])
+    touching = [order for order in np.unique(taken.owner[over[taken.resource]]).tolist() if order in alone.at]
+    left, cells = Supply.of(problem).copy(), problem.stock.size
+    left.stock[over[:cells].reshape(problem.stock.shape)] = 0
+    parcels, units = over[cells:].reshape(2, -1)
+    left.parcels[parcels], left.units[units] = 0, 0
+    if len(problem.derived.item):
+        derive(problem, left.stock)
+    return dict(zip(touching, on_what_is_left(problem, alone, touching, left, purse, work=work), strict=True))
+
+
+def by_regret(problem: Problem, alone: Alone, fallback: dict[int, Priced]) -> Ints:
+    """Order indexes by descending priority, then by what the order loses with its fallback: units, if they come first,
+    then money. Orders without one have the most to lose."""
+    units, money = np.zeros(problem.orders, np.int64), np.zeros(problem.orders, np.int64)
+    for order, one in enumerate(alone.plans):
+        other = fallback.get(order)
+        if other is not None:
+            units[order], money[order] = other.filled - one.filled, one.cost - other.cost
+        elif order not in alone.at:
+            units[order] = -one.filled
+    if not problem.objective.fill_always:
+        units[:] = 0
+    return np.lexsort((np.arange(problem.orders), money, units, -problem.priority))
+
+
 def one_by_one(
     problem: Problem, alone: Alone, orders: Ints, supply: Supply, purse: Purse, *, work: int
 ) -> list[Priced]:
     """A plan for every order in order index, feasible together on `supply`, which is used up in place.
 
-    `alone`: plans on the full supply, by order index. Where such a plan still fits it is still the cheapest, because
+    `orders`: in turn, by descending priority. `alone`: plans on the full supply, by order index. Where such a plan still fits it is still the cheapest, because
     what is left is only ever less: so only orders that met a conflict are priced again, most of them from their menu.
     """
     chosen = list(alone.plans)
