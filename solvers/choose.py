@@ -118,7 +118,7 @@ def _optimised(problem: Problem, limits: Budget) -> Solution:
     orders, everything = np.arange(problem.orders, dtype=np.int64), Supply.of(problem)
     purse = Purse(limits.work * ALONE // 100, expired)
     alone = plans_alone(problem, orders, everything, purse, work=limits.order_work)
-    over = contested(problem, [one.plan for one in alone.plans])
+    over = contested(problem, alone.taken)
     if not over.any():
         bound = bound_of(problem, alone.plans, everything, purse)
         return _settled(problem, alone.plans, "alone", purse, bound)

@@ -12,13 +12,13 @@ import numpy as np
 from solvers.alone import COVER, Alone, plans_alone
 from solvers.fill import Targets, class_units
 from solvers.greedy import on_what_is_left
-from solvers.master import FINE, Choice, Column, Master, Prices, columns_of, lacking, worth_of
+from solvers.master import FINE, Choice, Column, Master, Prices, columns_of, worth_of
 from solvers.menu import Supply
 from solvers.plan import Priced, charged, fits, plan_cost, take, use_of
 from solvers.pricing import Pricer
 from solvers.problem import Bools, Ints, Problem
 from solvers.purse import Purse
-from solvers.resources import free, take_all, taken_by, used
+from solvers.resources import Taken, free, take_all, taken_by, used
 from solvers.solution import Plan
 from solvers.states import FAR
 
@@ -54,9 +54,9 @@ Answer = tuple[tuple[int, ...], list[Plan], int | None]
 """(key, plans, bound)."""
 
 
-def contested(problem: Problem, plans: Sequence[Plan]) -> Bools:
-    """bool[resources]: the plans overdraw it together."""
-    over: Bools = used(problem, taken_by(problem, range(len(plans)), plans)) > free(Supply.of(problem))
+def contested(problem: Problem, taken: Taken) -> Bools:
+    """bool[resources]: more of it is taken than there is."""
+    over: Bools = used(problem, taken) > free(Supply.of(problem))
     return over
 
 
@@ -94,9 +94,9 @@ class Window:
         self.problem, self.priced, self.alone, self.greedy = problem, alone, alone.plans, greedy
         self.fallback = fallback
         self.supply = Supply.of(problem)
-        self.taken = taken_by(problem, range(problem.orders), [one.plan for one in alone.plans])
+        self.taken = alone.taken
         self.free = free(self.supply)
-        self.over = used(problem, self.taken) > self.free
+        self.over = contested(problem, self.taken)
         self.purse, self.gap, self.cut = purse, gap, False
 
     def run(self, fill: Targets | None) -> Answer | None:
@@ -126,6 +126,7 @@ class Window:
         self.pricer = Pricer(self.problem, self.priced.menus, fill)
         self.active: set[int] = set()
         self.master = Master(self.free, fill.units if fill is not None else None)
+        self._paid = 0
         self.bound: int | None = None
         self.prices: Prices | None = None
         self.picked = np.zeros(0)
@@ -143,7 +144,7 @@ class Window:
             if self._spent(self.master.steps + self.pricer.steps([]) + self._reserve()):
                 break
             relaxed = self.master.relax(penalty)
-            self.purse.pay(self.master.spent())
+            self._pay()
             if relaxed is None:
                 return False, None
             self.picked = relaxed.picked
@@ -165,7 +166,12 @@ class Window:
 
     def _reserve(self) -> int:
         """Work kept back for the decision."""
-        return 0
+        return self.master.decision
+
+    def _pay(self) -> None:
+        """Count what the master has done since it was last counted."""
+        self.purse.pay(self.master.work - self._paid)
+        self._paid = self.master.work
 
     def _resting(self) -> int:
         """Mills that the orders outside the master cost."""
@@ -193,7 +199,8 @@ class Window:
         # An order that cannot ship what it must even alone is held back by capacity: the targets are out of reach.
         own = self._add(fresh, [self.alone[order] for order in fresh])
         self.impossible |= own < len(fresh)
-        self._add(fresh, [self.greedy[order] for order in fresh])
+        moved = [order for order in fresh if self.greedy[order] is not self.alone[order]]
+        self._add(moved, [self.greedy[order] for order in moved])
         falling = [order for order in fresh if order in self.fallback]
         self._add(falling, [self.fallback[order] for order in falling])
         if self.may_stay:
@@ -235,14 +242,11 @@ class Window:
     def _add(self, orders: Sequence[int], plans: Sequence[Priced]) -> int:
         """Take plans in as columns, but for those known and those that leave units that every fullest solution ships;
         returns how many leave none."""
-        kept = list(zip(orders, plans, strict=True))
-        if self.fill is not None:
-            short = lacking(self.problem, orders, [one.plan for one in plans], self.fill).tolist()
-            kept = [pair for pair, lacks in zip(kept, short, strict=True) if not lacks]
-        costs = [(one.cost, one.plan) for _, one in kept]
-        for column in columns_of(self.problem, [order for order, _ in kept], costs, self.fill):
+        costs = [(one.cost, one.plan) for one in plans]
+        columns = columns_of(self.problem, orders, costs, self.fill, full=True)
+        for column in columns:
             self.master.add(column)
-        return len(kept)
+        return len(columns)
 
     def _others(self) -> tuple[bool, int]:
         """(proven, value) of the orders that are not priced: prices only add to what an order pays, so its own best is
@@ -299,14 +303,14 @@ class Window:
         if integral is not None and self.master.holds(integral, floors):
             choice = Choice(integral, True)
         else:
-            choice = self.master.decide(floors)
-        if choice is None and not self._spent():
+            choice = self._chosen(floors)
+        if choice is None and not self._spent(self.master.decision):
             # One-by-one plans of all orders are feasible together, but perhaps not beside the passive orders' best.
             self._activate(set(range(self.problem.orders)))
-            choice = self.master.decide(floors)
+            choice = self._chosen(floors)
         if choice is None and self.problem.orders <= TINY_ORDERS and not self._spent(NEAR_WORK * len(self.alone)):
             self._near_all(FAR)
-            choice = self.master.decide(floors)
+            choice = self._chosen(floors)
         if choice is None:
             return self._repaired()
         answer = self._answer(choice.columns)
@@ -314,7 +318,13 @@ class Window:
         if bound is None or self._close(answer[0][-1], bound) or self._spent(NEAR_WORK * len(self.alone)):
             return answer[0], answer[1], bound
         self._near_all(FINE * (answer[0][-1] + 1) - self.bound if self.bound is not None else FAR)
-        return self._bettered(answer, bound, self.master.decide(floors))
+        return self._bettered(answer, bound, self._chosen(floors))
+
+    def _chosen(self, floors: dict[int, int]) -> Choice | None:
+        """The master's decision, paid for."""
+        choice = self.master.decide(floors, picked=self.picked)
+        self._pay()
+        return choice
 
     def _bettered(self, answer: tuple[tuple[int, ...], list[Plan]], bound: int | None, again: Choice | None) -> Answer:
         """The better of an answer and a choice among the plans near it, which proves itself if they are complete."""

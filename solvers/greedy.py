@@ -26,12 +26,10 @@ def sequence(problem: Problem) -> Ints:
     return np.lexsort((np.arange(problem.orders), -problem.priority))
 
 
-def without(
-    problem: Problem, alone: Alone, over: Bools, purse: Purse, *, work: int
-) -> dict[int, Priced]:
+def without(problem: Problem, alone: Alone, over: Bools, purse: Purse, *, work: int) -> dict[int, Priced]:
     """The best plan without anything that is `over` bool[resources] of every order whose own best takes some of it, as
     far as it has a menu: what it can fall back on."""
-    taken = taken_by(problem, range(problem.orders), [one.plan for one in alone.plans])
+    taken = alone.taken
     touching = [order for order in np.unique(taken.owner[over[taken.resource]]).tolist() if order in alone.at]
     left, cells = Supply.of(problem).copy(), problem.stock.size
     left.stock[over[:cells].reshape(problem.stock.shape)] = 0

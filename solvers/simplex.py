@@ -5,6 +5,7 @@ SciPy's own HiGHS, spoken to directly: `scipy.optimize.linprog` starts from noth
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -28,9 +29,9 @@ class Sparse(NamedTuple):
     @staticmethod
     def of(entries: list[tuple[list[int], list[int]]]) -> Sparse:
         """From (indexes, values) of each."""
-        size = np.array([0, *(len(index) for index, _ in entries)])
-        index = np.array([at for places, _ in entries for at in places], np.int32)
-        value = np.array([one for _, values in entries for one in values], np.float64)
+        size = np.array([0, *[len(places) for places, _ in entries]])
+        index = np.array(list(chain.from_iterable([places for places, _ in entries])), np.int32)
+        value = np.array(list(chain.from_iterable([values for _, values in entries])), np.float64)
         return Sparse(np.cumsum(size)[:-1].astype(np.int32), index, value)
 
 

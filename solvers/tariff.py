@@ -264,9 +264,8 @@ def _present(some: Bools, label: Ints) -> Ints:
 
 def totals(states: Ints, per_unit: Ints) -> Ints:
     """int64[M, G]: states int64[M, n] times per_unit int64[G, n], summed over lines and held at HEAVIEST."""
-    largest = states.max(axis=0).tolist()
-    worst = max((sum(a * b for a, b in zip(largest, row, strict=True)) for row in per_unit.tolist()), default=0)
-    if worst < HEAVIEST:
+    # In floating point only to see that nothing comes near.
+    if float((per_unit.astype(np.float64) @ states.max(axis=0).astype(np.float64)).max(initial=0)) < HEAVIEST // 2:
         return states @ per_unit.T
     exact = states.astype(object) @ per_unit.astype(object).T
     held: Ints = np.minimum(exact, HEAVIEST).astype(np.int64)

@@ -96,7 +96,12 @@ def _model(problem: Problem) -> _Model:
     rows(np.r_[every, _repeat(size, of)[0]], np.r_[u, z[_repeat(size, of)[1]]], _signs(len(line), size, of), 0 * one)
     # The first box of an order is free of the split penalty: one too many is charged where it ships at all.
     cost, high, extra, ships = _first_free(cost, high, objective.split_parcel, orders)
-    rows(np.r_[np.arange(orders), pair[parcel] // nodes], np.r_[ships, z], np.r_[np.ones(orders), -np.ones(len(z))], np.zeros(orders))
+    rows(
+        np.r_[np.arange(orders), pair[parcel] // nodes],
+        np.r_[ships, z],
+        np.r_[np.ones(orders), -np.ones(len(z))],
+        np.zeros(orders),
+    )
     if len(problem.bucket_parcels):
         rows(options.bucket[pair[parcel]], z, np.ones(len(z)), problem.bucket_parcels)
     shape = (sum(map(len, high_row)), columns + extra)
@@ -107,7 +112,9 @@ def _model(problem: Problem) -> _Model:
     return _Model(cost, units, high, matrix, np.concatenate(low_row), np.concatenate(high_row).astype(float), constant)
 
 
-def _first_free(cost: np.ndarray, high: np.ndarray, split: int, orders: int) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:
+def _first_free(
+    cost: np.ndarray, high: np.ndarray, split: int, orders: int
+) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:
     """A column for every order that gives one split penalty back if it ships."""
     ships = len(cost) + np.arange(orders)
     return np.r_[cost, np.full(orders, -split)], np.r_[high, np.ones(orders)], orders, ships
