@@ -37,6 +37,9 @@ NEAR_TOTAL = 4_000
 NEAR_WORK, COLUMN_WORK = 150_000, 10_000
 """Work of looking for the plans of one order near its best, and of taking one in: measured."""
 
+PART = 4
+"""The LP is solved to within this part of the gap that is good enough, unless its optimum is whole."""
+
 ORDER_WORK = 600_000
 """Search bound for one order: the subset DP of 12 single units is exact within it."""
 
@@ -160,9 +163,15 @@ class Window:
                 penalty *= 100
                 continue
             value = np.floor(relaxed.value + self._resting() + 1e-6)
-            if not fresh or (self.bound is not None and -(-self.bound // FINE) >= value):
+            if not fresh or (self.bound is not None and self._converged(value, integral)):
                 break
         return True, integral
+
+    def _converged(self, value: float, integral: list[int] | None) -> bool:
+        """Whether the LP can only gain what is not worth gaining; a part of that is left for making it whole."""
+        bound = -(-(self.bound or 0) // FINE)
+        worth = abs(bound) * self.gap
+        return bool(bound >= value - (worth if integral is not None else worth / PART))
 
     def _reserve(self) -> int:
         """Work kept back for the decision."""
@@ -212,12 +221,15 @@ class Window:
             self._add_cautious(np.array(others[:MAX_CAUTIOUS], np.int64))
 
     def _taken_up(self) -> Bools:
-        """bool[resources]: nothing is left of it one by one, and someone took it who could not have its own best."""
+        """bool[resources]: nothing is left of it one by one, and it is the second choice of someone."""
         chosen = [one.plan for one in self.greedy]
         taken = taken_by(self.problem, range(self.problem.orders), chosen)
         moved = np.array([one is not other for one, other in zip(self.greedy, self.alone, strict=True)], np.bool_)
         wanted = np.zeros(len(self.free), np.bool_)
         wanted[taken.resource[moved[taken.owner]]] = True
+        falling = sorted(self.fallback)
+        second = taken_by(self.problem, falling, [self.fallback[order].plan for order in falling])
+        wanted[second.resource] = True
         gone: Bools = wanted & (used(self.problem, taken) >= self.free)
         return gone
 
