@@ -15,6 +15,7 @@ from solvers.coupled import Piece, overdrawn
 from solvers.fill import Targets
 from solvers.master import FINE, Column, Prices, Resource, column_of
 from solvers.menu import Menu
+from solvers.plan import add_up
 from solvers.problem import Ints, Problem
 from solvers.solution import Shipment
 from solvers.states import FAR, cheapest, pairs, parts_of_state
@@ -121,7 +122,7 @@ class Pricer:
                 cell[a, b] = worth
             else:
                 toll[kind - 1, a] = worth
-        self._add_up(cell)
+        add_up(self._problem, cell)
         node, bucket = options.node[menu.rows], options.bucket[menu.rows]
         total = fine
         at = cell[lines.item[menu.lines[menu.owner]], node[:, None]]
@@ -135,14 +136,6 @@ class Pricer:
                 lent = self._problem.source_bucket[options.day[menu.rows], source[menu.owner]]
                 total = total + (menu.vector @ columns)[:, None] * toll[1, lent]
         return np.minimum(total, FAR)
-
-    def _add_up(self, cell: Ints) -> None:
-        """Price the rows of derived items, in place: what their parts cost where they are drawn."""
-        derived = self._problem.derived
-        for at, item in enumerate(derived.item.tolist()):
-            inside = slice(int(derived.start[at]), int(derived.start[at + 1]))
-            each, source = derived.count[inside] @ cell[derived.part[inside]], int(derived.source[at])
-            cell[item] = each if source < 0 else each[source]
 
     def _staying(self, menu: Menu, prices: Prices) -> tuple[Ints, Ints]:
         """(stay int64[M, G], free int64[G]): the price of shipping only a state; the constant in every value."""

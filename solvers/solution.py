@@ -14,7 +14,7 @@ import numpy as np
 
 from solvers.judge import faults
 from solvers.problem import Ints, Problem
-from solvers.tariff import BEYOND, Contents, box_handling, box_shipping, boxes_of
+from solvers.tariff import BEYOND, Contents, box_handling, box_shipping, boxes_of, tolls
 
 
 class Shipment(NamedTuple):
@@ -146,7 +146,7 @@ def _boxes(problem: Problem, plans: Sequence[Plan]) -> Boxes:
     options = np.repeat(np.array(option, np.int64), same)
     weight = _sums(taken * problem.lines.weight_g[line], start)
     volume = _sums(taken * problem.lines.volume_mm3[line], start)
-    lines, draws, more = _counts(problem, line, taken, start)
+    lines, draws, more = _counts(problem, options, line, taken, start)
     contents = Contents(weight, volume, lines, draws, _sums(taken, start), more)
     shipping, handling = box_shipping(problem, options, contents), box_handling(problem, options, contents)
     if (shipping + handling >= BEYOND).any():
@@ -154,7 +154,7 @@ def _boxes(problem: Problem, plans: Sequence[Plan]) -> Boxes:
     return Boxes(np.repeat(np.array(order, np.int64), same), options, weight, shipping, handling, start, line, taken)
 
 
-def _counts(problem: Problem, row: Ints, units: Ints, start: Ints) -> tuple[Ints, Ints, Ints]:
+def _counts(problem: Problem, option: Ints, row: Ints, units: Ints, start: Ints) -> tuple[Ints, Ints, Ints]:
     """(lines, draws, mills more of handling) of each box; rows ascend within a box, and so do lines and draws."""
     lines = problem.lines
     opens = np.zeros(len(row), np.bool_)
@@ -162,6 +162,8 @@ def _counts(problem: Problem, row: Ints, units: Ints, start: Ints) -> tuple[Ints
     new_line = opens | (np.diff(lines.line[row], prepend=-1) != 0)
     new_draw = opens | (np.diff(lines.draw[row], prepend=-1) != 0)
     more = lines.more_unit[row] * units + np.where(new_draw, lines.more_line[row], 0)
+    if problem.toll is not None:
+        more = more + tolls(problem, row, np.repeat(option, np.diff(start))) * units
     return _sums(new_line.astype(np.int64), start), _sums(new_draw.astype(np.int64), start), _sums(more, start)
 
 
