@@ -19,7 +19,7 @@ import numpy as np
 from solvers import flow, joint, rules
 from solvers.alone import bound_of, plans_alone
 from solvers.columns import contested
-from solvers.greedy import one_by_one, sequence
+from solvers.greedy import by_regret, one_by_one, without
 from solvers.guided import guided, shipping_as, unpriced
 from solvers.menu import Supply
 from solvers.part import part
@@ -143,7 +143,8 @@ def _optimised(problem: Problem, limits: Budget) -> Solution:
     orders, everything = np.arange(problem.orders, dtype=np.int64), Supply.of(problem)
     purse = Purse(limits.work * ALONE // 100, expired)
     alone = plans_alone(problem, orders, everything, purse, work=limits.order_work)
-    if not contested(problem, [one.plan for one in alone.plans]):
+    over = contested(problem, [one.plan for one in alone.plans])
+    if not over.any():
         bound = bound_of(problem, alone.plans, everything, purse)
         return _settled(problem, alone.plans, "alone", purse, bound)
     if not limits.floor:
@@ -152,11 +153,13 @@ def _optimised(problem: Problem, limits: Budget) -> Solution:
             work = purse.spent + flown.work
             return settle(problem, flown.plans, solver="flow", work=work, bound=flown.bound, cut=False)
     purse.work = limits.work * GREEDY // 100
-    filled = one_by_one(problem, alone, sequence(problem), everything.copy(), purse, work=limits.order_work)
+    fallback = without(problem, alone, over, purse, work=limits.order_work)
+    turns = by_regret(problem, alone, fallback)
+    filled = one_by_one(problem, alone, turns, everything.copy(), purse, work=limits.order_work)
     purse.work = limits.work
     if limits.floor or not purse.affords(1):
-        return _settled(problem, filled.plans, "greedy", purse, _floor_bound(problem, alone.plans, filled.plans))
-    joined = joint.solve(problem, alone, filled.plans, purse, limits.gap)
+        return _settled(problem, filled, "greedy", purse, _floor_bound(problem, alone.plans, filled))
+    joined = joint.solve(problem, alone, filled, fallback, purse, limits.gap)
     return settle(
         problem, joined.plans, solver="joint", work=purse.spent, bound=joined.bound, cut=joined.cut or purse.cut
     )

@@ -17,6 +17,7 @@ from solvers.greedy import on_what_is_left, sequence
 from solvers.master import EXACT_COLUMNS, FINE, Choice, worth_of
 from solvers.plan import Priced, plan_cost, take, use_of
 from solvers.problem import Ints
+from solvers.resources import take_all, taken_by
 from solvers.solution import Plan
 from solvers.states import FAR
 
@@ -160,15 +161,14 @@ class Fullest(Window):
             for order, plan in enumerate(plans)
         ]
         left = self.supply.copy()
-        for order, one in enumerate(priced):
-            take(self.problem, use_of(self.problem, order, one.plan), left.stock, left.parcels, left.units)
+        take_all(self.problem, taken_by(self.problem, range(len(plans)), plans), left)
         for order in sequence(self.problem).tolist():
             now, own = priced[order], self.alone[order]
             if (now.filled, now.cost) == (own.filled, own.cost) or self._spent():
                 continue
             use = use_of(self.problem, order, now.plan)
             take(self.problem, use, left.stock, left.parcels, left.units, sign=-1)
-            found = on_what_is_left(self.problem, self.priced, order, left, self.purse, work=ORDER_WORK)
+            found = on_what_is_left(self.problem, self.priced, [order], left, self.purse, work=ORDER_WORK)[0]
             if (-found.filled, found.cost) < (-now.filled, now.cost):
                 priced[order], use = found, use_of(self.problem, order, found.plan)
             take(self.problem, use, left.stock, left.parcels, left.units)
