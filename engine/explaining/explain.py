@@ -165,5 +165,5 @@ def _steered(cost: Cost, guidance: Guidance, weights: ObjectiveTerms) -> int:
     weighted = mills(cost.shipping) * thousandths(weights.shipping) + mills(cost.handling) * thousandths(
         weights.handling
     )
-    plain = (cost.split, cost.late, cost.unfilled, guidance.rules, guidance.balance)
+    plain = (cost.split, cost.late, cost.unfilled, guidance.rules, guidance.balance, guidance.stock_price)
     return weighted // 1000 + sum(mills(money) for money in plain)
