@@ -112,7 +112,7 @@ def lower(window: WindowInput) -> Lowered:
         source_bucket=days.source_bucket,
         modes=steering.modes,
         objective=objective(window.policy.objective),
-        guide=_guide(window.policy.objective, steering, ways, days),
+        guide=_guide(window.policy.objective, steering, ways, days, stock),
     )
     problem.validate()
     return Lowered(window, problem, limits, goods, cells, places, days, demand, rows, ways, reachable, dues)
@@ -173,7 +173,7 @@ def objective(terms: ObjectiveTerms) -> Objective:
     )
 
 
-def _guide(terms: ObjectiveTerms, steering: Steering, ways: Ways, days: Days) -> Guide | None:
+def _guide(terms: ObjectiveTerms, steering: Steering, ways: Ways, days: Days, stock: Ints) -> Guide | None:
     """What steers the choice beside costs; None where nothing does.
 
     Balance is in proportion to the part of the node's capacity that the ship day has used already.
@@ -189,6 +189,8 @@ def _guide(terms: ObjectiveTerms, steering: Steering, ways: Ways, days: Days) ->
         handling,
         rules=steering.money[ways.order, ways.node] if money else nothing,
         balance=balance * used // 1000,
+        stock=np.zeros_like(stock),
+        room=np.zeros_like(days.room_parcels),
     )
 
 
