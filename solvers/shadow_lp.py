@@ -63,7 +63,7 @@ class Pool:
             plans.order[which], plans.cost[which].astype(np.float64), at, resource, plans.amount[kept][by_plan]
         )
 
-    def _append(self, order: Ints, cost: Floats, at: Ints, resource: Ints, amount: Ints | Floats) -> None:
+    def _append(self, order: Ints, cost: Floats, at: Ints, resource: Ints, amount: Floats) -> None:
         """Take in columns; entries ascend by `at`, the place among them."""
         new = np.unique(resource[self._row[resource] < 0])
         if len(new):
