@@ -57,11 +57,11 @@ class Pool:
         if not which.any():
             return
         number, kept = np.cumsum(which) - 1, which[plans.at]
-        by_plan = np.argsort(plans.at[kept], kind="stable")
-        at, resource = number[plans.at[kept]][by_plan], plans.resource[kept][by_plan]
-        self._append(
-            plans.order[which], plans.cost[which].astype(np.float64), at, resource, plans.amount[kept][by_plan]
-        )
+        # Shipments of one plan may take of one place; the LP wants each entry once.
+        key, place = np.unique(number[plans.at[kept]] * self._resources + plans.resource[kept], return_inverse=True)
+        amount = np.bincount(place, weights=plans.amount[kept], minlength=len(key))
+        at, resource = np.divmod(key, self._resources)
+        self._append(plans.order[which], plans.cost[which].astype(np.float64), at, resource, amount)
 
     def _append(self, order: Ints, cost: Floats, at: Ints, resource: Ints, amount: Floats) -> None:
         """Take in columns; entries ascend by `at`, the place among them."""
