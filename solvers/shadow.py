@@ -93,7 +93,8 @@ class Outlook:
             raise ValueError("one weight of at least 0 for each order")
         if start is not None:
             self._last = np.concatenate([start.stock.ravel(), start.room, start.room_units])
-        counts = np.asarray(weight, np.float64)
+        counts = np.zeros(self._problem.orders)
+        counts[self._pricer.orders] = np.asarray(weight)[self._pricer.orders]
         free = self._free(supply or Supply.of(self._problem))
         bound, best, relaxed = -np.inf, self._last, None
         asked = best

@@ -1,6 +1,7 @@
-"""The LP of shadow prices: plans as columns, a row for each kind of order and for each scarce cell or room.
+"""The LP of shadow prices: plans as columns, a row for each kind of order and for each cell or room they take from.
 
-Built from arrays and solved by the HiGHS that SciPy carries; every status is looked at.
+It grows by columns and rows and is solved again from where it stood (`simplex`); from time to time it begins anew with
+the columns that matter.
 """
 
 from __future__ import annotations
@@ -9,16 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
-from scipy.sparse import csc_matrix
 
 from solvers.problem import Bools, Ints
 from solvers.shadow_plans import Plans
+from solvers.simplex import Simplex, Sparse
 
 Floats = NDArray[np.float64]
 
-SPARE = 6
-"""Columns kept for each order once the LP is solved; those with the least reduced cost stay."""
+SPARE, MOST = 6, 30
+"""Columns for each order: kept when the LP begins anew, and at which it does."""
 
 
 class Relaxed(NamedTuple):
@@ -31,82 +31,85 @@ class Relaxed(NamedTuple):
 
 
 class Pool:
-    """Columns that grow: `order`, `cost` by column; `at`, `resource`, `amount` are what they take."""
+    """Columns that grow: `order`, `cost` by column; entries `at`, `resource`, `amount` are what they take.
+
+    LP rows are numbered as they come: one for each order first, then resources in the order in which they were seen.
+    """
 
     def __init__(self, orders: int, resources: int, nothing: Plans) -> None:
-        self._orders, self._resources = orders, resources
-        self.order, self.cost = nothing.order, nothing.cost.astype(np.float64)
-        self.at, self.resource, self.amount = nothing.at, nothing.resource, nothing.amount.astype(np.float64)
-        self._first = len(nothing.order)
+        self._orders, self._resources, self._first = orders, resources, len(nothing.order)
+        none = np.zeros(0, np.int64)
+        self.order, self.cost = none, np.zeros(0)
+        self.at, self.resource, self.amount = none, none, np.zeros(0)
+        self._begin()
+        self.add(nothing, np.ones(len(nothing.order), np.bool_))
+
+    def _begin(self) -> None:
+        self._simplex = Simplex()
+        zero = np.zeros(self._orders)
+        self._simplex.add_rows(zero, zero, Sparse.of([([], [])] * self._orders))
+        self._weight, self._free = zero, np.full(self._resources, np.inf)
+        self._row = np.full(self._resources, -1, np.int64)
+        self._rows = self._orders
 
     def add(self, plans: Plans, which: Bools) -> None:
         """Take in some of the plans."""
-        number = np.cumsum(which) - 1 + len(self.order)
-        kept = which[plans.at]
-        self.order = np.concatenate([self.order, plans.order[which]])
-        self.cost = np.concatenate([self.cost, plans.cost[which]])
-        self.at = np.concatenate([self.at, number[plans.at[kept]]])
-        self.resource = np.concatenate([self.resource, plans.resource[kept]])
-        self.amount = np.concatenate([self.amount, plans.amount[kept]])
+        if not which.any():
+            return
+        number, kept = np.cumsum(which) - 1, which[plans.at]
+        # Shipments of one plan may take of one place; the LP wants each entry once.
+        key, place = np.unique(number[plans.at[kept]] * self._resources + plans.resource[kept], return_inverse=True)
+        amount = np.bincount(place, weights=plans.amount[kept], minlength=len(key))
+        at, resource = np.divmod(key, self._resources)
+        self._append(plans.order[which], plans.cost[which].astype(np.float64), at, resource, amount)
+
+    def _append(self, order: Ints, cost: Floats, at: Ints, resource: Ints, amount: Floats) -> None:
+        """Take in columns; entries ascend by `at`, the place among them."""
+        new = np.unique(resource[self._row[resource] < 0])
+        if len(new):
+            self._row[new] = self._rows + np.arange(len(new))
+            self._rows += len(new)
+            self._simplex.add_rows(np.full(len(new), -np.inf), self._free[new], Sparse.of([([], [])] * len(new)))
+        column = np.concatenate([np.arange(len(order)), at])
+        ranked = np.argsort(column, kind="stable")
+        row = np.concatenate([order, self._row[resource]])[ranked]
+        value = np.concatenate([np.ones(len(order)), amount])[ranked]
+        start = np.searchsorted(column[ranked], np.arange(len(order)))
+        self._simplex.add_columns(cost, Sparse(start.astype(np.int32), row.astype(np.int32), value))
+        self.at = np.concatenate([self.at, at + len(self.order)])
+        self.order, self.cost = np.concatenate([self.order, order]), np.concatenate([self.cost, cost])
+        self.resource = np.concatenate([self.resource, resource])
+        self.amount = np.concatenate([self.amount, amount])
 
     def relax(self, weight: Floats, free: Floats) -> Relaxed | None:
-        """The LP over all columns; weight float64[orders], free float64[resources]. None if it did not end well.
-
-        A resource that every order's hungriest plans together cannot exhaust has no row and no price.
-        """
-        live = weight[self.order] > 0
-        if not live.any():
-            return Relaxed(0.0, np.zeros(self._resources), np.zeros(self._orders), np.zeros(len(live)))
-        scarce = self._scarce(weight, free)
-        column_of = np.cumsum(live) - 1
-        orders = np.unique(self.order[live])
-        row_of = np.full(self._resources, -1, np.int64)
-        row_of[scarce] = np.arange(len(scarce))
-        kept = live[self.at] & (row_of[self.resource] >= 0)
-        count = int(live.sum())
-        equal = csc_matrix(
-            (np.ones(count), (np.searchsorted(orders, self.order[live]), np.arange(count))), shape=(len(orders), count)
-        )
-        upper = csc_matrix(
-            (self.amount[kept], (row_of[self.resource[kept]], column_of[self.at[kept]])), shape=(len(scarce), count)
-        )
-        limits = {"A_ub": upper, "b_ub": free[scarce]} if len(scarce) else {}
-        result = linprog(
-            self.cost[live], A_eq=equal, b_eq=weight[orders], bounds=(0, None), method="highs-ds", **limits
-        )
-        if result.status != 0 or result.x is None:
+        """The LP over all columns; weight float64[orders], free float64[resources]. None if it did not end well."""
+        for order in np.flatnonzero(weight != self._weight).tolist():
+            self._simplex.bound_row(order, weight[order], weight[order])
+        rows = np.flatnonzero((free != self._free) & (self._row >= 0))
+        for resource in rows.tolist():
+            self._simplex.bound_row(int(self._row[resource]), -np.inf, free[resource])
+        self._weight, self._free = weight, free
+        found = self._simplex.solve()
+        if found is None:
             return None
-        price, dual, picked = np.zeros(self._resources), np.zeros(self._orders), np.zeros(len(self.order))
-        price[scarce] = np.maximum(-result.ineqlin.marginals, 0) if limits else 0
-        dual[orders] = result.eqlin.marginals
-        picked[live] = result.x
-        return Relaxed(float(result.fun), price, dual, picked)
-
-    def _scarce(self, weight: Floats, free: Floats) -> Ints:
-        """Resources that could run out: the most that every order could take of them together is more than there is."""
-        order = self.order[self.at]
-        ranked = np.lexsort((order, self.resource))
-        pair = np.stack([self.resource[ranked], order[ranked]])
-        if not len(ranked):
-            return np.zeros(0, np.int64)
-        first = np.flatnonzero(np.r_[True, (pair[:, 1:] != pair[:, :-1]).any(axis=0)])
-        hungriest = np.maximum.reduceat(self.amount[ranked], first) * weight[pair[1, first]]
-        most = np.zeros(self._resources)
-        np.add.at(most, pair[0, first], hungriest)
-        return np.flatnonzero(most > free)
+        price, known = np.zeros(self._resources), self._row >= 0
+        price[known] = np.maximum(-found.duals[self._row[known]], 0)
+        return Relaxed(found.value, price, found.duals[: self._orders], found.columns)
 
     def prune(self, found: Relaxed) -> None:
-        """Let columns go that are far from being used, so that the next solve starts small."""
-        most = (1 + SPARE) * self._first
-        if len(self.order) <= most:
+        """Begin anew without the columns that are far from being used, once there are too many."""
+        if len(self.order) <= MOST * self._first:
             return
         spent = np.zeros(len(self.order))
         np.add.at(spent, self.at, self.amount * found.price[self.resource])
         reduced = self.cost + spent - found.dual[self.order]
         reduced[: self._first] = -np.inf
         keep = np.zeros(len(self.order), np.bool_)
-        keep[np.argsort(reduced, kind="stable")[:most]] = True
-        number = np.cumsum(keep) - 1
-        kept = keep[self.at]
-        self.order, self.cost = self.order[keep], self.cost[keep]
-        self.at, self.resource, self.amount = number[self.at[kept]], self.resource[kept], self.amount[kept]
+        keep[np.argsort(reduced, kind="stable")[: (1 + SPARE) * self._first]] = True
+        number, kept = np.cumsum(keep) - 1, keep[self.at]
+        old = self.order[keep], self.cost[keep], number[self.at[kept]], self.resource[kept], self.amount[kept]
+        none = np.zeros(0, np.int64)
+        self.order, self.cost = none, np.zeros(0)
+        self.at, self.resource, self.amount = none, none, np.zeros(0)
+        self._begin()
+        self._append(*old)
