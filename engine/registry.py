@@ -108,12 +108,16 @@ class Registry:
         if versions is not None and versions.prices not in (at, 0) and partition not in self._reading:
             self._reading[partition] = asyncio.create_task(self._read_prices(partition))
 
+    async def price_sheet(self, partition: str) -> PriceSheet | None:
+        """The newest price sheet; None if there is none. Raises msgspec.DecodeError if another program made it."""
+        stored = await self._ledger.prices(partition)
+        if stored is None:
+            return None
+        return await asyncio.to_thread(unpacked, stored.body, stored.version)
+
     async def _read_prices(self, partition: str) -> None:
         try:
-            stored = await self._ledger.prices(partition)
-            if stored is not None:
-                sheet = await asyncio.to_thread(unpacked, stored.body, stored.version)
-                self._books[partition].prices = sheet
+            self._books[partition].prices = await self.price_sheet(partition)
         except (port.LedgerUnavailableError, msgspec.DecodeError) as error:
             log.warning("prices_unread", partition=partition, reason=str(error))
         finally:

@@ -14,13 +14,12 @@ from msgspec import Struct
 
 
 class Keep(Struct, frozen=True, array_like=True):
-    """One node's stock of a SKU. `mills`: of each unit. `for_zone`: the destination for most of what is kept, with the
-    `saving` in mills that a unit kept is expected to bring there; "" and 0 where nobody can say."""
+    """One node's stock of a SKU. `mills`: what a unit kept is expected to save later. `for_zone`: the destination for
+    most of what is kept; "" where nobody can say."""
 
     node_id: str
     mills: int
     for_zone: str = ""
-    saving: int = 0
 
 
 class RoomPrice(Struct, frozen=True, array_like=True):

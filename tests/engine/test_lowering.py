@@ -288,12 +288,12 @@ def test_instants_before_a_quarter_hour_belong_to_the_quarter_that_began():
 
 
 def priced_window(**policy: object):
-    """A unit at either of two nodes: A's is worth 2.000, B's nothing; a parcel from A that Monday takes room of 0.150."""
+    """A unit at each of two nodes, A's worth 2.000; a parcel from A on Monday takes 0.150 of room."""
     limited = node("A", capacity={"parcels_per_day": 9})
     network = compiled(document([limited, node("B")], [card()]))
     stock = {"S": {"A": {"on_hand": 1}, "B": {"on_hand": 1}}}
     sheet = PriceSheet(
-        1, "lp", {"S": (Keep("A", 2_000, "US:021", 500), Keep("gone", 9)), "other": (Keep("B", 7),)},
+        1, "lp", {"S": (Keep("A", 2_000, "US:021"), Keep("gone", 9)), "other": (Keep("B", 7),)},
         (RoomPrice("A", MON, 150), RoomPrice("A", FRI, 99)), version=4,
     )  # fmt: skip
     return window(network, [order("O", ("S", 1))], stock, policy={"objective": policy}, prices=sheet)

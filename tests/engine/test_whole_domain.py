@@ -116,7 +116,7 @@ def _prices(rng: random.Random, network: Network, stock: Mapping[str, object]) -
     if rng.random() < 0.5:
         return None
     kept = {
-        sku: tuple(Keep(node_id, rng.randint(1, 3_000), "US:021", 500) for node_id in network.node_ids)
+        sku: tuple(Keep(node_id, rng.randint(1, 3_000), "US:021") for node_id in network.node_ids)
         for sku in stock
         if rng.random() < 0.5
     }
