@@ -16,7 +16,7 @@ from solvers.limits import limited
 from solvers.menu import Supply, has_room, spans
 from solvers.plan import Priced
 from solvers.problem import Bools, Ints, Problem
-from solvers.tariff import BEYOND, Contents, box_prices
+from solvers.tariff import BEYOND, Contents, box_prices, tolls
 
 
 class FlowFailedError(RuntimeError):
@@ -105,7 +105,8 @@ def _usable(problem: Problem, supply: Supply) -> Bools:
     line = every[of]
     light = lines.weight_g[line] <= options.max_weight_g[rows]
     one = np.ones(1, np.int64)
-    price = box_prices(problem, rows, Contents(lines.weight_g[line], lines.volume_mm3[line], one, one, one))
+    more = tolls(problem, line, rows)
+    price = box_prices(problem, rows, Contents(lines.weight_g[line], lines.volume_mm3[line], one, one, one, more))
     good = light & (price < BEYOND) & has_room(problem, rows, supply)
     usable = np.zeros((len(every), problem.nodes), np.bool_)
     usable[line[good], options.node[rows[good]]] = True

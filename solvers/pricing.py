@@ -16,6 +16,7 @@ from solvers.coupled import Piece, overdrawn
 from solvers.fill import Targets
 from solvers.master import FINE, Column, Prices, columns_of
 from solvers.menu import Menu
+from solvers.plan import add_up
 from solvers.problem import Ints, Problem
 from solvers.solution import Shipment
 from solvers.states import FAR, cheapest, pairs, parts_of_state
@@ -136,7 +137,7 @@ class Pricer:
         cell = prices.resource[:cells]
         if len(self._problem.derived.item):
             cell = cell.copy()
-            self._add_up(cell.reshape(shape))
+            add_up(self._problem, cell.reshape(shape))
         room = np.zeros((2, buckets + 1), np.int64)
         room[:, :buckets] = prices.resource[cells:].reshape(2, buckets)
         return cell, room
@@ -156,14 +157,6 @@ class Pricer:
                 lent = self._problem.source_bucket[options.day[menu.rows], source[menu.owner]]
                 total = total + (menu.vector @ columns)[:, None] * toll[1, lent]
         return total if total is ready.fine else np.minimum(total, FAR)
-
-    def _add_up(self, cell: Ints) -> None:
-        """Price the rows of derived items, in place: what their parts cost where they are drawn."""
-        derived = self._problem.derived
-        for at, item in enumerate(derived.item.tolist()):
-            inside = slice(int(derived.start[at]), int(derived.start[at + 1]))
-            each, source = derived.count[inside] @ cell[derived.part[inside]], int(derived.source[at])
-            cell[item] = each if source < 0 else each[source]
 
     def _staying(self, menu: Menu) -> tuple[Ints, Ints]:
         """(stay int64[M, G], free int64[G]): the price of shipping only a state; the constant in every value."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from solvers.judge import faults
 from solvers.problem import Bools, Ints, Problem
-from solvers.tariff import BEYOND, Contents, box_handling, box_shipping, boxes_of
+from solvers.tariff import BEYOND, Contents, box_handling, box_shipping, boxes_of, tolls
 
 
 class Shipment(NamedTuple):
@@ -183,7 +183,7 @@ def _boxes(problem: Problem, plans: Sequence[Plan]) -> Boxes:
     options, owners = every.option[ships[head]], every.owner[ships[head]]
     weight = _sums(units * problem.lines.weight_g[line], start)
     volume = _sums(units * problem.lines.volume_mm3[line], start)
-    lines, draws, more = _counts(problem, line, units, start)
+    lines, draws, more = _counts(problem, options, line, units, start)
     contents = Contents(weight, volume, lines, draws, _sums(units, start), more)
     shipping, handling = box_shipping(problem, options, contents), box_handling(problem, options, contents)
     if (shipping + handling >= BEYOND).any():
@@ -191,7 +191,7 @@ def _boxes(problem: Problem, plans: Sequence[Plan]) -> Boxes:
     return Boxes(owners, options, weight, shipping, handling, start, line, units)
 
 
-def _counts(problem: Problem, row: Ints, units: Ints, start: Ints) -> tuple[Ints, Ints, Ints]:
+def _counts(problem: Problem, option: Ints, row: Ints, units: Ints, start: Ints) -> tuple[Ints, Ints, Ints]:
     """(lines, draws, mills more of handling) of each box; rows ascend within a box, and so do lines and draws."""
     lines = problem.lines
     opens = np.zeros(len(row), np.bool_)
@@ -199,6 +199,8 @@ def _counts(problem: Problem, row: Ints, units: Ints, start: Ints) -> tuple[Ints
     new_line = opens | (np.diff(lines.line[row], prepend=-1) != 0)
     new_draw = opens | (np.diff(lines.draw[row], prepend=-1) != 0)
     more = lines.more_unit[row] * units + np.where(new_draw, lines.more_line[row], 0)
+    if problem.toll is not None:
+        more = more + tolls(problem, row, np.repeat(option, np.diff(start))) * units
     return _sums(new_line.astype(np.int64), start), _sums(new_draw.astype(np.int64), start), _sums(more, start)
 
 

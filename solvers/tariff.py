@@ -56,7 +56,7 @@ def shipment_cost(problem: Problem, option: int, units: Ints) -> ShipmentCost | 
     divisor = int(options.dim_divisor[option])
     shipping = handling = boxes = 0
     for same, inside, grams in groups:
-        n_lines, draws, more = _counted(problem, rows, inside)
+        n_lines, draws, more = _counted(problem, option, rows, inside)
         pieces = sum(inside)
         mm3 = sum(v * u for v, u in zip(volume, inside, strict=True))
         carried = _curve_price(problem.curves, int(options.curve[option]), grams, mm3, divisor)
@@ -92,12 +92,15 @@ def boxes_of(problem: Problem, order: int, option: int, units: Ints) -> tuple[In
     return rows, pack(lines.weight_g[rows].tolist(), units[some].tolist(), limit, lines.alone[rows].tolist())
 
 
-def _counted(problem: Problem, rows: Ints, inside: Sequence[int]) -> tuple[int, int, int]:
-    """(lines, draws, mills more of handling) of one box; `inside`: units by row."""
+def _counted(problem: Problem, option: int, rows: Ints, inside: Sequence[int]) -> tuple[int, int, int]:
+    """(lines, draws, mills more of handling) of one box by an option; `inside`: units by row."""
     lines = problem.lines
     held = [(row, units) for row, units in zip(rows.tolist(), inside, strict=True) if units]
     draws = {int(lines.draw[row]): int(lines.more_line[row]) for row, _ in held}
     more = sum(draws.values()) + sum(int(lines.more_unit[row]) * units for row, units in held)
+    if problem.toll is not None:
+        at_node = problem.toll[:, int(problem.options.node[option])]
+        more += sum(int(at_node[int(lines.item[row])]) * units for row, units in held)
     return len({int(lines.line[row]) for row, _ in held}), len(draws), more
 
 
@@ -236,7 +239,7 @@ def _together(problem: Problem, option: Ints, owner: Ints, states: Ints, rows: I
     weight = totals(states, problem.lines.weight_g[rows])
     at_weight = weight[:, owner]
     at_volume = totals(states, problem.lines.volume_mm3[rows])[:, owner]
-    cost = box_prices(problem, option, _contents(problem, states, rows, at_weight, at_volume, owner))
+    cost = box_prices(problem, option, _contents(problem, option, states, rows, at_weight, at_volume, owner))
     boxes = np.ones(cost.shape, np.int64)
     limit = problem.options.max_weight_g[option]
     over = at_weight > limit
@@ -251,7 +254,9 @@ def _together(problem: Problem, option: Ints, owner: Ints, states: Ints, rows: I
     return cost, boxes
 
 
-def _contents(problem: Problem, states: Ints, rows: Ints, weight: Ints, volume: Ints, owner: Ints) -> Contents:
+def _contents(
+    problem: Problem, option: Ints, states: Ints, rows: Ints, weight: Ints, volume: Ints, owner: Ints
+) -> Contents:
     """One box for every state: states int64[M, n], rows int64[G, n]; weight, volume int64[M, R] as given."""
     lines, some = problem.lines, states > 0
     units = states.sum(axis=1)[:, None]
@@ -263,6 +268,8 @@ def _contents(problem: Problem, states: Ints, rows: Ints, weight: Ints, volume: 
     if more_line.any() or more_unit.any():
         _, head = np.unique(draw, return_index=True)
         more = (states @ more_unit.T + _present(some, draw) @ more_line[:, head].T)[:, owner]
+    if problem.toll is not None:
+        more = more + totals(states, np.asarray(tolls(problem, rows[owner], option[:, None])))
     n_lines = some.sum(axis=1)[:, None]
     if len(set(line.tolist())) == len(line):
         # As mostly: each row a line and a draw of its own.
@@ -314,22 +321,34 @@ def _packed(problem: Problem, option: Ints, states: Ints, rows: Ints, limit_g: i
         return cost, boxes
     packed, one, every = np.array(inside, np.int64), rows[None, :], np.zeros(len(option), np.int64)
     weight, volume = totals(packed, problem.lines.weight_g[one]), totals(packed, problem.lines.volume_mm3[one])
-    each = box_prices(problem, option, _contents(problem, packed, one, weight, volume, every))
+    each = box_prices(problem, option, _contents(problem, option, packed, one, weight, volume, every))
     whole = np.minimum(times(each, np.array(counts, np.int64)[:, None]), BEYOND)
     cost[carried] = np.minimum(np.add.reduceat(whole, starts, axis=0), BEYOND)
     return cost, boxes
 
 
-def about(problem: Problem, option: Ints, takes: Ints, unit_weight: Ints, unit_volume: Ints) -> Ints:
+def tolls(problem: Problem, row: Ints, option: Ints) -> Ints | int:
+    """Mills of toll for a unit of each row that leaves by an option; the two broadcast against each other."""
+    if problem.toll is None:
+        return 0
+    each: Ints = problem.toll[problem.lines.item[row], problem.options.node[option]]
+    return each
+
+
+def about(problem: Problem, option: Ints, takes: Ints, rows: slice) -> Ints:
     """About what candidate shipments cost, one by each option, for ranking them: int64[R] mills, BEYOND at most.
 
-    takes int64[n, R]; unit_weight, unit_volume int64[n]. Over the weight limit a shipment counts as so many equal
-    boxes; every row in it as a line. The split penalty of boxes after the first is in.
+    takes int64[n, R]: units of the n `rows` of `Lines`, those of an order. Over the weight limit a shipment counts as
+    so many equal boxes; every row in it as a line. The split penalty of boxes after the first is in.
     """
-    units, lines = takes.sum(axis=0), (takes > 0).sum(axis=0)
-    weight, volume = (totals(takes.T, column[None, :])[:, 0] for column in (unit_weight, unit_volume))
+    units, lines, of = takes.sum(axis=0), (takes > 0).sum(axis=0), problem.lines
+    weight, volume = (totals(takes.T, column[rows][None, :])[:, 0] for column in (of.weight_g, of.volume_mm3))
     boxes = np.maximum(1, -(-weight // np.maximum(problem.options.max_weight_g[option], 1)))
     inside = Contents(weight // boxes, volume // boxes, lines, lines, -(-units // boxes))
     split = problem.objective.split_parcel * (boxes - 1)
-    held: Ints = np.minimum(times(box_prices(problem, option, inside), boxes) + split, BEYOND)
+    price = times(box_prices(problem, option, inside), boxes) + split
+    if problem.toll is not None:
+        at = np.arange(rows.start, rows.stop)[:, None]
+        price = price + (takes * tolls(problem, at, option)).sum(axis=0)
+    held: Ints = np.minimum(price, BEYOND)
     return held

@@ -45,6 +45,7 @@ class MemoryLedger(MemoryRetention, MemoryBacklog):
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._partitions: dict[str, Partition] = {}
+        self._leases: dict[str, tuple[str, int]] = {}
 
     async def snapshot(
         self,
@@ -263,6 +264,16 @@ class MemoryLedger(MemoryRetention, MemoryBacklog):
         """As `Ledger.sku`."""
         kept = self._partition(partition).skus.get(sku)
         return None if kept is None else kept[1]
+
+    async def put_prices(self, partition: str, body: bytes) -> int:
+        """As `Ledger.put_prices`."""
+        kept = self._partition(partition)
+        kept.prices = Document(kept.versions().prices + 1, body)
+        return kept.prices.version
+
+    async def prices(self, partition: str) -> Document | None:
+        """As `Ledger.prices`."""
+        return self._partition(partition).prices
 
     async def entries(self, partition: str, after: str = "0") -> AsyncIterator[Entry]:
         """As `Ledger.entries`."""

@@ -16,7 +16,7 @@ class MemoryRetention:
 
     _clock: Clock
     _partitions: dict[str, Partition]
-    _lease: tuple[str, int] = ("", 0)
+    _leases: dict[str, tuple[str, int]]
 
     def _partition(self, name: str) -> Partition:
         return self._partitions.setdefault(name, Partition())
@@ -25,12 +25,13 @@ class MemoryRetention:
         """As `Retaining.partitions`."""
         return sorted(name for name, kept in self._partitions.items() if kept.newest() != START)
 
-    async def lease(self, holder: str, ttl_ms: int) -> bool:
+    async def lease(self, holder: str, ttl_ms: int, duty: str = "projector") -> bool:
         """As `Retaining.lease`."""
         now = self._clock.epoch_ms()
-        if self._lease[0] not in ("", holder) and self._lease[1] > now:
+        held_by, until = self._leases.get(duty, ("", 0))
+        if held_by not in ("", holder) and until > now:
             return False
-        self._lease = holder, now + ttl_ms
+        self._leases[duty] = holder, now + ttl_ms
         return True
 
     async def journal(self, partition: str, after: str, count: int) -> list[Logged]:

@@ -54,6 +54,8 @@ class Versions(NamedTuple):
     network: int
     policy: int
     catalog: int
+    prices: int = 0
+    """Of the price sheet; 0: there is none. Advice, so a decision may rest on an earlier one."""
 
 
 class Row(NamedTuple):
@@ -375,6 +377,12 @@ class Ledger(Retaining, Backlogging, Protocol):
 
     async def sku(self, partition: str, sku: str) -> bytes | None:
         """One catalogue entry."""
+
+    async def put_prices(self, partition: str, body: bytes) -> int:
+        """Replace the price sheet; returns its version. It is derived, so the log does not tell of it."""
+
+    async def prices(self, partition: str) -> Document | None:
+        """The price sheet; None if none was made."""
 
     def entries(self, partition: str, after: str = "0") -> AsyncIterator[Entry]:
         """The log after an entry id, oldest first, to its present end. What was trimmed is left out ("0": from where

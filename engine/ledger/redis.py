@@ -14,10 +14,11 @@ goes through scripts, each of which first finishes what an earlier one may have 
     {p}:incoming  {p}:coming:<sku>  units to come in, by id and by SKU
     {p}:network  {p}:skus  documents;  {p}:changed  SKUs by catalogue version
     {p}:policies  current version by policy id;  {p}:policy:<id>  its last versions
+    {p}:prices    the price sheet and its version, which are not in the log
     {p}:matrices  zone matrices;  {p}:matrix_versions  theirs
     {p}:gone:<n>  a filter of the ids that left (see lua/bloom.lua)
     {}:partitions  their names;  {}:waiting  those where orders ever waited
-    {}:projector  the lease of the one that feeds the archive
+    {}:projector  {}:pricer  the leases of those that feed the archive and make prices
 """
 
 from __future__ import annotations
@@ -243,9 +244,11 @@ class RedisLedger(RedisRetention, RedisBacklog):
 
     async def versions(self, partition: str) -> Versions:
         """As `Ledger.versions`."""
-        [found] = await self._read(partition, ("HMGET", "meta", "network", "policy", "catalog"))
+        found, prices = await self._read(
+            partition, ("HMGET", "meta", "network", "policy", "catalog"), ("HGET", "prices", "version")
+        )
         network, policy, catalog = found
-        return Versions(int(network or 0), int(policy or 1), int(catalog or 0))
+        return Versions(int(network or 0), int(policy or 1), int(catalog or 0), int(prices or 0))
 
     async def put_network(
         self,
@@ -353,6 +356,16 @@ class RedisLedger(RedisRetention, RedisBacklog):
         body: bytes | None
         [body] = await self._read(partition, ("HGET", "skus", sku))
         return body
+
+    async def put_prices(self, partition: str, body: bytes) -> int:
+        """As `Ledger.put_prices`."""
+        version: int = await self._run("prices", partition, body)
+        return version
+
+    async def prices(self, partition: str) -> Document | None:
+        """As `Ledger.prices`."""
+        [(version, sheet)] = await self._read(partition, ("HMGET", "prices", "version", "sheet"))
+        return None if version is None else Document(int(version), sheet)
 
     async def entries(self, partition: str, after: str = "0") -> AsyncIterator[Entry]:
         """As `Ledger.entries`."""

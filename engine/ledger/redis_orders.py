@@ -68,7 +68,7 @@ def snapshot(asked: Asked, reply: Sequence[Any]) -> Snapshot:
     """A snapshot from the script's reply: what has lapsed, and what the standing order holds, taken out."""
     skus, days, order_ids, again, idempotency_keys, expecting = asked
     at_ms, network, policy, catalog, rows, loads, decided, told, _, parts, evicted, *rest = reply
-    orders_gone, keys_gone, ripe, expected = rest
+    orders_gone, keys_gone, ripe, expected, prices = rest
     assert len(rows) == len(skus), "every SKU has its row"
     standing, own = _standing(again, parts, at_ms)
     lapsed: dict[int, list[Any]] = {}
@@ -76,7 +76,7 @@ def snapshot(asked: Asked, reply: Sequence[Any]) -> Snapshot:
         lapsed.setdefault(told[at], []).append(_unpack(told[at + 1]))
     return Snapshot(
         at_ms,
-        Versions(network, policy, catalog),
+        Versions(network, policy, catalog, prices),
         tuple(
             layout.seen_row(row, lapsed.get(k, ()), own[0].get(sku, ()))
             for k, (sku, row) in enumerate(zip(skus, rows, strict=True))

@@ -34,6 +34,7 @@ _PARTS = {
     "matrix": (*_BEGINNING, "matrix"),
     "policy": (*_BEGINNING, "policy"),
     "skus": (*_BEGINNING, "skus"),
+    "prices": (*_BEGINNING, "prices"),
     "read": (*_BEGINNING, "read"),
     "archived": (*_BEGINNING, "archived"),
     "evict": (*_BEGINNING, "bloom", "evict"),
