@@ -102,6 +102,12 @@ class MemoryLedger(MemoryRetention, MemoryBacklog):
         """As `Ledger.sweep`."""
         return memory_holds.sweep(self._partition(partition), self._clock.epoch_ms())
 
+    async def overdue(self, partitions: Sequence[str]) -> dict[str, bool]:
+        """As `Ledger.overdue`."""
+        now_ms = self._clock.epoch_ms()
+        holding = {name: kept.holds for name in partitions if (kept := self._partition(name)).holds}
+        return {name: min(holds.values()) <= now_ms for name, holds in holding.items()}
+
     async def partitions_with_holds(self) -> set[str]:
         """As `Ledger.partitions_with_holds`."""
         return {name for name, kept in self._partitions.items() if kept.holds or kept.soft}

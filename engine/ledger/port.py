@@ -301,6 +301,9 @@ class Ledger(Retaining, Backlogging, Protocol):
     async def sweep(self, partition: str) -> int:
         """Write down some of what has lapsed, in one short step; returns how much, 0 when nothing is left."""
 
+    async def overdue(self, partitions: Sequence[str]) -> dict[str, bool]:
+        """Those of the partitions in which anything is held softly, and whether some of that has lapsed already."""
+
     async def partitions_with_holds(self) -> set[str]:
         """The partitions in which anything is held softly. Walks over all there is: not for every day."""
 

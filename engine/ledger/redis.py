@@ -56,6 +56,7 @@ from engine.ledger.port import (
 )
 from engine.ledger.redis_backlog import OUTCOMES, RedisBacklog
 from engine.ledger.redis_commit import Committing
+from engine.ledger.redis_holds import RedisHolds
 from engine.ledger.redis_retention import RedisRetention, logged
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -66,11 +67,9 @@ _ALWAYS = frozenset({"read", "snapshot", "archived", "evict", "queue"})
 _LOG_PAGE = 16
 """Log entries per reading; one may be half a megabyte."""
 _WAIT_GRACE_S = 5
-_SCAN_KEYS = 2_000
-"""Keys looked at in one step of a scan."""
 
 
-class RedisLedger(RedisRetention, RedisBacklog):
+class RedisLedger(RedisHolds, RedisRetention, RedisBacklog):
     """Implements `Ledger` on the store at a URL (`redis://`, `rediss://` or `unix://`).
 
     A call waits at most `timeout_s`, for a free connection and for its answer together. Nothing is tried twice here:
@@ -170,22 +169,6 @@ class RedisLedger(RedisRetention, RedisBacklog):
     async def cancel(self, partition: str, order_id: str) -> Cancelled:
         """As `Ledger.cancel`."""
         return Cancelled((await self.command(partition, order_id, states.CANCEL)).answer.value)
-
-    async def sweep(self, partition: str) -> int:
-        """As `Ledger.sweep`."""
-        done: int = await self._run("sweep", partition, layout.SWEEP_PLACES, layout.SWEEP_ORDERS)
-        return done
-
-    async def partitions_with_holds(self) -> set[str]:
-        """As `Ledger.partitions_with_holds`; a scan in short steps."""
-        found: set[str] = set()
-        cursor = 0
-        while True:
-            reply = await scripts.send(self._client, "SCAN", cursor, "MATCH", "{*}:holds", "COUNT", _SCAN_KEYS)
-            cursor = int(reply[0])
-            found.update(key.decode()[1 : -len("}:holds")] for key in reply[1])
-            if not cursor:
-                return found
 
     async def write_stock(self, partition: str, writes: Sequence[StockWrite]) -> list[StockOutcome]:
         """As `Ledger.write_stock`; raises ValueError for a write no cell could take."""
