@@ -19,7 +19,6 @@ _body = msgspec.msgpack.Decoder(Body).decode
 TRIM_MAX = 200
 """Log entries that one call lets go: a few ms. The store drops whole blocks, at most 100 entries each."""
 _PARTITIONS = "{}:partitions"
-_PROJECTOR = "{}:projector"
 _SCAN = 1_000
 
 
@@ -62,9 +61,9 @@ class RedisRetention:
             self._enrolled.add("")
         return sorted(name.decode() for name in await scripts.send(self._client, "SMEMBERS", _PARTITIONS))
 
-    async def lease(self, holder: str, ttl_ms: int) -> bool:
+    async def lease(self, task: str, holder: str, ttl_ms: int) -> bool:
         """As `Retaining.lease`."""
-        return bool(await scripts.run(self._client, self._scripts["lease"], (_PROJECTOR,), (holder, ttl_ms)))
+        return bool(await scripts.run(self._client, self._scripts["lease"], (f"{{}}:{task}",), (holder, ttl_ms)))
 
     async def journal(self, partition: str, after: str, count: int) -> list[Logged]:
         """As `Retaining.journal`."""

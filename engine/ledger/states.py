@@ -23,8 +23,12 @@ ENDED = frozenset(STATES) - HOLDING - WAITING - {NEW}
 
 DECIDE, CONFIRM, RELEASE, CANCEL, TO_NODE = "decide", "confirm", "release", "cancel", "ready"
 REPLACE, REROUTE, FILL, LAPSE = "replace", "reroute", "fill", "lapse"
-COMMANDS = (DECIDE, CONFIRM, RELEASE, CANCEL, TO_NODE, REPLACE, REROUTE, FILL, LAPSE)
-"""FILL is given where stock arrives that an order waits for, LAPSE by the store's clock alone."""
+REOPTIMISE = "reoptimise"
+COMMANDS = (DECIDE, CONFIRM, RELEASE, CANCEL, TO_NODE, REPLACE, REROUTE, FILL, LAPSE, REOPTIMISE)
+"""FILL is given where stock arrives that an order waits for, LAPSE by the store's clock alone, REOPTIMISE where orders
+ship for less from elsewhere."""
+UNASKED = frozenset({FILL, REOPTIMISE})
+"""Those that nobody asks for: they leave the order's excluded nodes and the token of its replacement as they are."""
 
 DECIDED, FIRM, SAME = "decided", "firm", "same"
 DECISIONS = (HELD, ALLOCATED, PARTIAL, BACKORDERED, REFUSED)
@@ -66,11 +70,12 @@ TABLE: dict[tuple[str, str], str] = {
     (BACKORDERED, FILL): DECIDED,
     (READY, FILL): READY,
     (HELD, LAPSE): LAPSED,
+    (ALLOCATED, REOPTIMISE): ALLOCATED,
 }
 
 PAST = {
     CONFIRM: "confirmed", RELEASE: "released", CANCEL: "cancelled", TO_NODE: "ready", REPLACE: "replaced",
-    REROUTE: "rerouted", FILL: "backorder_filled", LAPSE: "lapsed",
+    REROUTE: "rerouted", FILL: "backorder_filled", LAPSE: "lapsed", REOPTIMISE: "reoptimised",
 }  # fmt: skip
 """What an order's history and its events say of a command."""
 
@@ -121,6 +126,6 @@ def rendered() -> str:
     )
     past = ", ".join(f"{command} = '{word}'" for command, word in PAST.items())
     head = "-- Units: none. The table of states and commands."
-    waiting = ", ".join(f"{state} = true" for state in sorted(WAITING))
-    tables = f"local PAST = {{ {past} }}\nlocal WAITING = {{ {waiting} }}\n"
+    waiting, unasked = (", ".join(f"{name} = true" for name in sorted(names)) for names in (WAITING, UNASKED))
+    tables = f"local PAST = {{ {past} }}\nlocal WAITING = {{ {waiting} }}\nlocal UNASKED = {{ {unasked} }}\n"
     return head + "\nlocal NEXT = {\n" + "\n".join(rows) + "\n}\n" + tables
