@@ -30,6 +30,7 @@ from api.operations import OperationsDesk
 from api.orders import OrderDesk
 from api.policies import PolicyDesk
 from api.problems import MethodNotAllowedError
+from api.reoptimisation import ReoptimisationDesk
 from api.skus import SkuDesk
 from api.stock import StockDesk
 from engine.assembly import Engine
@@ -54,7 +55,7 @@ class Application(FastAPI):
         desks = (
             OrderDesk(engine), CommandDesk(engine), BulkDesk(engine), InquiryDesk(engine), StockDesk(engine),
             SkuDesk(engine), NetworkDesk(engine), MatrixDesk(engine), PolicyDesk(engine), HistoryDesk(engine),
-            EventDesk(engine, self.closing), operations,
+            EventDesk(engine, self.closing), ReoptimisationDesk(engine), operations,
         )  # fmt: skip
         self.endpoints = [endpoint for desk in desks for endpoint in desk.endpoints()]
         self._document = document(self.endpoints, _version())

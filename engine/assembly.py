@@ -31,6 +31,7 @@ from engine.metrics import Metrics
 from engine.policy import WindowTerms
 from engine.records import Records
 from engine.registry import Registry
+from engine.reoptimising.task import Reoptimiser
 from engine.settings import Settings
 from engine.stock import StockRoom
 from engine.sweeper import Sweeper
@@ -74,6 +75,7 @@ class Engine:
         self.backorders = Backorders(ledger, self.registry, crew, clock, metrics, process_id)
         self._allocator = Allocator(self.past, self.registry, crew, clock, metrics, process_id, self.backorders.fill)
         self.gate = Gate(self._allocate, self._window_terms, settings, clock, metrics)
+        self.reoptimiser = Reoptimiser(ledger, self.registry, self._desk, clock, metrics, process_id, self.gate.busy)
         self._pulse = Background(self._watch, "pulse")
         self._reasons = ["starting"]
 
@@ -99,6 +101,7 @@ class Engine:
         self._pulse.start()
         self.sweeper.start()
         self.backorders.start()
+        self.reoptimiser.start()
 
     async def _watch(self) -> None:
         while True:
@@ -123,6 +126,7 @@ class Engine:
         await self._pulse.stop()
         self._reasons = ["stopping"]
         await self.gate.drain()
+        await self.reoptimiser.stop()
         await self.backorders.stop()
         await self.sweeper.stop()
         await self._crew.stop()

@@ -41,3 +41,5 @@ class WindowInput:
     in_turn: bool = False
     again: Again | None = None
     """Of a window that decides one standing order again: the snapshot counts its hold as free."""
+    present: tuple[bytes, ...] = ()
+    """The decisions that stand of orders that are decided again together: the snapshot counts their holds as free."""
