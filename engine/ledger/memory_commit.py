@@ -105,7 +105,7 @@ class _Deciding:
         if self._partition.versions()[:2] != self._batch.versions[:2]:
             return False
         for index, proposal in enumerate(self._batch.proposals):
-            if self._known_again(index, proposal) is not None:
+            if self._known_again(index, proposal) is not None or self.olds[index].state != proposal.state:
                 return False
             self._orders[proposal.order_id] = index
         for index in self.olds:

@@ -46,4 +46,4 @@ class MemoryMoving:
 def held(partition: Partition, order_ids: Sequence[str]) -> dict[str, int]:
     """The revisions of those of these orders that may be decided again."""
     found = {order_id: partition.orders.get(order_id) for order_id in order_ids}
-    return {each: order.revision for each, order in found.items() if order and order.state == states.ALLOCATED}
+    return {each: order.revision for each, order in found.items() if order and order.state in states.MOVABLE}

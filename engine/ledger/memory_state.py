@@ -284,7 +284,7 @@ class Partition:
         self.orders[order_id] = order
         for names, listed, at in (
             (self.holds, order.state == states.HELD, order.deadline),
-            (self.movable, order.state == states.ALLOCATED and order.closes_ms > 0, order.closes_ms),
+            (self.movable, order.state in states.MOVABLE and order.closes_ms > 0, order.closes_ms),
         ):
             names.pop(order_id, None)
             if listed:

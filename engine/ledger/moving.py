@@ -1,6 +1,7 @@
 """What the port says of orders that may be decided again in the background.
 
-They are allocated, not with their nodes yet, and their ship days are open: until when, `OrderRecord.closes_ms` says.
+They are allocated, wholly or in part, not with their nodes yet, and their ship days are open: until when, says
+`OrderRecord.closes_ms`.
 """
 
 from __future__ import annotations

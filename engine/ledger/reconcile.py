@@ -214,7 +214,7 @@ class _Audit:
                     held[sku, node] = held.get((sku, node), 0) + units
                 for name, units in record.waits if record and record.stored_state in states.WAITING else ():
                     self._waiting.setdefault(name, {})[order_id] = units
-                if record is not None and record.stored_state == states.ALLOCATED and record.closes_ms:
+                if record is not None and record.stored_state in states.MOVABLE and record.closes_ms:
                     self._movable[order_id] = record.closes_ms
 
     async def _order_again(self, order_id: str, archived: str) -> None:

@@ -132,7 +132,7 @@ def _held(moving: Sequence[str], packed: Sequence[bytes | None], own: Own) -> di
     held: dict[str, int] = {}
     for order_id, each in zip(moving, packed, strict=True):
         kept = _kept(each) if each is not None else None
-        if kept is not None and kept[0] == states.ALLOCATED:
+        if kept is not None and kept[0] in states.MOVABLE:
             held[order_id] = kept[6]
             _give_back(kept[2], kept[3], own)
     return held

@@ -18,6 +18,8 @@ HOLDING = frozenset({HELD, ALLOCATED, PARTIAL, READY})
 """The states in which an order has stock and capacity."""
 WAITING = frozenset({PARTIAL, BACKORDERED, READY})
 """Those in which units that are missing may wait for stock."""
+MOVABLE = frozenset({ALLOCATED, PARTIAL})
+"""Those in which what ships may be decided again in the background."""
 ENDED = frozenset(STATES) - HOLDING - WAITING - {NEW}
 """Those in which it has none, waits for none and may rest for ever: only from these it leaves the store, in time."""
 
@@ -71,6 +73,7 @@ TABLE: dict[tuple[str, str], str] = {
     (READY, FILL): READY,
     (HELD, LAPSE): LAPSED,
     (ALLOCATED, REOPTIMISE): ALLOCATED,
+    (PARTIAL, REOPTIMISE): PARTIAL,
 }
 
 PAST = {
@@ -127,5 +130,7 @@ def rendered() -> str:
     past = ", ".join(f"{command} = '{word}'" for command, word in PAST.items())
     head = "-- Units: none. The table of states and commands."
     waiting, unasked = (", ".join(f"{name} = true" for name in sorted(names)) for names in (WAITING, UNASKED))
+    movable = ", ".join(f"{state} = true" for state in sorted(MOVABLE))
     tables = f"local PAST = {{ {past} }}\nlocal WAITING = {{ {waiting} }}\nlocal UNASKED = {{ {unasked} }}\n"
+    tables += f"local MAY_MOVE = {{ {movable} }}\n"
     return head + "\nlocal NEXT = {\n" + "\n".join(rows) + "\n}\n" + tables

@@ -43,3 +43,5 @@ class WindowInput:
     """Of a window that decides one standing order again: the snapshot counts its hold as free."""
     present: tuple[bytes, ...] = ()
     """The decisions that stand of orders that are decided again together: the snapshot counts their holds as free."""
+    as_shipping: bool = False
+    """The orders are what standing orders ship: only that is decided again."""

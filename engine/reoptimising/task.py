@@ -26,7 +26,7 @@ from engine.domain import decimal, mills
 from engine.errors import NoNetworkError
 from engine.ledger import states
 from engine.ledger.moving import Place
-from engine.ledger.port import Again, Ledger, LedgerRefusedError, LedgerUnavailableError, Proposal, Snapshot
+from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError, Proposal, Snapshot
 from engine.lowering import WindowInput, days_of, touched
 from engine.metrics import Metrics
 from engine.registry import Books, Registry
@@ -272,8 +272,9 @@ class Reoptimiser:
         moves = moves_of(records, decided.proposals, savings, question.skus)
         room = room_of(records, question.skus, question.snapshot, question.network)
         parts = parts_of(moves, room, mills(terms.min_saving))
+        objective = question.policy.objective
         proposals = {
-            move.place: _swapped(standings[move.place], decided.proposals[move.place], move.saving)
+            move.place: standings[move.place].moved(decided.proposals[move.place], move.saving, objective)
             for part in parts
             for move in part
         }
@@ -384,15 +385,6 @@ def _unchanged(standing: Standing, snapshot: Snapshot, skus: set[str]) -> bool:
     return snapshot.moving.get(record.order_id) == record.revision and all(sku in skus for sku, _, _ in record.takes)
 
 
-def _swapped(standing: Standing, proposal: Proposal, saving: int) -> Proposal:
-    """A proposal for an order that moves: its content and first decision stay, its hold stays firm."""
-    record = standing.record
-    again = Again(states.REOPTIMISE, record.revision, "", saving=saving, before=standing.nodes())
-    return replace(
-        proposal, content=record.content, order=record.order, again=again, hold_ms=None, idempotency_key=None
-    )
-
-
 def _window(
     window_id: str,
     partition: str,
@@ -418,4 +410,5 @@ def _window(
         policy_version=edition.version,
         strict_skus=books.strict_skus,
         present=tuple(standing.record.current for standing in standings),
+        as_shipping=True,
     )

@@ -156,7 +156,7 @@ end
 local function decide_together()
   local verdict = stale and STALE
   for k, proposal in ipairs(proposals) do
-    verdict = known_again(k, proposal[8]) or verdict
+    verdict = known_again(k, proposal[8]) or (olds[k].state ~= proposal[1] and LOST) or verdict
     mine[id_of(k)] = k
   end
   for k = 1, verdict and 0 or #proposals do move_old(k, -1) end

@@ -42,22 +42,23 @@ local function packed_order(k)
   })
 end
 
+-- The lists that an order stands on come before its record, by whose revision a redone change knows that it is done.
 local function put_kept(id, k, fresh)
   enlist(id, k.waits, k.rank, is_waiting(k))
-  if (k.lapsed or '') == '' then
-    call('HSET', order_key(id), 'm', packed_order(k))
-  else
-    call('HSET', order_key(id), 'm', packed_order(k), 'l', '')
-  end
   if k.state == 'held' then
     call('ZADD', HOLDS, k.deadline, id)
   elseif not fresh then
     call('ZREM', HOLDS, id)
   end
-  if k.state == 'allocated' and k.closes > 0 then
+  if MAY_MOVE[k.state] and k.closes > 0 then
     call('ZADD', MOVABLE, k.closes, id)
   elseif not fresh then
     call('ZREM', MOVABLE, id)
+  end
+  if (k.lapsed or '') == '' then
+    call('HSET', order_key(id), 'm', packed_order(k))
+  else
+    call('HSET', order_key(id), 'm', packed_order(k), 'l', '')
   end
 end
 

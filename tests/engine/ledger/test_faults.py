@@ -295,9 +295,10 @@ async def test_an_error_while_an_order_leaves(server: Server, store: RedisLedger
     assert forced > count(5, 20)
 
 
-@pytest.mark.parametrize(
-    "key", ["stock:A", f"load:{DAY}", "order:P", "idem:L", "meta", "log", "days", "due", "holds", "movable"]
-)
+KEYS = ("stock:A", f"load:{DAY}", "order:P", "idem:L", "meta", "log", "days", "due", "holds", "movable")
+
+
+@pytest.mark.parametrize("key", KEYS)
 async def test_keys_of_the_wrong_type_are_found_while_deciding(server: Server, store: RedisLedger, key: str):
     """Protects R11: whatever lies where a key of ours should be, a commit notices before it writes anything."""
     client = server.client()

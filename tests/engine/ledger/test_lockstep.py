@@ -228,16 +228,13 @@ class Lockstep(RuleBasedStateMachine):
         """Standing orders change places, in one part or each in its own, perhaps on old records."""
         self._both(lambda ledger: self._snapshot(ledger, moving=ORDERS), _snapshot)
         self._seen = self._run(self._snapshot(self._ledgers[1], moving=ORDERS))
+        revisions = self._seen.moving if fresh else {}
         made = [
             replace(
                 self._proposal(*parts),
-                state="allocated",
-                again=Again(
-                    "reoptimise", self._seen.moving.get(parts[0], 1) if fresh else 1, "", saving=7, before=("N1",)
-                ),
+                again=Again("reoptimise", revisions.get(parts[0], 1), "", saving=7, before=("N1",)),
                 idempotency_key=None,
                 hold_ms=None,
-                waits=(),
                 short_skus=(),
                 short_days=(),
             )
@@ -326,9 +323,7 @@ class Lockstep(RuleBasedStateMachine):
         self._both(lambda ledger: ledger.waited(self._partition))
         self._both(lambda ledger: ledger.ripe(self._partition, 9), sorted)
         self._both(lambda ledger: ledger.incoming(self._partition, SKUS))
-        self._both(
-            lambda ledger: ledger.movable(self._partition, Place(1), 9), lambda found: [each.order_id for each in found]
-        )
+        self._both(lambda ledger: ledger.movable(self._partition, Place(1), 9), lambda found: list(map(_order, found)))
         self._both(lambda ledger: ledger.received(self._partition), bool)
         for name in NAMES:
             self._both(lambda ledger, of=name: ledger.queue(self._partition, of, 0, 9), lambda queue: queue.orders)

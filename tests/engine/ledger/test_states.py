@@ -58,7 +58,8 @@ async def _again(shop: Shop, command: str) -> Verdict:
     proposal = shop.proposal(seen, "O", {("A", 0): 3})
     again = Again(command, revision, "C", "digest", "", ("N2",) if command == states.REROUTE else ())
     if command == states.REOPTIMISE:
-        batch = shop.batch(seen, replace(proposal, again=again))
+        state = states.ALLOCATED if seen.standing is None else seen.standing.record.state
+        batch = shop.batch(seen, replace(proposal, again=again, state=state))
         [swapped] = await shop.ledger.swap(shop.partition, batch, [[0]])
         return Verdict.COMMITTED if swapped else Verdict.LOST
     [verdict] = await shop.commit(seen, replace(proposal, again=again, hold_ms=3_600_000))
