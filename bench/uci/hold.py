@@ -1,4 +1,4 @@
-"""`python -m bench.uci.hold`: the UCI orders decided as they come, and again until they are handed over so many hours later.
+"""`python -m bench.uci.hold`: the UCI orders decided as they come, and again until they are handed over, hours later.
 
 The orders come at the recorded time, divided by --pace: those of one minute are one window. An order is handed to its
 nodes (`ready`) so many hours after it was placed; until then the production task looks at it every --every minutes of
@@ -30,7 +30,7 @@ from bench.uci.source import data_directory
 from bench.uci.targets import PARTITION, MemoryTarget
 from engine.domain import Order, epoch_ms, mills
 from engine.ledger import states
-from engine.policy import Policy, ReoptimiseTerms, WindowTerms
+from engine.policy import Policy, ReoptimiseTerms, SolverTerms, WindowTerms
 
 HINDSIGHT = "hindsight"
 ROUNDS_MAX = 12
@@ -45,6 +45,7 @@ class Terms(NamedTuple):
     every_minutes: int
     min_saving: str
     max_orders: int
+    work: int
 
 
 class Held(Struct, kw_only=True):
@@ -126,6 +127,7 @@ class Replay:
         off = self._hold == "0"
         policy = Policy(
             window=WindowTerms(max_orders=min(5_000, whole if self._hold == HINDSIGHT else 200)),
+            solver=SolverTerms(work=self._terms.work, budget_ms=600_000),
             reoptimise=ReoptimiseTerms(
                 mode="off" if off else "on",
                 every_seconds=self._terms.every_minutes * 60,
@@ -222,18 +224,20 @@ class Replay:
 def markdown(results: Sequence[Held]) -> str:
     """One row per run; what is saved and removed is against the same orders held for no time."""
     lines = [
-        "| k days | held | orders | cost/order | spent/order | saved | parcels/order | extra shipments | removed | fill "
-        "| moves | orders moved | faults |",
+        "| k days | held | orders | cost/order | spent/order | saved | parcels/order | extra shipments | removed "
+        "| fill | moves | orders moved | faults |",
         "|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for each in results:
         base = next((other for other in results if (other.days, other.hold) == (each.days, "0")), None)
-        saved = "" if base in (None, each) else f"{1 - each.spent_per_unit / base.spent_per_unit:.2%}"  # type: ignore[union-attr]
-        removed = "" if base in (None, each) else f"{1 - each.extra / max(1, base.extra):.1%}"  # type: ignore[union-attr]
+        saved = removed = ""
+        if base is not None and base is not each:
+            saved = f"{1 - each.spent_per_unit / base.spent_per_unit:.2%}"
+            removed = f"{1 - each.extra / max(1, base.extra):.1%}"
         held = each.hold if each.hold == HINDSIGHT else f"{each.hold} h"
         lines.append(
-            f"| {each.days} | {held} | {each.orders:,} | {each.cost_per_order:.2f} | {each.spent_per_order:.3f} | {saved} "
-            f"| {each.parcels_per_order:.3f} | {each.extra:,} | {removed} | {each.fill:.2%} | {each.moves:,} "
+            f"| {each.days} | {held} | {each.orders:,} | {each.cost_per_order:.2f} | {each.spent_per_order:.3f} "
+            f"| {saved} | {each.parcels_per_order:.3f} | {each.extra:,} | {removed} | {each.fill:.2%} | {each.moves:,} "
             f"| {each.moved_orders:,} | {each.faults + each.oversold + each.stock_differs} |"
         )
     return "\n".join(lines) + "\n"
@@ -255,6 +259,7 @@ def hold(
     every: Annotated[int, typer.Option(min=1, help="Minutes between two looks.")] = 30,
     min_saving: Annotated[str, typer.Option(help="As in a policy.")] = "0.50",
     max_orders: Annotated[int, typer.Option(min=1, max=2_000, help="Decided together.")] = 200,
+    work: Annotated[int, typer.Option(min=1, help="As in a policy, of windows and looks.")] = 20_000_000,
     seed: Annotated[int, typer.Option(help="Of places, weights and stock.")] = 7,
     output: Annotated[Path | None, typer.Option(help="Write all figures as JSON.")] = None,
 ) -> None:
@@ -265,9 +270,9 @@ def hold(
     results: list[Held] = []
     for k in days or (3, 10, 30):
         whole = build(Task(directory, Run(cut, k, "optimise"), 1, seed, limit, None, ""))
-        work = paced(whole, pace)
+        workload = paced(whole, pace)
         for held in hours or ("0", "1", "4", HINDSIGHT):
-            results.append(asyncio.run(Replay(work, held, Terms(every, min_saving, max_orders)).run(k)))
+            results.append(asyncio.run(Replay(workload, held, Terms(every, min_saving, max_orders, work)).run(k)))
             print(msgspec.json.encode(results[-1]).decode(), file=sys.stderr, flush=True)
     if output is not None:
         output.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
