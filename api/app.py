@@ -31,6 +31,7 @@ from api.orders import OrderDesk
 from api.policies import PolicyDesk
 from api.prices import PriceDesk
 from api.problems import MethodNotAllowedError
+from api.reoptimisation import ReoptimisationDesk
 from api.skus import SkuDesk
 from api.stock import StockDesk
 from engine.assembly import Engine
@@ -55,7 +56,7 @@ class Application(FastAPI):
         desks = (
             OrderDesk(engine), CommandDesk(engine), BulkDesk(engine), InquiryDesk(engine), StockDesk(engine),
             SkuDesk(engine), NetworkDesk(engine), MatrixDesk(engine), PolicyDesk(engine), PriceDesk(engine),
-            HistoryDesk(engine), EventDesk(engine, self.closing), operations,
+            HistoryDesk(engine), EventDesk(engine, self.closing), ReoptimisationDesk(engine), operations,
         )  # fmt: skip
         self.endpoints = [endpoint for desk in desks for endpoint in desk.endpoints()]
         self._document = document(self.endpoints, _version())

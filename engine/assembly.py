@@ -32,6 +32,7 @@ from engine.policy import WindowTerms
 from engine.pricing.keeper import Keeper
 from engine.records import Records
 from engine.registry import Registry
+from engine.reoptimising.task import Reoptimiser
 from engine.settings import Settings
 from engine.stock import StockRoom
 from engine.sweeper import Sweeper
@@ -77,6 +78,7 @@ class Engine:
         self.backorders = Backorders(ledger, self.registry, crew, clock, metrics, process_id)
         self._allocator = Allocator(self.past, self.registry, crew, clock, metrics, process_id, self.backorders.fill)
         self.gate = Gate(self._allocate, self._window_terms, settings, clock, metrics)
+        self.reoptimiser = Reoptimiser(ledger, self.registry, self._desk, clock, metrics, process_id, self.gate.busy)
         self._pulse = Background(self._watch, "pulse")
         self._reasons = ["starting"]
 
@@ -104,6 +106,7 @@ class Engine:
         self.backorders.start()
         if self._pricing is not None:
             self._pricing.start()
+        self.reoptimiser.start()
 
     async def _watch(self) -> None:
         while True:
@@ -130,6 +133,7 @@ class Engine:
         await self.gate.drain()
         if self._pricing is not None:
             await self._pricing.stop()
+        await self.reoptimiser.stop()
         await self.backorders.stop()
         await self.sweeper.stop()
         await self._crew.stop()

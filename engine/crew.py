@@ -290,12 +290,13 @@ class PackedAnswer:
     record: bytes
     solve_seconds: float
     gap: float | None
+    staying: tuple[int | None, ...]
 
     @classmethod
     def pack(cls, decided: DecidedWindow) -> PackedAnswer:
         """What `unpack` gives back."""
         proposals = tuple(pickle.dumps(proposal, _PICKLE) for proposal in decided.proposals)
-        return cls(proposals, decided.record, decided.solve_seconds, decided.gap)
+        return cls(proposals, decided.record, decided.solve_seconds, decided.gap, decided.staying)
 
     async def unpack(self) -> DecidedWindow:
         """The window, unpacked in slices of about a millisecond."""
@@ -307,4 +308,4 @@ class PackedAnswer:
             if size > UNPACK_BYTES:
                 size = 0
                 await asyncio.sleep(0)
-        return DecidedWindow(tuple(proposals), self.record, self.solve_seconds, self.gap)
+        return DecidedWindow(tuple(proposals), self.record, self.solve_seconds, self.gap, self.staying)

@@ -13,6 +13,7 @@ from engine import recording
 from engine.ledger.port import Batch, Proposal
 from engine.lifting import lift
 from engine.lowering import Lowered, WindowInput, lower
+from engine.reoptimising.staying import staying
 from solvers.choose import Budget, solve
 from solvers.problem import Mode, Problem
 from solvers.solution import Solution, Violation, check
@@ -30,6 +31,8 @@ class DecidedWindow:
     record: bytes
     solve_seconds: float
     gap: float | None
+    staying: tuple[int | None, ...] = ()
+    """What the plans of `WindowInput.present` cost as things are now, mills (see `reoptimising.staying`)."""
 
     def batch(self, question: WindowInput) -> Batch:
         """What to commit: the proposals with the versions and gains of the snapshot that they rest on."""
@@ -64,7 +67,8 @@ def decide(window: WindowInput, *, now: Callable[[], float]) -> DecidedWindow:
     solve_seconds = now() - started
     proposals = lift(lowered, solution, solve_seconds * 1000)
     record = recording.pack(window, _summary(lowered, solution, violations, proposals, solve_seconds))
-    return DecidedWindow(proposals, record, now() - started, solution.gap)
+    present = staying(lowered, window.present)
+    return DecidedWindow(proposals, record, now() - started, solution.gap, present)
 
 
 def _fallback(problem: Problem, budget: Budget) -> Solution:

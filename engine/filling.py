@@ -103,6 +103,7 @@ def filled(
         again=Again(states.FILL, record.revision, ""),
         waits=joined(proposal.waits, waits_of(kept, items, limits)),
         rank=record.rank,
+        closes_ms=min((at for at in (record.closes_ms, proposal.closes_ms) if at), default=0),
     )
 
 

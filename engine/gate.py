@@ -110,6 +110,10 @@ class Gate:
         self._stopping = False
         self._seconds_per_order = 0.0
 
+    def busy(self) -> bool:
+        """Whether orders wait for a window."""
+        return self._orders > 0
+
     async def submit(
         self,
         partition: str,

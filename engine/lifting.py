@@ -69,6 +69,7 @@ def lift(lowered: Lowered, solution: Solution, solve_ms: float) -> tuple[Proposa
                 again=window.again,
                 waits=waits_of(left, window.items, lowered.limits[o]),
                 rank=rank_of(order, window.snapshot.at_ms),
+                closes_ms=writer.closes_ms(range(boxes[o], boxes[o + 1])),
             )
         )
     return tuple(proposals)
@@ -255,6 +256,14 @@ class _Writer:
             Take(sku, int(place[sku, node]), self._numbers[node], units, int(network.safety[node]))
             for (sku, node), units in sorted(wanted.items())
         )
+
+    def closes_ms(self, boxes: Sequence[int]) -> int:
+        """Until when the order may be decided again in the background: the first of its ship days ends; 0 for never."""
+        window = self._lowered.window
+        if window.policy.reoptimise.mode == "off":
+            return 0
+        calendars = window.network.calendars
+        return min((calendars.closes_ms(self._node[box], self._ship_day[box]) for box in boxes), default=0)
 
     def loads(self, boxes: Sequence[int]) -> tuple[LoadTake, ...]:
         """Parcels of each ship day where they leave and units where they are drawn from.

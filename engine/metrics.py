@@ -59,6 +59,18 @@ class Metrics:
         self.evicted_orders = Counter(
             "apportion_evicted_orders", "Ended orders that left the store for the archive", registry=registry
         )
+        self.reoptimised_orders = Counter(
+            "apportion_reoptimised_orders",
+            "Standing orders decided again, by mode: looked_at, moved (in a dry run: would have), dropped",
+            ["mode", "outcome"],
+            registry=registry,
+        )
+        self.reoptimised_saving = Counter(
+            "apportion_reoptimised_saving",
+            "What moving orders saved (in a dry run: would have, counted at every look), in units of the currency",
+            ["mode"],
+            registry=registry,
+        )
         self.loop_lag = Histogram(
             "apportion_loop_lag_seconds", "How late the event loop ran a timer", buckets=SECONDS, registry=registry
         )
@@ -82,6 +94,12 @@ class Metrics:
         self.price_seconds.observe(seconds)
         self.price_age.set(age_ms / 1000)
         self.price_failures.inc(failed)
+
+    def reoptimised(self, mode: str, looked_at: int, moved: int, dropped: int, saving: float) -> None:
+        """A walk over standing orders ended."""
+        for outcome, orders in (("looked_at", looked_at), ("moved", moved), ("dropped", dropped)):
+            self.reoptimised_orders.labels(mode, outcome).inc(orders)
+        self.reoptimised_saving.labels(mode).inc(saving)
 
     def window(self, waited_ms: Sequence[float]) -> None:
         """A window closed, its orders having waited so long."""

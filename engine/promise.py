@@ -169,6 +169,11 @@ class Calendars:
         calendar = self.nodes[node]
         return wall_time_text(day, calendar.cutoff_minutes, calendar.timezone)
 
+    def closes_ms(self, node: int, day: int) -> int:
+        """The last instant at which a node ships on a day what it is told then; not before the day before ends."""
+        before = wall_time_ms(day, 0, self.nodes[node].timezone) - 1
+        return max(before, int(self._sheet(day).cutoff_ms[node] - self._handling_ms[node]))
+
     def _sheet(self, day: int) -> _Sheet:
         sheet = self._sheets.get(day)
         if sheet is None:

@@ -56,6 +56,7 @@ class _Recorded(msgspec.Struct, omit_defaults=True):
     as_placed: bool = False
     strict_skus: bool = False
     in_turn: bool = False
+    as_shipping: bool = False
     floor: bool = False
     again: Again | None = None
     expected: dict[str, Expected] = {}
@@ -93,6 +94,7 @@ def pack(window: WindowInput, told: dict[str, Any]) -> bytes:
         as_placed=window.as_placed,
         strict_skus=window.strict_skus,
         in_turn=window.in_turn,
+        as_shipping=window.as_shipping,
         floor=window.floor,
         again=window.again,
         expected=dict(snapshot.expected),
@@ -142,6 +144,7 @@ def restore(record: bytes, network: Network, policy: Policy) -> WindowInput:
         as_placed=recorded.as_placed,
         strict_skus=recorded.strict_skus,
         in_turn=recorded.in_turn,
+        as_shipping=recorded.as_shipping,
         floor=recorded.floor,
         prices=recorded.prices,
         again=recorded.again,

@@ -63,19 +63,30 @@ class MemoryTarget:
 
     def __init__(self) -> None:
         self._clock = ManualClock()
-        settings = Settings(window_linger_ms=0, queue_orders_max=10**6, queue_lines_max=10**8, order_timeout_ms=HOUR_MS)
-        self._engine: Engine = build_memory(settings, clock=self._clock)
+        settings = Settings(
+            window_linger_ms=0,
+            queue_orders_max=10**6,
+            queue_lines_max=10**8,
+            window_lines_max=10**6,
+            order_timeout_ms=HOUR_MS,
+        )
+        self.engine: Engine = build_memory(settings, clock=self._clock)
 
     async def load(self, work: Workload, mode: str, window: int) -> None:
+        await self.open(work, policy_of(mode, window))
+
+    async def open(self, work: Workload, policy: Policy) -> None:
+        """Take network, catalogue and policy; standing orders are looked at only when the replay says so."""
         self._clock.set(epoch_ms(work.deliveries[0].at))
-        await self._engine.start()
-        await self._engine.registry.put_network(PARTITION, work.network)
-        await self._engine.registry.put_policy(PARTITION, "default", msgspec.json.encode(policy_of(mode, window)))
-        await self._engine.registry.put_skus(PARTITION, work.skus)
+        await self.engine.start()
+        await self.engine.reoptimiser.stop()
+        await self.engine.registry.put_network(PARTITION, work.network)
+        await self.engine.registry.put_policy(PARTITION, "default", msgspec.json.encode(policy))
+        await self.engine.registry.put_skus(PARTITION, work.skus)
 
     async def deliver(self, movements: Sequence[Movement], at_ms: int) -> None:
         self._clock.set(at_ms)
-        tally = await self._engine.stock.write(PARTITION, list(enumerate(movements, start=1)))
+        tally = await self.engine.stock.write(PARTITION, list(enumerate(movements, start=1)))
         if tally.faults:
             raise TargetError(f"a delivery was refused: {tally.faults[0]}")
 
@@ -83,24 +94,36 @@ class MemoryTarget:
         last = orders[-1].placed_at
         assert last is not None
         self._clock.set(max(self._clock.epoch_ms(), epoch_ms(last)))
+        return await self.decide_now(orders)
+
+    async def decide_now(self, orders: Sequence[Order]) -> list[Answered]:
+        """Decide these orders whatever the time is."""
         return list(await asyncio.gather(*map(self._decide, orders)))
 
     async def _decide(self, order: Order) -> Answered:
         started = time.perf_counter()
-        answer = await self._engine.gate.submit(PARTITION, order, patient=True)
+        answer = await self.engine.gate.submit(PARTITION, order, patient=True)
         return Answered(answer.decision, (time.perf_counter() - started) * 1000)
+
+    def set(self, at_ms: int) -> None:
+        """Let it be an instant, or later."""
+        self._clock.set(max(self._clock.epoch_ms(), at_ms))
+
+    async def saved(self) -> float:
+        """What moving orders saved so far, in currency units."""
+        return self.engine.metrics.get_sample_value("apportion_reoptimised_saving_total", {"mode": "on"}) or 0.0
 
     async def free(self) -> dict[tuple[str, str], int]:
         found: dict[tuple[str, str], int] = {}
         cursor = ""
         while True:
-            cursor, rows = await self._engine.stock.page(PARTITION, None, cursor, 1_000)
+            cursor, rows = await self.engine.stock.page(PARTITION, None, cursor, 1_000)
             found.update({(row.sku, cell.node_id): cell.on_hand - cell.held for row in rows for cell in row.nodes})
             if not cursor:
                 return found
 
     async def close(self) -> None:
-        await self._engine.stop()
+        await self.engine.stop()
 
 
 class HttpTarget:

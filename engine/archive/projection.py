@@ -151,9 +151,9 @@ def _decided_again(
     rows: Rows, order: Sequence[Any], order_id: bytes, content: bytes, document: bytes, decision: bytes
 ) -> None:
     """A replacement is new content with a first decision of its own; others leave the first one as it is."""
-    command, _, token, digest, _, excluded = order[6]
+    command, _, token, digest, _, excluded, *_ = order[6]
     columns: dict[str, Any] = {"decision": decision, "deadline_ms": order[4]}
-    if command == states.FILL:
+    if command in states.UNASKED:
         _change(rows, order_id, order[0], **columns)
         return
     columns["token"] = token

@@ -82,7 +82,7 @@ class Projector:
         back_off = 0.0
         while True:
             try:
-                busy = await self._ledger.lease(self._holder, LEASE_MS) and await self.round()
+                busy = await self._ledger.lease("projector", self._holder, LEASE_MS) and await self.round()
                 back_off = 0.0
             except (ArchiveUnavailableError, LedgerUnavailableError, LedgerRefusedError) as error:
                 back_off = min(max(BACK_OFF_S, 2 * back_off), BACK_OFF_MAX_S)

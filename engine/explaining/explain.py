@@ -29,7 +29,8 @@ _decoder = msgspec.json.Decoder(Decision)
 def explain(window: WindowInput, order_id: str, decision: bytes, *, now: Callable[[], float]) -> Explanation:
     """Explain the `decision` of an order of this window. `now` in seconds, for the solver's safety cut only.
 
-    In a window that filled what waited, the order is what it missed, and explained is what was added to it.
+    In a window that filled what waited, the order is what it missed, and explained is what was added to it; in one that
+    decided standing orders again, it is what they ship.
 
     Raises KeyError if the order is not of the window.
     """
@@ -37,7 +38,7 @@ def explain(window: WindowInput, order_id: str, decision: bytes, *, now: Callabl
     proposals = decide(window, now=now).proposals
     chosen, again = _decoder.decode(decision), _decoder.decode(proposals[at].decision)
     reproduced = _untimed(chosen) == _untimed(again)
-    if window.in_turn:
+    if window.in_turn or window.as_shipping:
         reproduced = _ends_with(chosen, again)
         chosen = again if reproduced else chosen
     others = [proposal for index, proposal in enumerate(proposals) if index != at]

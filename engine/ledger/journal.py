@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from engine.domain import decimal
 from engine.ledger import states
 from engine.ledger.backlog import Incoming, Wait
 from engine.ledger.port import CellChange, Entry, Event, StockWrite
@@ -43,8 +44,8 @@ class Body(msgspec.Struct, omit_defaults=True):
     orders: list[Any] = []
     """Per order (state, idempotency key or "", takes, loads): takes flat (row, slot, node, units), loads flat
     (day, node, parcels, units). With a soft hold also its deadline (else 0) and the state once it is firm; decided
-    again also (command, revision, token, digest, reason, excluded nodes), else False; with something that waits also
-    flat (name, units), and the rank."""
+    again also (command, revision, token, digest, reason, excluded nodes, saving, nodes before), else False; with
+    something that waits also flat (name, units), and the rank; then until when it may be decided again by itself."""
     waited: list[Any] = []
     """Flat: name, units of it that all orders wait for now."""
     incoming: list[Any] = []
@@ -83,6 +84,17 @@ class Logged(NamedTuple):
     record: bytes = b""
 
 
+class _From(msgspec.Struct):
+    node_id: str
+
+
+class _Parcels(msgspec.Struct):
+    parcels: tuple[_From, ...] = ()
+
+
+_parcels = msgspec.json.Decoder(_Parcels).decode
+
+
 class _StockChanged(msgspec.Struct):
     sku: str
     node: int
@@ -114,7 +126,9 @@ def entry(logged: Logged) -> Entry:
         orders = tuple((order_id, order[0]) for order_id, order in zip(ids, body.orders, strict=True))
         again = [again_of(order) for order in body.orders]
         commands = tuple("decide" if it is None else it[0] for it in again)
-        excluded = tuple((o, tuple(it[5])) for o, it in zip(ids, again, strict=True) if it and it[0] != states.FILL)
+        excluded = tuple(
+            (o, tuple(it[5])) for o, it in zip(ids, again, strict=True) if it and it[0] not in states.UNASKED
+        )
     elif logged.kind in COMMAND_KINDS:
         orders = ((logged.raw[0].decode(), body.state),)
     elif logged.kind == "lapse":
@@ -163,6 +177,8 @@ def _events(logged: Logged) -> Iterator[tuple[str, str, bytes]]:
             again = again_of(order)
             if again and again[0] == states.FILL:
                 yield "order." + states.PAST[states.FILL], raw[4 * k].decode(), raw[4 * k + 3]
+            elif again and again[0] == states.REOPTIMISE:
+                yield _reoptimised(raw[4 * k].decode(), again, raw[4 * k + 3])
             elif again:
                 yield _again(raw[4 * k].decode(), again)
             yield "order." + order[0], raw[4 * k].decode(), raw[4 * k + 3]
@@ -200,6 +216,13 @@ def _matrix_changed(matrix_id: bytes, body: Body) -> tuple[str, str, bytes]:
 def _again(order_id: str, again: Sequence[Any]) -> tuple[str, str, bytes]:
     """That an order is decided again, before the event of its new state."""
     data = {"order_id": order_id, "reason": again[4], "except_nodes": list(again[5])}
+    return "order." + states.PAST[again[0]], order_id, msgspec.json.encode(data)
+
+
+def _reoptimised(order_id: str, again: Sequence[Any], decision: bytes) -> tuple[str, str, bytes]:
+    """That an order ships from elsewhere for less, before the event of its state with the new decision."""
+    nodes = list(dict.fromkeys(parcel.node_id for parcel in _parcels(decision).parcels))
+    data = {"order_id": order_id, "saving": decimal(again[6]), "from": list(again[7]), "to": nodes}
     return "order." + states.PAST[again[0]], order_id, msgspec.json.encode(data)
 
 

@@ -14,6 +14,7 @@ from engine.ledger import journal, layout, memory_holds, states
 from engine.ledger.journal import Body
 from engine.ledger.memory_backlog import MemoryBacklog, expected_of, ripe_of
 from engine.ledger.memory_commit import commit
+from engine.ledger.memory_moving import MemoryMoving, held
 from engine.ledger.memory_retention import MemoryRetention
 from engine.ledger.memory_state import Partition
 from engine.ledger.memory_stock import write_stock
@@ -39,13 +40,13 @@ from engine.ledger.port import (
 )
 
 
-class MemoryLedger(MemoryRetention, MemoryBacklog):
+class MemoryLedger(MemoryRetention, MemoryBacklog, MemoryMoving):
     """Implements `Ledger`. Partitions come to be when first named."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._partitions: dict[str, Partition] = {}
-        self._leases: dict[str, tuple[str, int]] = {}
+        self._leases = {}
 
     async def snapshot(
         self,
@@ -56,13 +57,17 @@ class MemoryLedger(MemoryRetention, MemoryBacklog):
         again: tuple[str, str] | None = None,
         idempotency_keys: Sequence[str] = (),
         expected: Sequence[str] = (),
+        moving: Sequence[str] = (),
     ) -> Snapshot:
         """As `Ledger.snapshot`; O(SKUs), rows are shared until they change."""
         kept, now_ms = self._partition(partition), self._clock.epoch_ms()
         standing = None if again is None else _standing(kept, *again, now_ms)
         own: tuple[dict[str, list[tuple[int, int]]], dict[int, list[tuple[int, int, int]]]] = {}, {}
+        revisions = held(kept, moving)
         if standing is not None and standing.record.state == standing.record.stored_state:
-            own = kept.orders[standing.record.order_id].own()
+            kept.orders[standing.record.order_id].give_back(*own)
+        for order_id in revisions:
+            kept.orders[order_id].give_back(*own)
         return Snapshot(
             now_ms,
             kept.versions(),
@@ -79,6 +84,7 @@ class MemoryLedger(MemoryRetention, MemoryBacklog):
             tuple(each for each in idempotency_keys if "k:" + each in kept.gone and each not in kept.keys),
             ripe=ripe_of(kept, skus),
             expected=expected_of(kept, expected),
+            moving=revisions,
         )
 
     async def commit(self, partition: str, batch: Batch) -> list[Outcome]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from engine.ledger import layout, memory_holds, states
 from engine.ledger.journal import Body
 from engine.ledger.layout import LOAD_UNITS_MAX
@@ -25,6 +28,23 @@ def commit(partition: Partition, batch: Batch, at_ms: int) -> list[Outcome]:
     if chosen:
         _write(partition, batch, chosen, deciding, at_ms)
     return outcomes
+
+
+def swap(partition: Partition, batch: Batch, parts: Sequence[Sequence[int]], at_ms: int) -> list[bool]:
+    """As `Ledger.swap`, at one instant; the first part that stands brings the window's record."""
+    stood: list[bool] = []
+    recorded = ""
+    for part in parts:
+        some = replace(
+            batch, proposals=tuple(batch.proposals[k] for k in part), record=b"" if recorded else batch.record
+        )
+        deciding = _Deciding(partition, some, at_ms)
+        stood.append(deciding.all_together())
+        if stood[-1]:
+            chosen = [(proposal, deciding.olds.get(k)) for k, proposal in enumerate(some.proposals)]
+            _write(partition, some, chosen, deciding, at_ms, recorded)
+            recorded = recorded or partition.newest()
+    return stood
 
 
 class _Deciding:
@@ -79,6 +99,18 @@ class _Deciding:
             self._outcomes.append(outcome)
         self._cascade()
         return self._outcomes
+
+    def all_together(self) -> bool:
+        """Whether all can be had at once, what the orders held being free for any of them."""
+        if self._partition.versions()[:2] != self._batch.versions[:2]:
+            return False
+        for index, proposal in enumerate(self._batch.proposals):
+            if self._known_again(index, proposal) is not None or self.olds[index].state != proposal.state:
+                return False
+            self._orders[proposal.order_id] = index
+        for index in self.olds:
+            self._move_old(index, -1)
+        return all(self._take_all(proposal) for proposal in self._batch.proposals)
 
     def _left_since(self, proposal: Proposal) -> bool:
         """Whether the order or its key may have been decided, and have left, since the snapshot."""
@@ -242,10 +274,15 @@ def _bound(maximum: int) -> int:
 
 
 def _write(
-    partition: Partition, batch: Batch, chosen: list[tuple[Proposal, Kept | None]], deciding: _Deciding, at_ms: int
+    partition: Partition,
+    batch: Batch,
+    chosen: list[tuple[Proposal, Kept | None]],
+    deciding: _Deciding,
+    at_ms: int,
+    recorded: str = "",
 ) -> None:
-    """Write what stands. Nothing here can fail."""
-    body = Body(window=batch.window_id)
+    """Write what stands. Nothing here can fail. `recorded`: the entry that has the window's record, if not this one."""
+    body = Body(window=batch.window_id, record=recorded)
     index, freer = _write_rows(partition, deciding, body)
     waited: dict[str, int] = {}
     _write_days(partition, deciding, body)
@@ -258,12 +295,14 @@ def _write(
         takes = [value for sku, *rest in order.takes for value in (index[sku], *rest)]
         loads = [value for load in order.loads for value in load]
         told: list[object] = [order.state, proposal.idempotency_key or "", takes, loads]
-        if order.deadline or old is not None or order.waits:
+        if order.deadline or old is not None or order.waits or order.closes_ms:
             told += (order.deadline, order.firm)
             anew = old is not None and proposal.again is not None
             told.append(proposal.again._replace(revision=order.revision) if anew and proposal.again else False)
-        if order.waits:
+        if order.waits or order.closes_ms:
             told += (waits_of(order.waits), order.rank)
+        if order.closes_ms:
+            told.append(order.closes_ms)
         enlist(partition, proposal.order_id, old, -1, waited)
         enlist(partition, proposal.order_id, order, 1, waited)
         body.orders.append(tuple(told))
@@ -280,11 +319,8 @@ def _write(
         if proposal.again is not None:
             order.history.append(Change(at_ms, "order." + states.PAST[proposal.again.command]))
         order.history.append(Change(at_ms, "order." + order.state))
-        order.recorded = partition.newest()
-        partition.orders[proposal.order_id] = order
-        partition.holds.pop(proposal.order_id, None)
-        if order.state == states.HELD:
-            partition.holds[proposal.order_id] = order.deadline
+        order.recorded = recorded or partition.newest()
+        partition.keep(proposal.order_id, order)
         if proposal.idempotency_key is not None:
             partition.keys[proposal.idempotency_key] = proposal.order_id
 
@@ -329,7 +365,7 @@ def _kept(batch: Batch, proposal: Proposal, old: Kept | None, at_ms: int) -> Kep
     """An order as it stands after its decision; its history so far."""
     again = proposal.again
     command = again.command if again is not None and old is not None else states.DECIDE
-    first = old if command in (states.REROUTE, states.FILL) else None
+    first = old if command in (states.REROUTE, *states.UNASKED) else None
     takes = tuple((batch.skus[take.sku], take.slot, take.node, take.units) for take in proposal.takes)
     loads = tuple((load.day, load.node, load.parcels, load.units) for load in proposal.loads)
     state, deadline = proposal.state, _deadline(proposal, old, command, at_ms)
@@ -349,13 +385,14 @@ def _kept(batch: Batch, proposal: Proposal, old: Kept | None, at_ms: int) -> Kep
         firm=state,
         waits=proposal.waits,
         rank=proposal.rank if proposal.waits else 0,
+        closes_ms=proposal.closes_ms,
     )
     if old is not None and again is not None:
         order.revision, order.token, order.excluded = old.revision + 1, again.token, again.excluded
         order.commands = old.commands
         if command == states.REROUTE:
             order.commands[again.token] = again.digest, proposal.decision
-        elif command == states.FILL:
+        elif command in states.UNASKED:
             order.token, order.excluded = old.token, old.excluded
     return order
 

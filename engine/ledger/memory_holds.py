@@ -137,7 +137,7 @@ def lapse(partition: Partition, ids: Sequence[str], now_ms: int) -> None:
         order.state, order.takes, order.loads = states.LAPSED, (), ()
         order.revision += 1
         order.history.append(Change(at_ms, "order.lapsed"))
-        del partition.holds[order_id]
+        partition.keep(order_id, order)
 
 
 def settle(partition: Partition, order_id: str, now_ms: int) -> None:
@@ -189,4 +189,4 @@ def _become(partition: Partition, order_id: str, order: Kept, state: str, name: 
         order.takes, order.loads, order.waits = (), (), ()
     order.state, order.deadline = state, 0
     order.revision += 1
-    partition.holds.pop(order_id, None)
+    partition.keep(order_id, order)

@@ -17,6 +17,7 @@ class MemoryRetention:
     _clock: Clock
     _partitions: dict[str, Partition]
     _leases: dict[str, tuple[str, int]]
+    """Holder and end, by task."""
 
     def _partition(self, name: str) -> Partition:
         return self._partitions.setdefault(name, Partition())
@@ -25,13 +26,13 @@ class MemoryRetention:
         """As `Retaining.partitions`."""
         return sorted(name for name, kept in self._partitions.items() if kept.newest() != START)
 
-    async def lease(self, holder: str, ttl_ms: int, duty: str = "projector") -> bool:
+    async def lease(self, task: str, holder: str, ttl_ms: int) -> bool:
         """As `Retaining.lease`."""
         now = self._clock.epoch_ms()
-        held_by, until = self._leases.get(duty, ("", 0))
-        if held_by not in ("", holder) and until > now:
+        other, until = self._leases.get(task, (holder, 0))
+        if other != holder and until > now:
             return False
-        self._leases[duty] = holder, now + ttl_ms
+        self._leases[task] = holder, now + ttl_ms
         return True
 
     async def journal(self, partition: str, after: str, count: int) -> list[Logged]:

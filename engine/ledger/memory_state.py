@@ -109,6 +109,7 @@ class Kept:
     recorded: str = ""
     waits: tuple[Wait, ...] = ()
     rank: int = 0
+    closes_ms: int = 0
     commands: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     """What each command id asked and led to."""
 
@@ -116,15 +117,12 @@ class Kept:
         """The state by the clock."""
         return states.judged(self.state, self.deadline, now_ms)
 
-    def own(self) -> tuple[dict[str, list[tuple[int, int]]], dict[int, list[tuple[int, int, int]]]]:
-        """(slot, units) by SKU and (node, units, parcels) by day of what is held."""
-        rows: dict[str, list[tuple[int, int]]] = {}
-        days: dict[int, list[tuple[int, int, int]]] = {}
+    def give_back(self, rows: dict[str, list[tuple[int, int]]], days: dict[int, list[tuple[int, int, int]]]) -> None:
+        """Add what is held: (slot, units) by SKU and (node, units, parcels) by day."""
         for sku, slot, _, units in self.takes:
             rows.setdefault(sku, []).append((slot, units))
         for day, node, parcels, units in self.loads:
             days.setdefault(day, []).append((node, units, parcels))
-        return rows, days
 
 
 @dataclass(slots=True)
@@ -152,6 +150,11 @@ class Partition:
     ripe: dict[str, int] = field(default_factory=dict)
     """Names of which something became available since all that wait were tried: an ascending number."""
     _ripened: int = 0
+    movable: dict[str, int] = field(default_factory=dict)
+    """Until when, of the orders that may be decided again in the background."""
+    received: str = ""
+    """The last entry by which more stock came."""
+    reports: dict[str, bytes] = field(default_factory=dict)
     incoming: dict[str, Incoming] = field(default_factory=dict)
     """Units to come in, by id."""
     use: dict[int, int] = field(default_factory=dict)
@@ -199,6 +202,8 @@ class Partition:
         self.log.append(Logged(f"{entry_id[0]}-{entry_id[1]}", kind, body, raw, record))
         self.grown.set()
         self.grown = asyncio.Event()
+        if kind == "stock" and any(gain >= 0 for gain in body.rows[1::2]):
+            self.received = self.log[-1].entry_id
         if self.waited:
             self._ripen(kind, body, raw)
         return entry_id[0]
@@ -273,7 +278,19 @@ class Partition:
             recorded=order.recorded,
             waits=order.waits,
             rank=order.rank,
+            closes_ms=order.closes_ms,
         )
+
+    def keep(self, order_id: str, order: Kept) -> None:
+        """Keep an order as it stands now, on the lists that its state puts it on."""
+        self.orders[order_id] = order
+        for names, listed, at in (
+            (self.holds, order.state == states.HELD, order.deadline),
+            (self.movable, order.state in states.MOVABLE and order.closes_ms > 0, order.closes_ms),
+        ):
+            names.pop(order_id, None)
+            if listed:
+                names[order_id] = at
 
     def _is_soft(self, field_name: str, place: int, deadline: int) -> bool:
         return place in self.soft.get(field_name, {}).get(deadline, ())

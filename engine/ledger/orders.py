@@ -24,7 +24,8 @@ class OrderRecord:
     another. `state`: by the clock at `at_ms`; `stored_state` before anybody wrote down that a hold has lapsed.
     `deadline_ms`: of a soft hold, lapsed or not, else 0. `revision` counts the changes; `excluded` are the ids of nodes
     never offered again; `token` is that of the last replacement. `waits`: what it waits for, `rank` its place among
-    those that wait. `recorded`: the log entry that has the record of the window of the current decision.
+    those that wait. `recorded`: the log entry that has the record of the window of the current decision. `closes_ms`:
+    until when it may be decided again in the background, 0 for never.
     """
 
     order_id: str
@@ -45,6 +46,7 @@ class OrderRecord:
     recorded: str = ""
     waits: tuple[Wait, ...] = ()
     rank: int = 0
+    closes_ms: int = 0
 
 
 class Standing(NamedTuple):
@@ -61,10 +63,11 @@ class Standing(NamedTuple):
 class Again(NamedTuple):
     """That a proposal decides an order again.
 
-    `command` is replace, reroute, or fill (which adds to what the order has: the proposal takes what is new, its
-    decision is the whole); `revision` that of the record it rests on; `token` tells one command from another
+    `command` is replace, reroute, reoptimise, or fill (which adds to what the order has: the proposal takes what is
+    new, its decision is the whole); `revision` that of the record it rests on; `token` tells one command from another
     (re-route: the caller's command id, applied once; `digest` is of what it asks). `excluded`: all nodes never offered
-    again, earlier ones included; a fill has neither.
+    again, earlier ones included; a fill and a re-optimisation have neither. The latter tells its `saving` in mills
+    and the ids of the nodes that shipped `before`.
     """
 
     command: str
@@ -73,6 +76,8 @@ class Again(NamedTuple):
     digest: str = ""
     reason: str = ""
     excluded: tuple[str, ...] = ()
+    saving: int = 0
+    before: tuple[str, ...] = ()
 
 
 class Answer(Enum):

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.ledger.backlog import Backlogging, Expected, Incoming, Wait
+from engine.ledger.moving import Moving
 from engine.ledger.orders import Again as Again
 from engine.ledger.orders import Answer as Answer
 from engine.ledger.orders import Cancelled as Cancelled
@@ -83,7 +84,7 @@ class Decided(NamedTuple):
 class Snapshot:
     """Everything a window needs of the store, read at one instant. `rows` and `days` parallel to what was asked for.
 
-    Holds that have lapsed count as free, and so does what the `standing` order holds.
+    Holds that have lapsed count as free, and so does what the `standing` order and those in `moving` hold.
     """
 
     at_ms: int
@@ -104,6 +105,8 @@ class Snapshot:
     """Those of the SKUs asked for (and "", room) that orders wait for and of which something became available."""
     expected: Mapping[str, Expected] = field(default_factory=dict)
     """By SKU, of those for which it was asked: units waited for, and what is to come in."""
+    moving: Mapping[str, int] = field(default_factory=dict)
+    """The revisions of those of the orders asked for that may be decided again."""
 
 
 class Take(NamedTuple):
@@ -139,6 +142,7 @@ class Proposal:
     `short_skus` (indexes into `Batch.skus`) and `short_days`: what this decision claims to have run out of; if any of
     them gained since the snapshot, or a proposal of the batch that was to take from it did not commit, the claim may be
     wrong and the proposal is LOST. `waits`: what its missing units wait for once the hold is firm, at their `rank`.
+    `closes_ms`: until when the order may be decided again in the background, 0 for never.
     """
 
     order_id: str
@@ -155,6 +159,7 @@ class Proposal:
     again: Again | None = None
     waits: tuple[Wait, ...] = ()
     rank: int = 0
+    closes_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +266,7 @@ class Entry:
     record: bytes = field(default=b"")
 
 
-class Ledger(Retaining, Backlogging, Protocol):
+class Ledger(Retaining, Backlogging, Moving, Protocol):
     """The port. Every method may raise LedgerUnavailableError; every write may raise LedgerRefusedError."""
 
     async def snapshot(
@@ -273,11 +278,12 @@ class Ledger(Retaining, Backlogging, Protocol):
         again: tuple[str, str] | None = None,
         idempotency_keys: Sequence[str] = (),
         expected: Sequence[str] = (),
+        moving: Sequence[str] = (),
     ) -> Snapshot:
         """Stock of these SKUs, load of these days, which of these orders are decided: at one instant, in one call.
 
         `again`: the order to be decided again, and its command's id or ''. `expected`: SKUs of which to tell what is to
-        come in.
+        come in. `moving`: orders whose holds are to count as free, as far as they may be decided again.
         """
 
     async def commit(self, partition: str, batch: Batch) -> list[Outcome]:

@@ -8,13 +8,16 @@ what is archived. What changes while it is looked at is looked at again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from engine.ledger import states
 from engine.ledger.backlog import Incoming
-from engine.ledger.port import DayLoad, Entry, Ledger, OrderRecord, Row
+from engine.ledger.moving import Place
+from engine.ledger.port import DayLoad, Ledger, OrderRecord, Row
+from engine.ledger.replay import Cell, Difference, Replay, Touched, cell_text, day_at, stock_at
+from engine.ledger.replay import Checkpoint as Checkpoint
 from engine.ledger.retention import LogTrimmedError, place
 
 _PAGE = 200
@@ -25,18 +28,6 @@ _LOOKS_MAX = 50
 
 _STARTS_MAX = 5
 """How often an audit that the trimming of the log overtook begins again."""
-
-Cell = tuple[int, int, int, int]
-"""on_hand, held, safety, blocked"""
-_NEW: Cell = (0, 0, -1, 0)
-
-
-class Difference(NamedTuple):
-    """One thing that is not as it must be. `place` reads like "stock A at node 3" or "order O-1"."""
-
-    place: str
-    expected: str
-    found: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +47,6 @@ class Report:
     def clean(self) -> bool:
         """Whether all is as it must be."""
         return self.wrong == 0
-
-
-class Checkpoint(Protocol):
-    """The sum of all entries up to `entry_id`. `kinds`: documents written; `oversold`: commits that should not be."""
-
-    entry_id: str
-    entries: int
-    kinds: Mapping[str, int]
-    oversold: int
-    cells: Sequence[tuple[str, int, int, int, int, int]]
-    """sku, node, on_hand, held, safety, blocked"""
-    loads: Sequence[tuple[int, int, int, int]]
-    """day, node, parcels, units"""
 
 
 class Past(Protocol):
@@ -103,84 +81,11 @@ async def _audit(audit: _Audit) -> Report:
     moving = await audit.holds()
     orders = audit.orders
     await audit.waits()
+    await audit.movable()
     await audit.incoming()
     await audit.versions()
     model, cells = audit.model, sum(map(len, audit.model.cells.values()))
     return Report(model.entries, cells, len(model.loads), orders, moving, audit.wrong, tuple(audit.found))
-
-
-@dataclass(slots=True)
-class _Model:
-    """What the log says so far."""
-
-    last: str = "0"
-    entries: int = 0
-    cells: dict[str, dict[int, Cell]] = field(default_factory=dict)
-    """By SKU and node number."""
-    loads: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
-    states: dict[str, str] = field(default_factory=dict)
-    """Of orders that the replayed entries named."""
-    born: set[str] = field(default_factory=set)
-    """Those of them that were decided there."""
-    kinds: dict[str, int] = field(default_factory=dict)
-    waited: dict[str, int] = field(default_factory=dict)
-    """Units waited for under the names that the replayed entries touched."""
-    incoming: dict[str, Incoming] = field(default_factory=dict)
-    """Incoming units that the replayed entries touched; a quantity of 0: no more."""
-    resumed: bool = False
-    """Whether this began with a checkpoint: then an order may have been decided before, its state not known."""
-
-    def begin(self, start: Checkpoint) -> None:
-        """Start from the sums of what is not replayed."""
-        self.last, self.entries, self.kinds, self.resumed = start.entry_id, start.entries, dict(start.kinds), True
-        for sku, node, *cell in start.cells:
-            on_hand, held, safety, blocked = cell
-            self.cells.setdefault(sku, {})[node] = on_hand, held, safety, blocked
-        self.loads = {(day, node): (parcels, units) for day, node, parcels, units in start.loads}
-
-    def apply(self, entry: Entry) -> list[Difference]:
-        """Follow one entry; returns what it should never have done."""
-        wrong: list[Difference] = []
-        self.last, self.entries = entry.entry_id, self.entries + 1
-        self.kinds[entry.kind] = self.kinds.get(entry.kind, 0) + 1
-        for change in entry.cells:
-            row = self.cells.setdefault(change.sku, {})
-            on_hand, held, safety, blocked = row.get(change.node, _NEW)
-            on_hand, held, blocked = on_hand + change.on_hand, held + change.held, blocked + change.blocked
-            safety = safety if change.safety is None else change.safety
-            row[change.node] = on_hand, held, safety, blocked
-            place = f"entry {entry.entry_id}, {_stock(change.sku, change.node)}"
-            if min(on_hand, held, blocked) < 0:
-                wrong.append(Difference(place, "nothing below 0", _cell((on_hand, held, safety, blocked))))
-            if change.held > 0 and held > on_hand - blocked:
-                wrong.append(Difference(place, f"held at most {on_hand - blocked}", f"oversold: held {held}"))
-        for day, node, parcels, units in entry.loads:
-            before = self.loads.get((day, node), (0, 0))
-            after = before[0] + parcels, before[1] + units
-            self.loads[day, node] = after
-            if min(after) < 0:
-                wrong.append(Difference(f"entry {entry.entry_id}, {_day(day, node)}", "nothing below 0", str(after)))
-        self.waited.update(entry.waited)
-        self.incoming.update({row.incoming_id: row for row in entry.incoming})
-        for (order_id, state), command in zip(entry.orders, entry.commands, strict=True):
-            was = self.states.get(order_id, states.NEW if command == states.DECIDE or not self.resumed else "")
-            if was and not states.admits(was, command, state):
-                found = f"{command} to {state} in entry {entry.entry_id}"
-                wrong.append(Difference(f"order {order_id}", f"what may follow {was}", found))
-            if command == states.DECIDE:
-                self.born.add(order_id)
-            self.states[order_id] = state
-        return wrong
-
-
-@dataclass(slots=True)
-class _Touched:
-    """What changed since the log was last followed."""
-
-    skus: set[str] = field(default_factory=set)
-    days: set[int] = field(default_factory=set)
-    orders: set[str] = field(default_factory=set)
-    incoming: set[str] = field(default_factory=set)
 
 
 class _Audit:
@@ -190,7 +95,7 @@ class _Audit:
         self._ledger = ledger
         self._partition = partition
         self._differences_max = differences_max
-        self.model = _Model()
+        self.model = Replay()
         self.wrong = 0
         self.orders = 0
         self.found: list[Difference] = []
@@ -202,6 +107,10 @@ class _Audit:
         """Names whose waiting orders changed since this was last emptied."""
         self._waiting: dict[str, dict[str, int]] = {}
         """Units that each order waits for, by name."""
+        self._movable: dict[str, int] = {}
+        """Until when, of the orders that may be decided again."""
+        self._changed: set[str] = set()
+        """Orders that changed since this was last emptied."""
         if start is not None:
             self.model.begin(start)
             if start.oversold:
@@ -211,9 +120,9 @@ class _Audit:
         self.wrong += len(differences)
         self.found += differences[: max(0, self._differences_max - len(self.found))]
 
-    async def catch_up(self) -> _Touched:
+    async def catch_up(self) -> Touched:
         """Follow the log to its end."""
-        touched, before = _Touched(), self.model.last
+        touched, before = Touched(), self.model.last
         async for entry in self._ledger.entries(self._partition, self.model.last):
             self._report(self.model.apply(entry))
             touched.skus.update(change.sku for change in entry.cells)
@@ -221,6 +130,7 @@ class _Audit:
             touched.orders.update(order[0] for order in entry.orders)
             touched.incoming.update(row.incoming_id for row in entry.incoming)
             self._stirred.update(wait.name for wait in entry.waited)
+            self._changed.update(order[0] for order in entry.orders)
             self._moving.update((change.sku, change.node) for change in entry.cells if change.held)
         if place((await self._ledger.retention(self._partition)).trimmed) > place(before):
             raise LogTrimmedError(f"entries after {before} have left the log of {self._partition!r}")
@@ -269,6 +179,7 @@ class _Audit:
         held: dict[tuple[str, int], int] = {}
         self._moving.clear()
         self._stirred.clear()
+        self._changed.clear()
         born = [(order_id, self.model.states[order_id]) for order_id in self.model.born]
         for at in range(0, len(born), _PAGE):
             await self._orders(born[at : at + _PAGE], held)
@@ -284,9 +195,9 @@ class _Audit:
             for node, cell in row.items():
                 units = held.pop((sku, node), 0)
                 if (sku, node) not in self._moving and units != cell[1]:
-                    self._report([Difference(_stock(sku, node), f"held {cell[1]}", f"orders hold {units}")])
+                    self._report([Difference(stock_at(sku, node), f"held {cell[1]}", f"orders hold {units}")])
         for cell_of, units in held.items():
-            self._report([Difference(_stock(*cell_of), "no cell", f"orders hold {units}")])
+            self._report([Difference(stock_at(*cell_of), "no cell", f"orders hold {units}")])
         return len(self._moving)
 
     async def _orders(self, expected: Sequence[tuple[str, str]], held: dict[tuple[str, int], int]) -> None:
@@ -303,6 +214,8 @@ class _Audit:
                     held[sku, node] = held.get((sku, node), 0) + units
                 for name, units in record.waits if record and record.stored_state in states.WAITING else ():
                     self._waiting.setdefault(name, {})[order_id] = units
+                if record is not None and record.stored_state in states.MOVABLE and record.closes_ms:
+                    self._movable[order_id] = record.closes_ms
 
     async def _order_again(self, order_id: str, archived: str) -> None:
         """Look at an order again; one that left the store held nothing, and the archive has it."""
@@ -335,6 +248,19 @@ class _Audit:
                 expected = f"{len(orders)} orders for {sum(orders.values())} units, {logged} logged"
                 found = f"{len(queues.get(name, ()))} orders for {there} units"
                 self._report([Difference(f"orders that wait for {name!r}", expected, found)])
+
+    async def movable(self) -> None:
+        """The list of orders that may be decided again as these orders say; after `holds`."""
+        listed: dict[str, int] = {}
+        at = Place(0)
+        while page := await self._ledger.movable(self._partition, at, _PAGE):
+            listed.update((record.order_id, record.closes_ms) for record in page)
+            at = at.past(page)
+        await self.catch_up()
+        for order_id in sorted((listed.keys() | self._movable.keys()) - self._changed):
+            expected, found = (str(orders.get(order_id, "not")) for orders in (self._movable, listed))
+            if expected != found:
+                self._report([Difference(f"order {order_id} may be decided again", expected, found)])
 
     async def incoming(self) -> None:
         """All incoming units as the log says; where it does not begin at the beginning, those it tells of."""
@@ -379,10 +305,10 @@ def _row_differences(sku: str, row: Row, expected: dict[int, Cell]) -> list[Diff
     wrong: list[Difference] = []
     for node, on_hand, held, safety, blocked in row.slots.tolist():
         if node in live:
-            wrong.append(Difference(_stock(sku, node), "one slot", "two slots"))
+            wrong.append(Difference(stock_at(sku, node), "one slot", "two slots"))
         live[node] = on_hand, held, safety, blocked
     return wrong + [
-        Difference(_stock(sku, node), _cell(expected.get(node)), _cell(live.get(node)))
+        Difference(stock_at(sku, node), cell_text(expected.get(node)), cell_text(live.get(node)))
         for node in sorted(live.keys() | expected.keys())
         if live.get(node) != expected.get(node)
     ]
@@ -392,21 +318,7 @@ def _day_differences(day: int, load: DayLoad, expected: dict[tuple[int, int], tu
     live = {node: pair for node, pair in enumerate(load.nodes.tolist()) if pair != (0, 0)}
     logged = {node: pair for (at, node), pair in expected.items() if at == day and pair != (0, 0)}
     return [
-        Difference(_day(day, node), str(logged.get(node, (0, 0))), str(live.get(node, (0, 0))))
+        Difference(day_at(day, node), str(logged.get(node, (0, 0))), str(live.get(node, (0, 0))))
         for node in sorted(live.keys() | logged.keys())
         if live.get(node) != logged.get(node)
     ]
-
-
-def _stock(sku: str, node: int) -> str:
-    return f"stock {sku} at node {node}"
-
-
-def _day(day: int, node: int) -> str:
-    return f"load of day {day} at node {node}"
-
-
-def _cell(cell: Cell | None) -> str:
-    if cell is None:
-        return "none"
-    return "on_hand {}, held {}, safety {}, blocked {}".format(*cell)

@@ -12,13 +12,14 @@ goes through scripts, each of which first finishes what an earlier one may have 
     {p}:nodes     number by node id;  {p}:use  per node number: in the network or not, cells in use
     {p}:waits:<name>  orders that wait, by rank;  {p}:waited  {p}:ripe  their names (see lua/waits.lua)
     {p}:incoming  {p}:coming:<sku>  units to come in, by id and by SKU
+    {p}:movable   orders that may be decided again, by when that ends;  {p}:reports  what was last found of them
     {p}:network  {p}:skus  documents;  {p}:changed  SKUs by catalogue version
     {p}:policies  current version by policy id;  {p}:policy:<id>  its last versions
     {p}:prices    the price sheet and its version, which are not in the log
     {p}:matrices  zone matrices;  {p}:matrix_versions  theirs
     {p}:gone:<n>  a filter of the ids that left (see lua/bloom.lua)
     {}:partitions  their names;  {}:waiting  those where orders ever waited
-    {}:projector  {}:pricer  the leases of those that feed the archive and make prices
+    {}:<task>     the lease of the one that does it: projector (feeds the archive), pricer, reoptimise:<partition>
 """
 
 from __future__ import annotations
@@ -57,19 +58,20 @@ from engine.ledger.port import (
 from engine.ledger.redis_backlog import OUTCOMES, RedisBacklog
 from engine.ledger.redis_commit import Committing
 from engine.ledger.redis_holds import RedisHolds
+from engine.ledger.redis_moving import RedisMoving
 from engine.ledger.redis_retention import RedisRetention, logged
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.decode
 
-_ALWAYS = frozenset({"read", "snapshot", "archived", "evict", "queue"})
+_ALWAYS = frozenset({"read", "snapshot", "archived", "evict", "queue", "movable"})
 """Scripts that run whatever `refusal` says: they read, or make room."""
 _LOG_PAGE = 16
 """Log entries per reading; one may be half a megabyte."""
 _WAIT_GRACE_S = 5
 
 
-class RedisLedger(RedisHolds, RedisRetention, RedisBacklog):
+class RedisLedger(RedisHolds, RedisRetention, RedisBacklog, RedisMoving):
     """Implements `Ledger` on the store at a URL (`redis://`, `rediss://` or `unix://`).
 
     A call waits at most `timeout_s`, for a free connection and for its answer together. Nothing is tried twice here:
@@ -131,11 +133,12 @@ class RedisLedger(RedisHolds, RedisRetention, RedisBacklog):
         again: tuple[str, str] | None = None,
         idempotency_keys: Sequence[str] = (),
         expected: Sequence[str] = (),
+        moving: Sequence[str] = (),
     ) -> Snapshot:
         """As `Ledger.snapshot`; about 2 ms for 800 SKUs at 50 nodes each."""
-        asked = redis_orders.Asked(skus, days, order_ids, again, idempotency_keys, expected)
+        asked = redis_orders.Asked(skus, days, order_ids, again, idempotency_keys, expected, moving)
         while True:
-            told = skus, days, order_ids, *(again or ("", "")), idempotency_keys, expected
+            told = skus, days, order_ids, *(again or ("", "")), idempotency_keys, expected, moving
             reply = await self._run("snapshot", partition, _pack(told))
             if not reply[8]:
                 return redis_orders.snapshot(asked, reply)

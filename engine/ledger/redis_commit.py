@@ -24,8 +24,10 @@ _VERDICTS = {
 class Committing:
     """Carries from cut to cut what was given up, whether the window's record is written, and the outcomes so far."""
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: Batch, *, together: bool = False) -> None:
+        """`together`: what a call is told stands whole or not at all."""
         self._batch = batch
+        self._together = together
         self._outcomes: list[Outcome | None] = [None] * len(batch.proposals)
         self._rows_given_up: set[int] = set()
         self._days_given_up: set[int] = set()
@@ -58,6 +60,7 @@ class Committing:
             list(map(len, documents)),
             self._batch.evicted,
             self._recorded,
+            self._together,
         )
         return _pack(header), self._record, b"".join(documents)
 
@@ -80,6 +83,12 @@ class Committing:
                 self._rows_given_up.update(take.sku for take in proposal.takes)
                 self._days_given_up.update(load.day for load in proposal.loads)
             self._ids.add(proposal.order_id)
+
+    def verdict(self, k: int) -> Verdict:
+        """The verdict on a proposal that was answered."""
+        outcome = self._outcomes[k]
+        assert outcome is not None, "every proposal of a call has its verdict"
+        return outcome.verdict
 
     def outcomes(self) -> list[Outcome]:
         """The verdict on each proposal, once all are answered."""
@@ -110,4 +119,5 @@ def _told(proposal: Proposal, rows: dict[int, int], days: dict[int, int]) -> tup
         proposal.again or False,
         [value for wait in proposal.waits for value in wait],
         proposal.rank,
+        proposal.closes_ms,
     )

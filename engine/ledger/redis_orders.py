@@ -15,6 +15,9 @@ _unpack = msgspec.msgpack.decode
 
 ANSWERS = (Answer.UNKNOWN, Answer.ALREADY, Answer.DONE, Answer.REFUSED, Answer.OTHER)
 
+_LATER: tuple[Any, ...] = ([], 0, 0)
+"""What the first version did not keep of an order: what it waits for, its rank, until when it may be decided again."""
+
 Own = tuple[dict[str, list[tuple[int, int]]], dict[int, list[tuple[int, int, int]]]]
 """(slot, units) by SKU and (node, units, parcels) by day."""
 
@@ -24,7 +27,7 @@ def record(order_id: str, parts: Sequence[Any], at_ms: int) -> OrderRecord | Non
     content, order, decision, kept, current, recorded = parts[:6]
     if content is None:
         return None
-    state, history, takes, loads, deadline, _, revision, excluded, token, waits, rank = _kept(kept)
+    state, history, takes, loads, deadline, _, revision, excluded, token, waits, rank, closes = _kept(kept)
     return OrderRecord(
         order_id=order_id,
         content=content,
@@ -44,13 +47,14 @@ def record(order_id: str, parts: Sequence[Any], at_ms: int) -> OrderRecord | Non
         recorded=(recorded or b"").decode(),
         waits=tuple(Wait(*waits[at : at + 2]) for at in range(0, len(waits), 2)),
         rank=rank,
+        closes_ms=closes,
     )
 
 
 def _kept(packed: bytes) -> Sequence[Any]:
-    """What is kept of an order; one written before there were backorders waits for nothing."""
+    """What is kept of an order; one of an earlier version waits for nothing, and is not decided again by itself."""
     kept: list[Any] = _unpack(packed)
-    return [*kept, [], 0] if len(kept) == 9 else kept
+    return [*kept, *_LATER[len(kept) - 9 :]]
 
 
 class Asked(NamedTuple):
@@ -62,15 +66,17 @@ class Asked(NamedTuple):
     again: tuple[str, str] | None
     idempotency_keys: Sequence[str]
     expected: Sequence[str]
+    moving: Sequence[str]
 
 
 def snapshot(asked: Asked, reply: Sequence[Any]) -> Snapshot:
     """A snapshot from the script's reply: what has lapsed, and what the standing order holds, taken out."""
-    skus, days, order_ids, again, idempotency_keys, expecting = asked
+    skus, days, order_ids, again, idempotency_keys, expecting, moving = asked
     at_ms, network, policy, catalog, rows, loads, decided, told, _, parts, evicted, *rest = reply
-    orders_gone, keys_gone, ripe, expected, prices = rest
+    orders_gone, keys_gone, ripe, expected, prices, kept = rest
     assert len(rows) == len(skus), "every SKU has its row"
     standing, own = _standing(again, parts, at_ms)
+    held = _held(moving, kept, own)
     lapsed: dict[int, list[Any]] = {}
     for at in range(0, len(told), 2):
         lapsed.setdefault(told[at], []).append(_unpack(told[at + 1]))
@@ -81,7 +87,7 @@ def snapshot(asked: Asked, reply: Sequence[Any]) -> Snapshot:
             layout.seen_row(row, lapsed.get(k, ()), own[0].get(sku, ()))
             for k, (sku, row) in enumerate(zip(skus, rows, strict=True))
         )
-        if lapsed or again
+        if lapsed or again or held
         else tuple(map(layout.row, rows)),
         {
             day: layout.seen_day(load, lapsed.get(len(skus) + k, ()), own[1].get(day, ()))
@@ -96,6 +102,7 @@ def snapshot(asked: Asked, reply: Sequence[Any]) -> Snapshot:
         expected={
             sku: Expected(waited, incoming(packed)) for sku, (waited, packed) in zip(expecting, expected, strict=True)
         },
+        moving=held,
     )
 
 
@@ -116,9 +123,25 @@ def _standing(again: tuple[str, str] | None, parts: Sequence[Any], at_ms: int) -
         applied = digest.decode(), decision
     if found.state == found.stored_state:
         _, _, takes, loads, *_ = _unpack(parts[3])
-        for at in range(0, len(takes), 4):
-            own[0].setdefault(takes[at], []).append((takes[at + 1], takes[at + 3]))
-        for at in range(0, len(loads), 4):
-            day, node, parcels, units = loads[at : at + 4]
-            own[1].setdefault(day, []).append((node, units, parcels))
+        _give_back(takes, loads, own)
     return Standing(found, applied), own
+
+
+def _held(moving: Sequence[str], packed: Sequence[bytes | None], own: Own) -> dict[str, int]:
+    """The revisions of those of these orders that may be decided again; what they hold joins `own`."""
+    held: dict[str, int] = {}
+    for order_id, each in zip(moving, packed, strict=True):
+        kept = _kept(each) if each is not None else None
+        if kept is not None and kept[0] in states.MOVABLE:
+            held[order_id] = kept[6]
+            _give_back(kept[2], kept[3], own)
+    return held
+
+
+def _give_back(takes: Sequence[Any], loads: Sequence[Any], own: Own) -> None:
+    """Add what an order holds, as it is kept, to `own`."""
+    for at in range(0, len(takes), 4):
+        own[0].setdefault(takes[at], []).append((takes[at + 1], takes[at + 3]))
+    for at in range(0, len(loads), 4):
+        day, node, parcels, units = loads[at : at + 4]
+        own[1].setdefault(day, []).append((node, units, parcels))

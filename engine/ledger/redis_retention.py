@@ -60,9 +60,9 @@ class RedisRetention:
             self._enrolled.add("")
         return sorted(name.decode() for name in await scripts.send(self._client, "SMEMBERS", _PARTITIONS))
 
-    async def lease(self, holder: str, ttl_ms: int, duty: str = "projector") -> bool:
+    async def lease(self, task: str, holder: str, ttl_ms: int) -> bool:
         """As `Retaining.lease`."""
-        return bool(await scripts.run(self._client, self._scripts["lease"], (f"{{}}:{duty}",), (holder, ttl_ms)))
+        return bool(await scripts.run(self._client, self._scripts["lease"], (f"{{}}:{task}",), (holder, ttl_ms)))
 
     async def journal(self, partition: str, after: str, count: int) -> list[Logged]:
         """As `Retaining.journal`."""

@@ -55,8 +55,8 @@ class Retaining(Protocol):
     async def partitions(self) -> list[str]:
         """All partitions that were ever written, in order of name."""
 
-    async def lease(self, holder: str, ttl_ms: int, duty: str = "projector") -> bool:
-        """Whether `holder` is the one with this duty now, for `ttl_ms` by the store's clock; it renews by asking."""
+    async def lease(self, task: str, holder: str, ttl_ms: int) -> bool:
+        """Whether `holder` is the one to do a task now, for `ttl_ms` by the store's clock; who has it renews it so."""
 
     async def journal(self, partition: str, after: str, count: int) -> list[Logged]:
         """At most `count` entries after an entry, as they are stored. Raises LogTrimmedError."""

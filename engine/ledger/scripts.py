@@ -31,6 +31,8 @@ _PARTS = {
     "incoming": (*_BEGINNING, "incoming"),
     "queue": (*_BEGINNING, "queue"),
     "tried": (*_BEGINNING, "tried"),
+    "movable": (*_BEGINNING, "movable"),
+    "report": (*_BEGINNING, "report"),
     "matrix": (*_BEGINNING, "matrix"),
     "policy": (*_BEGINNING, "policy"),
     "skus": (*_BEGINNING, "skus"),

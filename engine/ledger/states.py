@@ -18,13 +18,19 @@ HOLDING = frozenset({HELD, ALLOCATED, PARTIAL, READY})
 """The states in which an order has stock and capacity."""
 WAITING = frozenset({PARTIAL, BACKORDERED, READY})
 """Those in which units that are missing may wait for stock."""
+MOVABLE = frozenset({ALLOCATED, PARTIAL})
+"""Those in which what ships may be decided again in the background."""
 ENDED = frozenset(STATES) - HOLDING - WAITING - {NEW}
 """Those in which it has none, waits for none and may rest for ever: only from these it leaves the store, in time."""
 
 DECIDE, CONFIRM, RELEASE, CANCEL, TO_NODE = "decide", "confirm", "release", "cancel", "ready"
 REPLACE, REROUTE, FILL, LAPSE = "replace", "reroute", "fill", "lapse"
-COMMANDS = (DECIDE, CONFIRM, RELEASE, CANCEL, TO_NODE, REPLACE, REROUTE, FILL, LAPSE)
-"""FILL is given where stock arrives that an order waits for, LAPSE by the store's clock alone."""
+REOPTIMISE = "reoptimise"
+COMMANDS = (DECIDE, CONFIRM, RELEASE, CANCEL, TO_NODE, REPLACE, REROUTE, FILL, LAPSE, REOPTIMISE)
+"""FILL is given where stock arrives that an order waits for, LAPSE by the store's clock alone, REOPTIMISE where orders
+ship for less from elsewhere."""
+UNASKED = frozenset({FILL, REOPTIMISE})
+"""Those that nobody asks for: they leave the order's excluded nodes and the token of its replacement as they are."""
 
 DECIDED, FIRM, SAME = "decided", "firm", "same"
 DECISIONS = (HELD, ALLOCATED, PARTIAL, BACKORDERED, REFUSED)
@@ -66,11 +72,13 @@ TABLE: dict[tuple[str, str], str] = {
     (BACKORDERED, FILL): DECIDED,
     (READY, FILL): READY,
     (HELD, LAPSE): LAPSED,
+    (ALLOCATED, REOPTIMISE): ALLOCATED,
+    (PARTIAL, REOPTIMISE): PARTIAL,
 }
 
 PAST = {
     CONFIRM: "confirmed", RELEASE: "released", CANCEL: "cancelled", TO_NODE: "ready", REPLACE: "replaced",
-    REROUTE: "rerouted", FILL: "backorder_filled", LAPSE: "lapsed",
+    REROUTE: "rerouted", FILL: "backorder_filled", LAPSE: "lapsed", REOPTIMISE: "reoptimised",
 }  # fmt: skip
 """What an order's history and its events say of a command."""
 
@@ -121,6 +129,8 @@ def rendered() -> str:
     )
     past = ", ".join(f"{command} = '{word}'" for command, word in PAST.items())
     head = "-- Units: none. The table of states and commands."
-    waiting = ", ".join(f"{state} = true" for state in sorted(WAITING))
-    tables = f"local PAST = {{ {past} }}\nlocal WAITING = {{ {waiting} }}\n"
+    waiting, unasked = (", ".join(f"{name} = true" for name in sorted(names)) for names in (WAITING, UNASKED))
+    movable = ", ".join(f"{state} = true" for state in sorted(MOVABLE))
+    tables = f"local PAST = {{ {past} }}\nlocal WAITING = {{ {waiting} }}\nlocal UNASKED = {{ {unasked} }}\n"
+    tables += f"local MAY_MOVE = {{ {movable} }}\n"
     return head + "\nlocal NEXT = {\n" + "\n".join(rows) + "\n}\n" + tables

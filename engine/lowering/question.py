@@ -44,3 +44,7 @@ class WindowInput:
     """What the price sheet says of the window's SKUs and days; None for nothing."""
     again: Again | None = None
     """Of a window that decides one standing order again: the snapshot counts its hold as free."""
+    present: tuple[bytes, ...] = ()
+    """The decisions that stand of orders that are decided again together: the snapshot counts their holds as free."""
+    as_shipping: bool = False
+    """The orders are what standing orders ship: only that is decided again."""

@@ -3,4 +3,6 @@
 
 from engine.policy.document import ObjectiveTerms as ObjectiveTerms
 from engine.policy.document import Policy as Policy
+from engine.policy.document import ReoptimiseTerms as ReoptimiseTerms
+from engine.policy.document import SolverTerms as SolverTerms
 from engine.policy.document import WindowTerms as WindowTerms

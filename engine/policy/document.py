@@ -76,6 +76,20 @@ class SolverTerms(Record, frozen=True, kw_only=True):
     gap: Annotated[float, Meta(ge=0, le=1)] = 0.0005
 
 
+class ReoptimiseTerms(Record, frozen=True, kw_only=True):
+    """Whether orders that are not with their nodes yet are decided again together, and how.
+
+    "dry_run": decided, but nothing moves; only the report tells what would. `every_seconds`: how often each order is
+    looked at. `min_saving`: what each order that moves must save, in the mean of those that move together.
+    `max_orders`: decided together at most.
+    """
+
+    mode: Literal["off", "dry_run", "on"] = "off"
+    every_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 300
+    min_saving: Price = "0.50"
+    max_orders: Annotated[int, Meta(ge=1, le=2_000)] = 200
+
+
 class PriorityRange(Record, frozen=True, kw_only=True):
     """Order priorities, both ends included; an absent end is open."""
 
@@ -150,6 +164,7 @@ class Policy(Record, frozen=True, kw_only=True):
     window: WindowTerms = WindowTerms()
     solver: SolverTerms = SolverTerms()
     capacity_horizon_days: Annotated[int, Meta(ge=0, le=30)] = 0
+    reoptimise: ReoptimiseTerms = ReoptimiseTerms()
     rules: Annotated[list[Rule], Meta(max_length=RULES_MAX)] = field(default_factory=list)
 
 

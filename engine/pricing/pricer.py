@@ -67,7 +67,7 @@ class Pricer:
     async def round(self) -> list[Told]:
         """One look at every partition, if this process has the duty; what was published."""
         ttl_ms = round(max(60.0, 3 * self._settings.price_seconds) * 1000)
-        if not await self._ledger.lease(self._holder, ttl_ms, DUTY):
+        if not await self._ledger.lease(DUTY, self._holder, ttl_ms):
             self._kept.clear()
             return []
         found = [await self.price(partition) for partition in await self._ledger.partitions()]

@@ -87,7 +87,10 @@ def test_the_command_tells_figures_as_a_table_and_as_json() -> None:
     asked = ["--windows", "1", "--orders", "20", "--nodes", "8", "--curve"]
     table = CliRunner().invoke(app, asked)
     assert table.exit_code == 0, table.output
-    assert sum(line.startswith(tuple(f"| {one} | 20 | 1 |" for one in SCARCITIES)) for line in table.output.splitlines()) == 3
+    assert (
+        sum(line.startswith(tuple(f"| {one} | 20 | 1 |" for one in SCARCITIES)) for line in table.output.splitlines())
+        == 3
+    )
     told = json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout)
     assert [len(one["early"]) for one in told["windows"]] == [6, 6, 6]
     assert CliRunner().invoke(app, ["--scarcity", "none"]).exit_code == 2

@@ -3,7 +3,7 @@
 local EDITIONS_KEPT = 100 -- versions kept of each policy
 
 -- Orders decided, and decided again: `replaced` is {command, revision, token, digest, reason, excluded nodes}. What waits
--- comes after it: flat (name, units), and the rank.
+-- comes after it: flat (name, units), and the rank; then until when it may be decided again in the background.
 local function apply_orders(body, raw, at_ms, entry)
   local recorded = body.record or entry -- where the window's record is
   for k, order in ipairs(body.orders or NONE) do
@@ -16,19 +16,20 @@ local function apply_orders(body, raw, at_ms, entry)
     local kept = {
       state = order[1], history = {}, takes = named, loads = order[4], deadline = order[5] or 0,
       firm = order[6] or order[1], revision = 1, excluded = NONE, token = '', waits = order[8] or NONE, rank = order[9] or 0,
+      closes = order[10] or 0,
     }
     if replaced then
       local before = kept_at(key)
       done = before.revision >= replaced[2]
       kept.history, kept.revision, kept.token, kept.excluded = before.history, replaced[2], replaced[3], replaced[6]
       kept.lapsed = before.lapsed
-      if replaced[1] == 'fill' then kept.token, kept.excluded = before.token, before.excluded end
+      if UNASKED[replaced[1]] then kept.token, kept.excluded = before.token, before.excluded end
       if not done then enlist(id, before.waits, before.rank, false) end
       happened(kept, at_ms, PAST[replaced[1]])
     end
     happened(kept, at_ms, order[1])
     if not done then
-      if replaced and replaced[1] == 'fill' then
+      if replaced and UNASKED[replaced[1]] then
         call('HSET', key, 'r', recorded, 'n', raw[4 * k])
       elseif replaced and replaced[1] == 'reroute' then
         call('HSET', key, 'r', recorded, 'n', raw[4 * k], 'k:' .. replaced[3], replaced[4] .. '\n' .. raw[4 * k])
@@ -81,7 +82,13 @@ local apply_kind = {
     end
     call('ZREM', HOLDS, unpack(ids))
   end,
-  stock = function(body)
+  stock = function(body, _, _, entry)
+    for at = 1, #body.rows, 2 do
+      if body.rows[at + 1] >= 0 then
+        call('HSET', META, 'received', entry)
+        break
+      end
+    end
     for at = 1, #body.moves, 3 do
       if body.moves[at + 1] ~= '' then call('SET', P .. 'move:' .. body.moves[at + 1], body.moves[at + 2]) end
     end

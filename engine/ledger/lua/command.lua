@@ -10,6 +10,7 @@ if found[3] then
 end
 local k, now = kept_of(found[1], found[2]), now_ms()
 call('ZSCORE', HOLDS, id)
+call('ZSCORE', MOVABLE, id)
 local state = judged(k, now)
 local target = NEXT[state][name]
 if not target then return { REFUSED, state } end

@@ -1,13 +1,13 @@
 -- Units: goods in units, instants and durations in ms. ARGV: the batch (msgpack), its record, all documents (id,
 -- content, order, decision each). A proposal: state, idempotency key, takes, loads, short rows, short days, duration
--- of a soft hold or false, {command, revision seen, token, digest, reason, excluded nodes} of one decided again or false,
--- flat (name, units) of what waits, rank.
+-- of a soft hold or false, {command, revision seen, token, digest, reason, excluded nodes, saving, nodes before} of one
+-- decided again or false, flat (name, units) of what waits, rank, until when it may be decided again in the background.
 local COMMITTED, REPEAT, CONFLICT, KEY_CONFLICT, LOST, STALE = 1, 2, 3, 4, 5, 6
 local LOAD_MAX, FREE_MAX, FREE_FEW, GRID = 4294967295, 200, 50, 10
 local now = now_ms()
 local batch = cmsgpack.unpack(ARGV[1])
 local window, network, policy, skus, gains, days, day_gains, gave_up_rows, gave_up_days, proposals, sizes = unpack(batch)
-local evicted, recorded = batch[12], batch[13]
+local evicted, recorded, together = batch[12], batch[13], batch[14]
 local documents, place = {}, 1 -- order id, content, order and decision of proposal k from 4 * k - 3 on
 for k, size in ipairs(sizes) do
   documents[k], place = string.sub(ARGV[3], place, place + size - 1), place + size
@@ -152,6 +152,20 @@ local function decide(k, proposal)
   return COMMITTED
 end
 
+-- All of the call or nothing of it; what its orders held is free for any of them.
+local function decide_together()
+  local verdict = stale and STALE
+  for k, proposal in ipairs(proposals) do
+    verdict = known_again(k, proposal[8]) or (olds[k].state ~= proposal[1] and LOST) or verdict
+    mine[id_of(k)] = k
+  end
+  for k = 1, verdict and 0 or #proposals do move_old(k, -1) end
+  for _, proposal in ipairs(proposals) do
+    verdict = verdict or (not take(proposal) and LOST)
+  end
+  for k = 1, #proposals do verdicts[k], decisions[k] = verdict or COMMITTED, false end
+end
+
 -- Undo what rested on takes that are not made: claims of shortage, and verdicts on the same order or key.
 local function cascade()
   local row_claims, day_claims, resting, waiting = {}, {}, {}, {}
@@ -224,11 +238,12 @@ local function order_of(k, proposal, row)
     soften_order(NONE, wanted, deadline, 1)
     order[1] = 'held'
   end
-  local waits, rank = proposal[9], proposal[10]
-  if deadline > 0 or again or #waits > 0 then
+  local waits, rank, closes = proposal[9], proposal[10], proposal[11]
+  if deadline > 0 or again or #waits > 0 or closes > 0 then
     order[5], order[6], order[7] = deadline, state, false
-    if again then order[7] = { again[1], old.revision + 1, again[3], again[4], again[5], again[6] } end
-    if #waits > 0 then order[8], order[9] = waits, rank end
+    if again then order[7] = { again[1], old.revision + 1, unpack(again, 3) } end
+    if #waits > 0 or closes > 0 then order[8], order[9] = waits, rank end
+    if closes > 0 then order[10] = closes end
   end
   if old then count_waits(old, -1) end
   count_waits({ state = order[1], waits = waits }, 1)
@@ -276,15 +291,20 @@ local function settle_all()
     end
   end
   call('ZSCORE', HOLDS, '')
+  call('ZSCORE', MOVABLE, '')
   return true
 end
 
 if not settle_all() then return {} end
-for k, proposal in ipairs(proposals) do
-  verdicts[k], decisions[k] = decide(k, proposal)
-  decisions[k] = decisions[k] or false
+if together then
+  decide_together()
+else
+  for k, proposal in ipairs(proposals) do
+    verdicts[k], decisions[k] = decide(k, proposal)
+    decisions[k] = decisions[k] or false
+  end
+  cascade()
 end
-cascade()
 local body, raw = entry()
 local id = body and append('commit', body, raw, ARGV[2]) or ''
 return { id, verdicts, decisions }

@@ -220,9 +220,9 @@ async def test_a_commit_never_refuses_for_a_newer_price_sheet(shop: Shop):
 
 async def test_each_duty_has_a_lease_of_its_own(shop: Shop):
     """Protects the pricer beside the projector: who has one duty does not keep others from the other."""
-    assert await shop.ledger.lease("one", 60_000, "a duty")
-    assert not await shop.ledger.lease("two", 60_000, "a duty")
-    assert await shop.ledger.lease("two", 60_000, "another duty")
+    assert await shop.ledger.lease("a duty", "one", 60_000)
+    assert not await shop.ledger.lease("a duty", "two", 60_000)
+    assert await shop.ledger.lease("another duty", "two", 60_000)
 
 
 async def test_old_policies_go_after_a_hundred(shop: Shop):

@@ -66,6 +66,7 @@ class Trial:
         await self.shop.order("W", {("A", 0): 1}, state="partially_allocated", waits=waits, rank=5)
         coming = [Incoming("I", "A", 0, 4, 9), Incoming("J", "B", 0, 4, 9)]
         await self.store.write_incoming(self.shop.partition, coming)
+        await self.shop.order("M", {("B", 1): 1}, loads=(load(1),), closes_ms=9_000)
         if self.lapsed:
             await self.shop.order("G", soft, loads=(load(0), load(1)), hold_ms=-5_000)
 
@@ -86,6 +87,8 @@ class Trial:
             return await self.again(name)
         if name == "fill":
             return await self.fill()
+        if name == "swap":
+            return await self.swap()
         if name == "cancel_waiting":
             return await store.cancel(partition, "W")
         if name == "incoming":
@@ -127,6 +130,19 @@ class Trial:
         more = replace(order, waits=(Wait("A", 1), Wait("B", 1)), rank=5)
         return await self.shop.commit(seen, replace(more, again=Again("fill", seen.standing.record.revision, "")))
 
+    async def swap(self) -> Any:
+        """Two orders change places."""
+        self.shop.skus = ["A", "B"]
+        seen = await self.store.snapshot(self.shop.partition, ["A", "B"], [DAY], [], moving=["O", "M"])
+        proposals = [
+            replace(
+                self.shop.proposal(seen, order_id, cells, loads=(load(1),), closes_ms=8_000),
+                again=Again("reoptimise", seen.moving.get(order_id, 0), "", saving=50, before=("N0",)),
+            )
+            for order_id, cells in (("O", {("A", 0): 1, ("B", 1): 2}), ("M", {("A", 0): 2}))
+        ]
+        return await self.store.swap(self.shop.partition, self.shop.batch(seen, *proposals), [[0, 1]])
+
     async def again(self, name: str) -> Any:
         """The held order takes less of one SKU and more of another."""
         seen = await self.store.snapshot(self.shop.partition, ["A", "B"], [DAY], [], ("H", "C"))
@@ -139,7 +155,7 @@ class Trial:
 
 NAMES = (
     "commit", "cancel", "stock", "network", "matrix", "policy", "skus", "confirm", "release", "replace", "reroute",
-    "fill", "cancel_waiting", "incoming",
+    "fill", "cancel_waiting", "incoming", "swap",
 )  # fmt: skip
 LAPSING = ("settle", "sweep")
 """Calls on holds that have lapsed; they make several entries, of which each stands for itself."""
@@ -152,6 +168,7 @@ SCRIPTS = {
     "reroute": "commit",
     "fill": "commit",
     "cancel_waiting": "command",
+    "swap": "commit",
 }
 """Scripts by call, where the names differ."""
 
@@ -197,7 +214,7 @@ async def test_an_error_at_any_statement(server: Server, store: RedisLedger, nam
         await store.versions(trial.shop.partition)
         finished = trial.dump()
         await _again(trial, name, logged > entries)
-        changing = ("network", "matrix", "policy", "skus", "fill")
+        changing = ("network", "matrix", "policy", "skus", "fill", "swap")
         assert logged == entries or name in changing or trial.dump() == finished, line
     assert halves > 0, "the writing phase was reached"
     assert untouched > 0 or times > 1, "the deciding phase was reached"
@@ -208,6 +225,8 @@ async def _again(trial: Trial, name: str, written: bool) -> None:
     report = await reconcile(trial.store, trial.shop.partition)
     assert report.clean, report.differences
     answer = await trial.call(name)
+    if name == "swap":
+        assert answer == [True]
     if name in ("replace", "reroute"):
         assert answer == [Verdict.REPEAT if written else Verdict.COMMITTED]
     if name == "commit":
@@ -276,7 +295,10 @@ async def test_an_error_while_an_order_leaves(server: Server, store: RedisLedger
     assert forced > count(5, 20)
 
 
-@pytest.mark.parametrize("key", ["stock:A", f"load:{DAY}", "order:P", "idem:L", "meta", "log", "days", "due", "holds"])
+KEYS = ("stock:A", f"load:{DAY}", "order:P", "idem:L", "meta", "log", "days", "due", "holds", "movable")
+
+
+@pytest.mark.parametrize("key", KEYS)
 async def test_keys_of_the_wrong_type_are_found_while_deciding(server: Server, store: RedisLedger, key: str):
     """Protects R11: whatever lies where a key of ours should be, a commit notices before it writes anything."""
     client = server.client()

@@ -16,6 +16,7 @@ from engine.clock import SystemClock
 from engine.ledger import states
 from engine.ledger.backlog import ROOM, Incoming, Wait
 from engine.ledger.memory import MemoryLedger
+from engine.ledger.moving import Place
 from engine.ledger.port import (
     Again,
     Batch,
@@ -75,6 +76,7 @@ proposals = st.tuples(
     st.none() | st.sampled_from(KEYS),
     st.sampled_from([None, None, 3_600_000, -5_000]),
     st.none() | st.dictionaries(st.sampled_from(NAMES), st.integers(0, 3), min_size=1),
+    st.sampled_from([0, 5_000, 6_000]),
 )
 incoming = st.builds(
     Incoming,
@@ -119,8 +121,10 @@ class Lockstep(RuleBasedStateMachine):
     def _look(self) -> Snapshot:
         return self._run(self._snapshot(self._ledgers[1]))
 
-    def _snapshot(self, ledger: Ledger, ask: tuple[str, str] | None = None) -> Awaitable[Snapshot]:
-        return ledger.snapshot(self._partition, SKUS, (DAY, DAY + 1), ORDERS, ask, KEYS, SKUS)
+    def _snapshot(
+        self, ledger: Ledger, ask: tuple[str, str] | None = None, moving: Sequence[str] = ()
+    ) -> Awaitable[Snapshot]:
+        return ledger.snapshot(self._partition, SKUS, (DAY, DAY + 1), ORDERS, ask, KEYS, SKUS, moving)
 
     def _batch(self, proposals: Sequence[Proposal]) -> Batch:
         """A window solved on what was seen; orders that may have left are the archive's to answer."""
@@ -169,6 +173,7 @@ class Lockstep(RuleBasedStateMachine):
         key: str | None,
         hold_ms: int | None,
         waits: dict[str, int] | None,
+        closes_ms: int,
     ) -> Proposal:
         made = []
         for sku, slot, units, safety in cells:
@@ -193,6 +198,7 @@ class Lockstep(RuleBasedStateMachine):
             hold_ms,
             waits=tuple(Wait(*wait) for wait in (waits or {}).items()),
             rank=len(text) if waits else 0,
+            closes_ms=closes_ms,
         )
 
     @rule(
@@ -216,6 +222,26 @@ class Lockstep(RuleBasedStateMachine):
         )
         batch = self._batch([made])
         self._both(lambda ledger: ledger.commit(self._partition, batch))
+
+    @rule(drawn=st.lists(proposals, min_size=1, max_size=4), fresh=st.sampled_from([True, True, False]))
+    def swap(self, drawn: list[Any], fresh: bool) -> None:
+        """Standing orders change places, in one part or each in its own, perhaps on old records."""
+        self._both(lambda ledger: self._snapshot(ledger, moving=ORDERS), _snapshot)
+        self._seen = self._run(self._snapshot(self._ledgers[1], moving=ORDERS))
+        revisions = self._seen.moving if fresh else {}
+        made = [
+            replace(
+                self._proposal(*parts),
+                again=Again("reoptimise", revisions.get(parts[0], 1), "", saving=7, before=("N1",)),
+                idempotency_key=None,
+                hold_ms=None,
+                short_skus=(),
+                short_days=(),
+            )
+            for parts in drawn
+        ]
+        batch, alone = self._batch(made), [[k] for k in range(len(made))]
+        self._both(lambda ledger: ledger.swap(self._partition, batch, [list(range(len(made))), *alone]))
 
     @rule(
         order_id=st.sampled_from(ORDERS),
@@ -297,6 +323,8 @@ class Lockstep(RuleBasedStateMachine):
         self._both(lambda ledger: ledger.waited(self._partition))
         self._both(lambda ledger: ledger.ripe(self._partition, 9), sorted)
         self._both(lambda ledger: ledger.incoming(self._partition, SKUS))
+        self._both(lambda ledger: ledger.movable(self._partition, Place(1), 9), lambda found: list(map(_order, found)))
+        self._both(lambda ledger: ledger.received(self._partition), bool)
         for name in NAMES:
             self._both(lambda ledger, of=name: ledger.queue(self._partition, of, 0, 9), lambda queue: queue.orders)
         for order_id in ORDERS:
@@ -315,7 +343,7 @@ def _snapshot(seen: Snapshot) -> object:
     rows = [(row.gain, row.slots.tolist()) for row in seen.rows]
     days = {day: (load.gain, load.nodes.tolist()) for day, load in seen.days.items()}
     gone = seen.evicted, seen.perhaps_gone, seen.keys_perhaps_gone
-    return seen.versions, rows, days, seen.decided, gone, seen.ripe, seen.expected
+    return seen.versions, rows, days, seen.decided, gone, seen.ripe, seen.expected, seen.moving
 
 
 def _order(record: OrderRecord | None) -> object:
@@ -324,7 +352,7 @@ def _order(record: OrderRecord | None) -> object:
     events = [change.event for change in record.history]
     kept = record.state, record.stored_state, record.content, record.decision, record.current, record.deadline_ms > 0
     again = record.revision, record.excluded, record.token
-    return kept, record.takes, record.loads, events, again, record.waits, record.rank
+    return kept, record.takes, record.loads, events, again, record.waits, record.rank, record.closes_ms
 
 
 def _entry(entry: Entry) -> object:

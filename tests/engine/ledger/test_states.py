@@ -13,7 +13,7 @@ from engine.ledger.port import Again, Answer, Ledger, Verdict
 from engine.ledger.reconcile import reconcile
 from tests.engine.ledger.shop import Shop, load
 
-ANEW = (states.REPLACE, states.REROUTE, states.FILL)
+ANEW = (states.REPLACE, states.REROUTE, states.FILL, states.REOPTIMISE)
 """Commands that come with a decision."""
 
 LAPSED_BEFORE_MS = -5_000
@@ -51,12 +51,17 @@ async def _bring(shop: Shop, state: str) -> None:
 
 
 async def _again(shop: Shop, command: str) -> Verdict:
-    """Replace, re-route or fill whatever stands."""
+    """Replace, re-route, fill or re-optimise whatever stands."""
     seen = await shop.ledger.snapshot(shop.partition, ["A"], [], [], ("O", "C"))
     shop.skus = ["A"]
     revision = 1 if seen.standing is None else seen.standing.record.revision
     proposal = shop.proposal(seen, "O", {("A", 0): 3})
     again = Again(command, revision, "C", "digest", "", ("N2",) if command == states.REROUTE else ())
+    if command == states.REOPTIMISE:
+        state = states.ALLOCATED if seen.standing is None else seen.standing.record.state
+        batch = shop.batch(seen, replace(proposal, again=again, state=state))
+        [swapped] = await shop.ledger.swap(shop.partition, batch, [[0]])
+        return Verdict.COMMITTED if swapped else Verdict.LOST
     [verdict] = await shop.commit(seen, replace(proposal, again=again, hold_ms=3_600_000))
     return verdict
 

@@ -1,0 +1,217 @@
+"""When standing orders are decided again, which ones, and that nothing moves that changed meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine.assembly import Engine, build_memory
+from engine.clock import ManualClock
+from engine.domain import Movement, Order, epoch_ms
+from engine.ledger.reconcile import reconcile
+from engine.policy import Policy
+from engine.reoptimising.task import CLOSING_MS, YIELD_TICKS, Reoptimiser
+from engine.settings import Settings
+from tests.engine.making import MONDAY, document, node
+
+PARTITION = "default"
+NODES = [
+    node("N1", cutoff="15:00", handling_minutes=60),
+    node("N2", lat=39.5, cutoff="15:00"),
+    node("N3", lat=47.0, cutoff="15:00"),
+]
+"""From the usual place: 60 miles, 95 and some 600; 5.00, 5.00 and 7.00."""
+
+
+class Shop:
+    """An engine on the memory twin whose background task is called by the test."""
+
+    def __init__(self, engine: Engine, clock: ManualClock) -> None:
+        self.engine = engine
+        self.clock = clock
+        self._received = 0
+
+    async def policy(self, **terms: Any) -> None:
+        body = {"reoptimise": {"mode": "on", "every_seconds": 3_600, **terms}}
+        await self.engine.registry.put_policy(PARTITION, "default", msgspec.json.encode(msgspec.convert(body, Policy)))
+
+    async def receive(self, node_id: str, sku: str, units: int) -> None:
+        self._received += 1
+        movement = Movement(movement_id=f"M{self._received}", node_id=node_id, sku=sku, kind="receive", quantity=units)
+        tally = await self.engine.stock.write(PARTITION, [(1, movement)])
+        assert not tally.faults
+
+    async def order(self, order_id: str, sku: str = "A", units: int = 1, lat: float = 38.5) -> None:
+        lines = [{"line_id": "1", "sku": sku, "quantity": units}]
+        body = {"order_id": order_id, "ship_to": {"country": "US", "lat": lat, "lon": -99.0}, "lines": lines}
+        await self.engine.gate.submit(PARTITION, msgspec.convert(body, Order))
+
+    async def look(self, seconds: float = 0.0) -> None:
+        self.clock.advance(round(seconds * 1000))
+        await self.engine.reoptimiser.look(PARTITION)
+
+    async def node_of(self, order_id: str) -> str:
+        record = await self.engine.ledger.order(PARTITION, order_id)
+        assert record is not None
+        [parcel] = msgspec.json.decode(record.current)["parcels"]
+        return str(parcel["node_id"])
+
+    async def report(self) -> dict[str, Any]:
+        found = await self.engine.ledger.reports(PARTITION)
+        return msgspec.json.decode(found["default"]) if found else {}
+
+
+@pytest.fixture
+async def shop():
+    """A shop that must reconcile when the test is over."""
+    clock = ManualClock(epoch_ms(MONDAY))
+    engine = build_memory(Settings(window_linger_ms=0), clock)
+    await engine.start()
+    await engine.reoptimiser.stop()
+    made = Shop(engine, clock)
+    await engine.registry.put_network(PARTITION, msgspec.json.encode(document(NODES)))
+    await made.policy()
+    yield made
+    report = await reconcile(engine.ledger, PARTITION)
+    assert report.clean, report.differences
+    await engine.stop()
+
+
+async def test_orders_are_looked_at_every_so_often(shop):
+    """Protects the period: not before it is over, then all, then not before it is over again."""
+    await shop.receive("N3", "A", 5)
+    await shop.look()
+    await shop.order("O")
+    await shop.receive("N1", "B", 1)
+    await shop.look(3_500)
+    assert (await shop.report()).get("why") != "period"
+    await shop.look(100)
+    told = await shop.report()
+    assert (told["why"], told["looked_at"], told["moved"]) == ("period", 1, 0)
+
+
+async def test_stock_that_came_helps_those_who_want_it(shop):
+    """Protects promptness and calm: a receipt brings a look at once, and only at orders of what became available."""
+    await shop.receive("N3", "A", 5)
+    await shop.receive("N3", "B", 5)
+    await shop.look()
+    await shop.order("OA")
+    await shop.order("OB", "B")
+    await shop.receive("N1", "A", 1)
+    await shop.look(5)
+    assert await shop.node_of("OA") == "N1"
+    await shop.receive("N1", "C", 1)
+    await shop.look(5)
+    assert (await shop.report())["looked_at"] == 1, "what OA left may help others who want the same"
+    await shop.receive("N1", "B", 1)
+    await shop.look(5)
+    told = await shop.report()
+    assert (told["why"], told["looked_at"], told["moved"]) == ("stock", 1, 1)
+    assert (await shop.node_of("OB"), told["moves"][0]["order_id"]) == ("N1", "OB")
+
+
+async def test_a_last_look_before_orders_close(shop):
+    """Protects cut-offs: orders are looked at once more shortly before their day closes, and never after it."""
+    await shop.receive("N1", "A", 1)
+    await shop.order("O")
+    record = await shop.engine.ledger.order(PARTITION, "O")
+    assert record.closes_ms == epoch_ms(MONDAY.replace(hour=14)), "an hour of handling before the cut-off"
+    await shop.policy(every_seconds=86_400)
+    await shop.look()
+    shop.clock.set(record.closes_ms - CLOSING_MS - 1)
+    await shop.look()
+    assert (await shop.report()).get("looked_at", 0) == 0
+    await shop.look(1)
+    told = await shop.report()
+    assert (told["why"], told["looked_at"]) == ("closing", 1)
+    shop.clock.set(record.closes_ms)
+    await shop.receive("N1", "A", 1)
+    await shop.look(0.001)
+    assert (await shop.report()) == told
+
+
+async def test_orders_change_places_if_it_pays(shop):
+    """Protects joint decisions: who came first leaves the near node to one for whom everything else is far."""
+    await shop.receive("N1", "A", 1)
+    await shop.receive("N3", "A", 1)
+    await shop.order("first", lat=41.5)
+    await shop.order("second")
+    assert (await shop.node_of("first"), await shop.node_of("second")) == ("N1", "N3")
+    await shop.look()
+    await shop.look(3_600)
+    told = await shop.report()
+    assert (told["looked_at"], told["moved"], told["saving"]) == (2, 2, "2.00")
+    assert (await shop.node_of("first"), await shop.node_of("second")) == ("N3", "N1")
+
+
+async def test_what_changed_meanwhile_is_dropped(shop, monkeypatch):
+    """Protects nodes: an order that is handed over while it is decided again stays where it is, and that is told."""
+    await shop.receive("N3", "A", 5)
+    await shop.look()
+    await shop.order("O")
+    crew = shop.engine.reoptimiser._crew
+    decide = crew.decide
+
+    async def slowly(window):
+        decided = await decide(window)
+        await shop.engine.ledger.command(PARTITION, "O", "ready")
+        return decided
+
+    monkeypatch.setattr(crew, "decide", slowly)
+    await shop.receive("N1", "A", 1)
+    await shop.look(5)
+    told = await shop.report()
+    assert (told["moved"], told["dropped"], told["saving"]) == (0, 1, "0")
+    assert await shop.node_of("O") == "N3"
+
+
+async def test_it_gives_way_to_orders_that_wait(shop, monkeypatch):
+    """Protects the hot path: while orders wait for a window nothing is looked at, for a bounded number of looks."""
+    waiting = True
+    monkeypatch.setattr(shop.engine.reoptimiser, "_busy", lambda: waiting)
+    await shop.receive("N3", "A", 1)
+    await shop.order("O")
+    for _ in range(YIELD_TICKS):
+        await shop.look(3_600)
+    assert await shop.report() == {}
+    await shop.look()
+    await shop.look(3_600)
+    for _ in range(YIELD_TICKS):
+        await shop.look()
+    assert (await shop.report())["why"] == "period"
+
+
+async def test_one_process_does_it(shop):
+    """Protects the store: a second process leaves a partition to the one that has the lease."""
+    engine = shop.engine
+    other = Reoptimiser(
+        engine.ledger, engine.registry, engine.reoptimiser._crew, shop.clock, engine._metrics, "other", lambda: False
+    )
+    await shop.receive("N3", "A", 1)
+    await shop.look()
+    await shop.order("O")
+    shop.clock.advance(3_600_000)
+    await shop.look()
+    told = await shop.report()
+    await other.look(PARTITION)
+    shop.clock.advance(5_000)
+    await other.look(PARTITION)
+    assert await shop.report() == told
+
+
+async def test_policies_have_their_own_turns(shop):
+    """Protects policies: orders of a policy that does not ask for it are not looked at, whatever others ask."""
+    off = msgspec.json.encode(Policy())
+    await shop.engine.registry.put_policy(PARTITION, "calm", off)
+    await shop.receive("N3", "A", 2)
+    await shop.look()
+    await shop.order("O")
+    body = {"order_id": "C", "policy_id": "calm", "ship_to": {"country": "US", "lat": 38.5, "lon": -99.0}}
+    body["lines"] = [{"line_id": "1", "sku": "A", "quantity": 1}]
+    await shop.engine.gate.submit(PARTITION, msgspec.convert(body, Order))
+    await shop.receive("N1", "A", 2)
+    await shop.look(5)
+    assert (await shop.node_of("O"), await shop.node_of("C")) == ("N1", "N3")
+    assert (await shop.report())["looked_at"] == 1
