@@ -73,7 +73,7 @@ def snapshot(asked: Asked, reply: Sequence[Any]) -> Snapshot:
     standing, own = _standing(again, parts, at_ms)
     lapsed: dict[int, list[Any]] = {}
     for at in range(0, len(told), 2):
-        lapsed.setdefault(told[at], []).append(_unpack(told[at + 1]))
+        lapsed.setdefault(told[at], []).append(_member(told[at + 1]))
     return Snapshot(
         at_ms,
         Versions(network, policy, catalog),
@@ -97,6 +97,12 @@ def snapshot(asked: Asked, reply: Sequence[Any]) -> Snapshot:
             sku: Expected(waited, incoming(packed)) for sku, (waited, packed) in zip(expecting, expected, strict=True)
         },
     )
+
+
+def _member(packed: bytes) -> Sequence[int]:
+    """A member of soft holds (see lua/soft.lua): deadline, then (place, units, parcels) in turn."""
+    member: Sequence[int] = _unpack(packed[3:] if packed[:1] == b"c" else packed)
+    return member
 
 
 def incoming(told: Sequence[Any]) -> tuple[Incoming, ...]:
