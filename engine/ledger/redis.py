@@ -7,7 +7,7 @@ goes through scripts, each of which first finishes what an earlier one may have 
     {p}:log       the log: a stream of entries (kind, body, record, opaque parts; see `journal`)
     {p}:stock:<sku>  {p}:load:<day>     packed rows and days (see `layout`);  {p}:stocked  {p}:days  their names
     {p}:order:<id>   content, order, decision, what it holds, its commands;  {p}:idem:<key>  its order
-    {p}:soft:<field> units of soft holds by deadline;  {p}:due  fields, {p}:holds  orders, by deadline (see lua/soft.lua)
+    {p}:soft:<field> units of soft holds (see lua/soft.lua);  {p}:due  fields, {p}:holds  orders, by deadline
     {p}:move:<id>    digest of a movement that was applied
     {p}:nodes     number by node id;  {p}:use  per node number: in the network or not, cells in use
     {p}:waits:<name>  orders that wait, by rank;  {p}:waited  {p}:ripe  their names (see lua/waits.lua)
