@@ -20,7 +20,7 @@ from engine.clock import Clock
 from engine.crew import Crew
 from engine.domain import Limits, Order
 from engine.filling import Waiter, filled
-from engine.ledger.backlog import ROOM
+from engine.ledger.backlog import ROOM, Queue, QueueAsked
 from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError, Proposal, Row, Snapshot, Verdict
 from engine.lowering import WindowInput, days_of, touched
 from engine.metrics import Metrics
@@ -37,10 +37,12 @@ ROOM_SECONDS = 60.0
 """How often orders that wait for room are tried although none was given back: days pass, and budgets differ."""
 REST_SECONDS = 5.0
 """Before a partition is looked at again in which a turn failed."""
-TURN_ORDERS, TURN_LINES, TURN_NAMES = 100, 2_000, 100
+TURN_ORDERS, TURN_LINES, TURN_NAMES = 200, 2_000, 100
 """The most orders, lines and names of one turn."""
 _AT_ONCE = 16
-"""Calls to the ledger made at once."""
+"""Names of which the ledger is asked at once."""
+_READ_ORDERS = 25
+"""Orders read at once: decoding them takes the event loop a few milliseconds."""
 _BREATH_ORDERS = 8
 """Decisions joined between two looks of the event loop at others: about a millisecond."""
 
@@ -161,9 +163,8 @@ class Backorders:
             if (some.all and len(tried) == len(some.orders)) or used_up.get(some.name):
                 self._walks.pop((partition, some.name), None)
                 over.append(some)
-        for start in range(0, len(over), _AT_ONCE):
-            done = over[start : start + _AT_ONCE]
-            await asyncio.gather(*(self._ledger.tried(partition, some.name, some.walk.stamp) for some in done))
+        if over:
+            await self._ledger.tried(partition, {some.name: some.walk.stamp for some in over})
         return bool(chosen)
 
     async def _choose(self, partition: str, names: Sequence[str]) -> list[_Some]:
@@ -172,28 +173,37 @@ class Backorders:
         for start in range(0, min(len(names), TURN_NAMES), _AT_ONCE):
             if sum(len(some.orders) for some in chosen) >= TURN_ORDERS:
                 break
-            chosen += await asyncio.gather(*(self._next(partition, name) for name in names[start : start + _AT_ONCE]))
+            chosen += await self._next(partition, names[start : start + _AT_ONCE])
         return chosen
 
-    async def _next(self, partition: str, name: str) -> _Some:
-        """The next orders under a name; all over again if more of it became available."""
-        walk = self._walks.get((partition, name)) or _Walk("")
-        limit = TURN_ORDERS + len(walk.tried)
-        queue = await self._ledger.queue(partition, name, walk.rank, limit)
-        if walk.stamp != queue.stamp:
-            if walk.rank is not None:
-                queue = await self._ledger.queue(partition, name, None, limit)
-            walk = self._walks[partition, name] = _Walk(queue.stamp)
-        fresh = tuple(order for order in queue.orders if order[0] not in walk.tried)[:TURN_ORDERS]
-        return _Some(name, walk, fresh, len(queue.orders) < limit)
+    async def _next(self, partition: str, names: Sequence[str]) -> list[_Some]:
+        """The next orders under some names; under one of which more became available, all over again."""
+        walks = [self._walks.get((partition, name)) or _Walk("") for name in names]
+        asked = [
+            QueueAsked(name, walk.rank, TURN_ORDERS + len(walk.tried)) for name, walk in zip(names, walks, strict=True)
+        ]
+        queues = await self._ledger.queues(partition, asked)
+        again = [k for k, queue in enumerate(queues) if queue.stamp != walks[k].stamp]
+        begun = [k for k in again if walks[k].rank is not None]
+        if begun:
+            from_first = await self._ledger.queues(partition, [asked[k]._replace(rank=None) for k in begun])
+            queues = [*queues]
+            for k, queue in zip(begun, from_first, strict=True):
+                queues[k] = queue
+        for k in again:
+            walks[k] = self._walks[partition, names[k]] = _Walk(queues[k].stamp)
+        return [
+            _Some(each.name, walk, _fresh(queue, walk), len(queue.orders) < each.limit)
+            for each, walk, queue in zip(asked, walks, queues, strict=True)
+        ]
 
     async def _waiters(self, partition: str, order_ids: Sequence[str]) -> tuple[list[Waiter], set[str]]:
         """The first of these orders that one turn can take, and the ids of those looked at."""
         waiters: list[Waiter] = []
         passed: set[str] = set()
-        for start in range(0, min(len(order_ids), TURN_ORDERS), _AT_ONCE):
-            some = order_ids[start : min(start + _AT_ONCE, TURN_ORDERS)]
-            records = await asyncio.gather(*(self._ledger.order(partition, order_id) for order_id in some))
+        for start in range(0, min(len(order_ids), TURN_ORDERS), _READ_ORDERS):
+            some = order_ids[start : min(start + _READ_ORDERS, TURN_ORDERS)]
+            records = await self._ledger.orders(partition, some)
             waiters += [waiter for record in records if record and (waiter := Waiter.of(record)) is not None]
             passed.update(some)
             if sum(len(waiter.decision.backordered) for waiter in waiters) >= TURN_LINES:
@@ -231,6 +241,11 @@ class Backorders:
             if any(outcome.verdict is not Verdict.COMMITTED for outcome in outcomes):
                 return None
         return _used_up(skus, snapshot, books.network, proposals)
+
+
+def _fresh(queue: Queue, walk: _Walk) -> tuple[tuple[str, int], ...]:
+    """Those of a queue that were not tried yet, as many as a turn can take."""
+    return tuple(order for order in queue.orders if order[0] not in walk.tried)[:TURN_ORDERS]
 
 
 def _remainders(waiters: Sequence[Waiter], books: Books, edition: Edition) -> tuple[tuple[Order, ...], list[Limits]]:

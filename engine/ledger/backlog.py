@@ -6,7 +6,7 @@ when something of it becomes available until all orders that wait under it were 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -51,6 +51,14 @@ class Expected(NamedTuple):
     incoming: tuple[Incoming, ...]
 
 
+class QueueAsked(NamedTuple):
+    """Some of the orders that wait under a name: from a rank on (None: from the first), at most so many."""
+
+    name: str
+    rank: int | None
+    limit: int
+
+
 class Queue(NamedTuple):
     """Some of the orders that wait under a name, (order id, rank) ascending by rank. `stamp`: what was ripe then."""
 
@@ -70,11 +78,12 @@ class Backlogging(Protocol):
     async def waited(self, partition: str) -> dict[str, int]:
         """All names under which orders wait, and the units of each."""
 
-    async def queue(self, partition: str, name: str, rank: int | None, limit: int) -> Queue:
-        """The first orders that wait under a name, from a rank on (None: from the first)."""
+    async def queues(self, partition: str, asked: Sequence[QueueAsked]) -> list[Queue]:
+        """The first orders that wait under each of these names."""
 
-    async def tried(self, partition: str, name: str, stamp: str) -> None:
-        """All orders under a name were tried on what made it ripe then; if nothing came since, it is ripe no more."""
+    async def tried(self, partition: str, stamps: Mapping[str, str]) -> None:
+        """All orders under these names were tried on what made each ripe then; a name of which nothing came since is
+        ripe no more."""
 
     async def write_incoming(self, partition: str, rows: Sequence[Incoming]) -> list[StockOutcome]:
         """Insert, replace or (quantity 0) cancel incoming units, in sequence: APPLIED or NODE_REMOVED."""

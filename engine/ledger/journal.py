@@ -50,9 +50,9 @@ class Body(msgspec.Struct, omit_defaults=True):
     """Flat: name, units of it that all orders wait for now."""
     incoming: list[Any] = []
     """Flat: incoming id, sku, node, quantity, expected instant, as they stand now; a quantity of 0: no more."""
-    soft: list[Any] = []
-    """Flat: field ("s" and a SKU or "d" and a day), deadline, and flat (slot or node, units, parcels) of all soft holds
-    with this deadline; empty when none is left."""
+    chunks: list[Any] = []
+    """Flat: field ("s" and a SKU or "d" and a day), deadline, chunk of places, and flat (slot or node, units, parcels)
+    of all soft holds with this deadline there; empty when none is left. For the store's scripts (lua/soft.lua)."""
     state: str = ""
     """The state that a command led to."""
     revision: int = 0

@@ -35,7 +35,7 @@ TAIL_ENTRIES_MAX = 64
 """The most log entries that one reading of the log returns."""
 DAY_MS = 86_400_000
 DEADLINE_GRID_MS = 10
-SWEEP_PLACES, SWEEP_ORDERS = 200, 200
+SWEEP_PLACES, SWEEP_ORDERS = 400, 500
 """Lapsed units of about so many places, or so many orders, are written down in one step of the sweeper."""
 FREE_PLACES = 1_000
 """Lapsed units of about so many places are freed in one step for those who need them now."""

@@ -96,6 +96,10 @@ class MemoryLedger(MemoryRetention, MemoryBacklog, MemoryMoving):
         """As `Ledger.order`."""
         return self._partition(partition).record(order_id, self._clock.epoch_ms())
 
+    async def orders(self, partition: str, order_ids: Sequence[str]) -> list[OrderRecord | None]:
+        """As `Ledger.orders`."""
+        return [await self.order(partition, order_id) for order_id in order_ids]
+
     async def command(self, partition: str, order_id: str, command: str, command_id: str = "") -> Commanded:
         """As `Ledger.command`."""
         return memory_holds.command(self._partition(partition), order_id, command, command_id, self._clock.epoch_ms())

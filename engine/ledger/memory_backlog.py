@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from engine.clock import Clock
 from engine.ledger import states
-from engine.ledger.backlog import INCOMING_MAX, ROOM, Expected, Incoming, Queue, Wait
+from engine.ledger.backlog import INCOMING_MAX, ROOM, Expected, Incoming, Queue, QueueAsked, Wait
 from engine.ledger.journal import Body
 from engine.ledger.memory_state import Kept, Partition
 from engine.ledger.port import StockOutcome
@@ -82,18 +82,21 @@ class MemoryBacklog:
         """As `Backlogging.waited`."""
         return dict(self._partition(partition).waited)
 
-    async def queue(self, partition: str, name: str, rank: int | None, limit: int) -> Queue:
-        """As `Backlogging.queue`."""
-        kept = self._partition(partition)
-        orders = [(order_id, at) for order_id, at in kept.waits.get(name, {}).items() if rank is None or at >= rank]
-        orders.sort(key=lambda order: (order[1], order[0].encode()))
-        return Queue(str(kept.ripe.get(name, "")), tuple(orders[:limit]))
+    async def queues(self, partition: str, asked: Sequence[QueueAsked]) -> list[Queue]:
+        """As `Backlogging.queues`."""
+        kept, queues = self._partition(partition), []
+        for name, rank, limit in asked:
+            orders = [(order_id, at) for order_id, at in kept.waits.get(name, {}).items() if rank is None or at >= rank]
+            orders.sort(key=lambda order: (order[1], order[0].encode()))
+            queues.append(Queue(str(kept.ripe.get(name, "")), tuple(orders[:limit])))
+        return queues
 
-    async def tried(self, partition: str, name: str, stamp: str) -> None:
+    async def tried(self, partition: str, stamps: Mapping[str, str]) -> None:
         """As `Backlogging.tried`."""
         ripe = self._partition(partition).ripe
-        if str(ripe.get(name, "")) == stamp:
-            ripe.pop(name, None)
+        for name, stamp in stamps.items():
+            if str(ripe.get(name, "")) == stamp:
+                ripe.pop(name, None)
 
     async def write_incoming(self, partition: str, rows: Sequence[Incoming]) -> list[StockOutcome]:
         """As `Backlogging.write_incoming`."""

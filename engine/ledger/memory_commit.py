@@ -307,9 +307,9 @@ def _write(
         enlist(partition, proposal.order_id, order, 1, waited)
         body.orders.append(tuple(told))
         if order.deadline:
-            memory_holds.soften(partition, amounts_of(order.takes, order.loads), order.deadline, 1, body)
+            memory_holds.soften(partition, amounts_of(order.takes, order.loads), order.deadline, 1)
         if old is not None and old.state == states.HELD:
-            memory_holds.soften(partition, amounts_of(old.takes, old.loads), old.deadline, -1, body)
+            memory_holds.soften(partition, amounts_of(old.takes, old.loads), old.deadline, -1)
         raw += (proposal.order_id.encode(), proposal.content, proposal.order, proposal.decision)
         kept.append(order)
     body.rows = [value for sku in index for value in (sku, partition.rows[sku].gain if sku in freer else -1)]

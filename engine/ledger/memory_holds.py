@@ -31,7 +31,7 @@ def names_of(places: Iterable[tuple[str, int]]) -> list[str]:
     return list(dict.fromkeys(name for name, _ in places))
 
 
-def soften(partition: Partition, amounts: Amounts, deadline: int, sign: int, body: Body) -> None:
+def soften(partition: Partition, amounts: Amounts, deadline: int, sign: int) -> None:
     """Change the soft units of a deadline."""
     for (name, place), (units, parcels) in amounts.items():
         places = partition.soft.setdefault(name, {}).setdefault(deadline, {})
@@ -40,9 +40,7 @@ def soften(partition: Partition, amounts: Amounts, deadline: int, sign: int, bod
         if places[place] == (0, 0):
             del places[place]
     for name in names_of(amounts):
-        places = partition.soft[name][deadline]
-        body.soft += (name, deadline, [value for place, pair in places.items() for value in (place, *pair)])
-        if not places:
+        if not partition.soft[name][deadline]:
             forget(partition, name, deadline)
 
 
@@ -105,8 +103,6 @@ def free(
             before = amounts.get((name, place), (0, 0))
             amounts[name, place] = before[0] + units, before[1] + parcels
         count += len(going)
-        if going:
-            body.soft += (name, deadline, [value for place, pair in places.items() for value in (place, *pair)])
         if not places:
             forget(partition, name, deadline)
     if count:
@@ -171,7 +167,7 @@ def command(partition: Partition, order_id: str, name: str, command_id: str, now
     if name in (states.RELEASE, states.CANCEL):
         give_back(partition, amounts, body)
     if order.state == states.HELD:
-        soften(partition, amounts, order.deadline, -1, body)
+        soften(partition, amounts, order.deadline, -1)
     waited: dict[str, int] = {}
     enlist(partition, order_id, order, -1, waited)
     _become(partition, order_id, order, target, name)

@@ -140,7 +140,7 @@ class Partition:
     present: set[int] = field(default_factory=set)
     """Numbers of the nodes that are in the network now."""
     soft: dict[str, dict[int, Places]] = field(default_factory=dict)
-    """Units of soft holds by field and deadline (see `journal.Body.soft`)."""
+    """Units of soft holds by field and deadline (see `journal.Body.chunks`)."""
     holds: dict[str, int] = field(default_factory=dict)
     """Deadlines of the orders that are held softly."""
     waits: dict[str, dict[str, int]] = field(default_factory=dict)

@@ -295,6 +295,9 @@ class Ledger(Retaining, Backlogging, Moving, Protocol):
     async def order(self, partition: str, order_id: str) -> OrderRecord | None:
         """An order as it stands, or None."""
 
+    async def orders(self, partition: str, order_ids: Sequence[str]) -> list[OrderRecord | None]:
+        """Some orders as they stand at one instant, in one call: a hundred are a few milliseconds."""
+
     async def command(self, partition: str, order_id: str, command: str, command_id: str = "") -> Commanded:
         """Confirm, release, cancel or hand over (`ready`) an order, as the table of states says; durable on return.
 

@@ -7,13 +7,12 @@ what is archived. What changes while it is looked at is looked at again.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from engine.ledger import states
-from engine.ledger.backlog import Incoming
+from engine.ledger.backlog import Incoming, QueueAsked
 from engine.ledger.moving import Place
 from engine.ledger.port import DayLoad, Ledger, OrderRecord, Row
 from engine.ledger.replay import Cell, Difference, Replay, Touched, cell_text, day_at, stock_at
@@ -22,7 +21,7 @@ from engine.ledger.retention import LogTrimmedError, place
 
 _PAGE = 200
 _ALL = 2**31 - 1
-_ORDERS_AT_ONCE = 16
+_ORDERS_AT_ONCE = 50
 _LOOKS_MAX = 50
 """How often a place that keeps changing is looked at before it is reported as unsettled."""
 
@@ -206,7 +205,7 @@ class _Audit:
         await self.catch_up()
         for at in range(0, len(expected), _ORDERS_AT_ONCE):
             some = expected[at : at + _ORDERS_AT_ONCE]
-            records = await asyncio.gather(*(self._ledger.order(self._partition, order_id) for order_id, _ in some))
+            records = await self._ledger.orders(self._partition, [order_id for order_id, _ in some])
             for (order_id, state), record in zip(some, records, strict=True):
                 if record is None or record.stored_state != self.model.states.get(order_id, state):
                     await self._order_again(order_id, state)
@@ -237,7 +236,7 @@ class _Audit:
         live = await self._ledger.waited(self._partition)
         queues: dict[str, set[str]] = {}
         for name in live:
-            queue = await self._ledger.queue(self._partition, name, None, _ALL)
+            [queue] = await self._ledger.queues(self._partition, [QueueAsked(name, None, _ALL)])
             queues[name] = {order_id for order_id, _ in queue.orders}
         await self.catch_up()
         names = live.keys() | self._waiting.keys() | self.model.waited.keys()

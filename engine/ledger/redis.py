@@ -7,7 +7,7 @@ goes through scripts, each of which first finishes what an earlier one may have 
     {p}:log       the log: a stream of entries (kind, body, record, opaque parts; see `journal`)
     {p}:stock:<sku>  {p}:load:<day>     packed rows and days (see `layout`);  {p}:stocked  {p}:days  their names
     {p}:order:<id>   content, order, decision, what it holds, its commands;  {p}:idem:<key>  its order
-    {p}:soft:<field> units of soft holds by deadline;  {p}:due  fields, {p}:holds  orders, by deadline (see orders.lua)
+    {p}:soft:<field> units of soft holds (see lua/soft.lua);  {p}:due  fields, {p}:holds  orders, by deadline
     {p}:move:<id>    digest of a movement that was applied
     {p}:nodes     number by node id;  {p}:use  per node number: in the network or not, cells in use
     {p}:waits:<name>  orders that wait, by rank;  {p}:waited  {p}:ripe  their names (see lua/waits.lua)
@@ -64,7 +64,7 @@ from engine.ledger.redis_retention import RedisRetention, logged
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.decode
 
-_ALWAYS = frozenset({"read", "snapshot", "archived", "evict", "queue", "movable"})
+_ALWAYS = frozenset({"read", "snapshot", "archived", "evict", "queue", "order", "movable"})
 """Scripts that run whatever `refusal` says: they read, or make room."""
 _LOG_PAGE = 16
 """Log entries per reading; one may be half a megabyte."""
@@ -161,8 +161,13 @@ class RedisLedger(RedisHolds, RedisRetention, RedisBacklog, RedisMoving):
 
     async def order(self, partition: str, order_id: str) -> OrderRecord | None:
         """As `Ledger.order`."""
-        *parts, at_ms = await self._run("order", partition, order_id)
-        return redis_orders.record(order_id, parts, at_ms)
+        [found] = await self.orders(partition, [order_id])
+        return found
+
+    async def orders(self, partition: str, order_ids: Sequence[str]) -> list[OrderRecord | None]:
+        """As `Ledger.orders`."""
+        at_ms, told = await self._run("order", partition, _pack(list(order_ids)))
+        return [redis_orders.record(each, parts, at_ms) for each, parts in zip(order_ids, told, strict=True)]
 
     async def command(self, partition: str, order_id: str, command: str, command_id: str = "") -> Commanded:
         """As `Ledger.command`."""

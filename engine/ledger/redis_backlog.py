@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from engine.ledger import redis_orders, scripts
-from engine.ledger.backlog import INCOMING_MAX, Incoming, Queue
+from engine.ledger.backlog import INCOMING_MAX, Incoming, Queue, QueueAsked
 from engine.ledger.layout import STOCK_CHUNK
 from engine.ledger.port import StockOutcome
 
@@ -57,15 +57,18 @@ class RedisBacklog:
         [found] = await self._read(partition, ("ZRANGE", "waited", 0, -1, "WITHSCORES"))
         return {found[at].decode(): int(found[at + 1]) for at in range(0, len(found), 2)}
 
-    async def queue(self, partition: str, name: str, rank: int | None, limit: int) -> Queue:
-        """As `Backlogging.queue`."""
-        stamp, found = await self._run("queue", partition, name, "-inf" if rank is None else rank, limit)
-        orders = tuple((found[at].decode(), int(found[at + 1])) for at in range(0, len(found), 2))
-        return Queue(stamp.decode(), orders)
+    async def queues(self, partition: str, asked: Sequence[QueueAsked]) -> list[Queue]:
+        """As `Backlogging.queues`."""
+        flat = [value for name, rank, limit in asked for value in (name, "-inf" if rank is None else rank, limit)]
+        told = await self._run("queue", partition, _pack(flat))
+        return [
+            Queue(stamp.decode(), tuple((found[at].decode(), int(found[at + 1])) for at in range(0, len(found), 2)))
+            for stamp, found in zip(told[::2], told[1::2], strict=True)
+        ]
 
-    async def tried(self, partition: str, name: str, stamp: str) -> None:
+    async def tried(self, partition: str, stamps: Mapping[str, str]) -> None:
         """As `Backlogging.tried`."""
-        await self._run("tried", partition, name, stamp)
+        await self._run("tried", partition, _pack([part for pair in stamps.items() for part in pair]))
 
     async def write_incoming(self, partition: str, rows: Sequence[Incoming]) -> list[StockOutcome]:
         """As `Backlogging.write_incoming`."""

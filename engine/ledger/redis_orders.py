@@ -79,7 +79,7 @@ def snapshot(asked: Asked, reply: Sequence[Any]) -> Snapshot:
     held = _held(moving, kept, own)
     lapsed: dict[int, list[Any]] = {}
     for at in range(0, len(told), 2):
-        lapsed.setdefault(told[at], []).append(_unpack(told[at + 1]))
+        lapsed.setdefault(told[at], []).append(_member(told[at + 1]))
     return Snapshot(
         at_ms,
         Versions(network, policy, catalog, prices),
@@ -104,6 +104,12 @@ def snapshot(asked: Asked, reply: Sequence[Any]) -> Snapshot:
         },
         moving=held,
     )
+
+
+def _member(packed: bytes) -> Sequence[int]:
+    """A member of soft holds (see lua/soft.lua): deadline, then (place, units, parcels) in turn."""
+    member: Sequence[int] = _unpack(packed[3:] if packed[:1] == b"c" else packed)
+    return member
 
 
 def incoming(told: Sequence[Any]) -> tuple[Incoming, ...]:

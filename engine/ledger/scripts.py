@@ -17,7 +17,7 @@ from engine.ledger.port import LedgerRefusedError, LedgerUnavailableError
 
 Argument = str | bytes | int
 
-_BEGINNING = ("prelude", "states", "waits", "orders", "apply")
+_BEGINNING = ("prelude", "states", "waits", "soft", "orders", "apply")
 _GIVING = (*_BEGINNING, "overlay", "giving")
 _PARTS = {
     "commit": (*_GIVING, "bloom", "commit"),

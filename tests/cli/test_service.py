@@ -57,7 +57,7 @@ def test_load_replay_and_resume(service: Running, tmp_path: Path) -> None:
 
 
 def test_reconcile_checks_every_partition(service: Running, tmp_path: Path) -> None:
-    """Protects from false peace: unless one is named all partitions are audited, and a fault in any of them is found."""
+    """Protects from false peace: unless one is named all partitions are audited, and a fault in any is found."""
     for name in ("sound", "spoilt"):
         prepare(service, tmp_path, name)
         at = ("--url", service.url, "--partition", name)

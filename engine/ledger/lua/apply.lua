@@ -120,7 +120,8 @@ local apply_kind = {
 local function apply(id, kind, body, raw)
   apply_rows(body)
   apply_days(body)
-  apply_soft(body.soft or NONE)
+  apply_soft(body.chunks or NONE)
+  apply_whole(body.soft or NONE)
   local use = body.use or NONE
   for at = 1, #use, 3 do
     call('SETRANGE', P .. 'use', 5 * use[at], struct.pack(USE, use[at + 1], use[at + 2]))

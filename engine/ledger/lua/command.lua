@@ -20,7 +20,7 @@ if state ~= k.state then
   k = kept_at(order_key(id))
 end
 if target == 'firm' then target = k.firm end
-local body, skus = { soft = {}, days = {}, state = target, revision = k.revision + 1 }, {}
+local body, skus = { chunks = {}, days = {}, state = target, revision = k.revision + 1 }, {}
 if k.state == 'held' then soften_order(k.takes, k.loads, k.deadline, -1) end
 if name == 'release' or name == 'cancel' then move_kept(k, skus, {}, -1) end
 put_gains(body, put_overlay(body, skus))

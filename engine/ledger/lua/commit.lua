@@ -3,7 +3,7 @@
 -- of a soft hold or false, {command, revision seen, token, digest, reason, excluded nodes, saving, nodes before} of one
 -- decided again or false, flat (name, units) of what waits, rank, until when it may be decided again in the background.
 local COMMITTED, REPEAT, CONFLICT, KEY_CONFLICT, LOST, STALE = 1, 2, 3, 4, 5, 6
-local LOAD_MAX, FREE_MAX, FREE_FEW, GRID = 4294967295, 200, 50, 10
+local LOAD_MAX, FREE_MAX, FREE_FEW, GRID = 4294967295, 100, 25, 10
 local now = now_ms()
 local batch = cmsgpack.unpack(ARGV[1])
 local window, network, policy, skus, gains, days, day_gains, gave_up_rows, gave_up_days, proposals, sizes = unpack(batch)
@@ -253,7 +253,7 @@ end
 
 -- The entry of all proposals that stand, and its opaque parts; nil if none does.
 local function entry()
-  local body, raw = { window = window, orders = {}, days = {}, soft = {}, record = recorded ~= '' and recorded or nil }, {}
+  local body, raw = { window = window, orders = {}, days = {}, chunks = {}, record = recorded ~= '' and recorded or nil }, {}
   local index = put_overlay(body, skus)
   local function row(of) return row_of(body, index, skus, of) end
   for k, proposal in ipairs(proposals) do

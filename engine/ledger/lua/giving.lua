@@ -1,21 +1,31 @@
 -- Units: goods in units. Giving back what orders held: the overlay's other direction.
 local softs, softened = {}, {}
 
+-- The member of a field at a deadline for a chunk; from here on the entry has it, and with one of an earlier version all
+-- that it is divided into.
+local function soft_of(field, deadline, chunk)
+  local name = deadline .. field
+  softs[name] = softs[name] or {}
+  if not softs[name][chunk] then
+    for _, member in ipairs(members(field, deadline, deadline, -1, { [chunk] = true })) do
+      if not softs[name][member.chunk] then
+        softs[name][member.chunk], softened[#softened + 1] = member, { field, member }
+      end
+    end
+  end
+  if not softs[name][chunk] then
+    softs[name][chunk] = { deadline, chunk = chunk }
+    softened[#softened + 1] = { field, softs[name][chunk] }
+  end
+  return softs[name][chunk]
+end
+
 -- Change the units of soft holds that lapse at a deadline: of a slot ('s' fields) or a node ('d' fields).
 local function soften(field, deadline, place, units, parcels)
-  local s = softs[deadline .. field]
-  if not s then
-    s = { field, deadline, {}, {} }
-    local found = call('ZRANGEBYSCORE', soft_key(field), deadline, deadline)[1]
-    local member = found and cmsgpack.unpack(found) or NONE
-    for at = 2, #member, 3 do
-      s[3][#s[3] + 1], s[4][member[at]] = member[at], { member[at + 1], member[at + 2] }
-    end
-    softs[deadline .. field], softened[#softened + 1] = s, s
-  end
-  if not s[4][place] then s[3][#s[3] + 1], s[4][place] = place, { 0, 0 } end
-  local amount = s[4][place]
-  amount[1], amount[2] = amount[1] + units, amount[2] + parcels
+  local member = soft_of(field, deadline, chunk_of(place))
+  local at = 2
+  while member[at] and member[at] ~= place do at = at + 3 end
+  member[at], member[at + 1], member[at + 2] = place, (member[at + 1] or 0) + units, (member[at + 2] or 0) + parcels
 end
 
 -- Change the soft units of an order's takes (sku, slot, node, units) and loads by sign.
@@ -26,17 +36,19 @@ local function soften_order(takes, wanted, deadline, sign)
   end
 end
 
-local function put_soft(body)
-  for _, s in ipairs(softened) do
-    local places = {}
-    for _, place in ipairs(s[3]) do
-      local amount = s[4][place]
-      if amount[1] ~= 0 or amount[2] ~= 0 then
-        places[#places + 1], places[#places + 2], places[#places + 3] = place, amount[1], amount[2]
-      end
+-- Put a member into an entry; what it has no units of any more is left out.
+local function put_member(body, field, member)
+  local places = {}
+  for at = 2, #member, 3 do
+    if member[at + 1] ~= 0 or member[at + 2] ~= 0 then
+      places[#places + 1], places[#places + 2], places[#places + 3] = member[at], member[at + 1], member[at + 2]
     end
-    body.soft[#body.soft + 1], body.soft[#body.soft + 2], body.soft[#body.soft + 3] = s[1], s[2], places
   end
+  for _, value in ipairs({ field, member[1], member.chunk, places }) do body.chunks[#body.chunks + 1] = value end
+end
+
+local function put_soft(body)
+  for _, s in ipairs(softened) do put_member(body, s[1], s[2]) end
 end
 
 -- Change what an order holds by sign; SKUs that are new here join `skus` and `rows` (by SKU).
@@ -95,12 +107,19 @@ local function due_of(fields, now)
   return due
 end
 
-local LAPSED_MAX = 2000 -- members of which one call is told, or in which one call looks for its places
+local LAPSED_MAX = 2000 -- members of a field of which one call is told, or in which one call looks for its places
+
+-- The chunks of places.
+local function chunks_of(places)
+  local chunks = {}
+  for place in pairs(places) do chunks[chunk_of(place)] = true end
+  return chunks
+end
 
 -- Take the units of the members between two deadlines out of rows and days: those of the places `wanted` by field, all
 -- without it. Stops at the member that makes it `limit` places; returns how many.
 local function free(fields, first, last, limit, wanted)
-  local skus, rows, body, row_amounts, day_amounts, count = {}, {}, { soft = {}, days = {} }, {}, {}, 0
+  local skus, rows, body, row_amounts, day_amounts, count = {}, {}, { chunks = {}, days = {} }, {}, {}, 0
   local function give_back(field, place, units, parcels)
     local name = string.sub(field, 2)
     if string.byte(field) == 115 then
@@ -116,25 +135,19 @@ local function free(fields, first, last, limit, wanted)
   end
   for _, field in ipairs(fields) do
     if count >= limit then break end
-    local most, mine = wanted and LAPSED_MAX or limit - count, wanted and wanted[field]
-    for _, packed in ipairs(call('ZRANGEBYSCORE', soft_key(field), first, last, 'LIMIT', 0, most)) do
-      if count >= limit then break end
-      local member, before, at = cmsgpack.unpack(packed), count, 2
-      local n = #member
-      while at < n do -- the last place moves to where one goes: few of many are wanted
+    local mine = wanted and wanted[field]
+    local most = mine and LAPSED_MAX or limit - count
+    local found, divided = members(field, first, last, most, mine and chunks_of(mine))
+    for _, member in ipairs(found) do
+      if count >= limit and not divided[member[1]] then break end
+      local before = count
+      for at = 2, #member, 3 do
         if not mine or mine[member[at]] then
           give_back(field, member[at], member[at + 1], member[at + 2])
-          count = count + 1
-          member[at], member[at + 1], member[at + 2] = member[n - 2], member[n - 1], member[n]
-          member[n - 2], member[n - 1], member[n], n = nil, nil, nil, n - 3
-        else
-          at = at + 3
+          member[at + 1], member[at + 2], count = 0, 0, count + 1
         end
       end
-      if count > before then
-        local deadline = table.remove(member, 1)
-        body.soft[#body.soft + 1], body.soft[#body.soft + 2], body.soft[#body.soft + 3] = field, deadline, member
-      end
+      if count > before or divided[member[1]] then put_member(body, field, member) end
     end
   end
   if count > 0 then
@@ -149,8 +162,7 @@ end
 local function seen_gain(field, key, now)
   local gain, due = gain_of(key), call('ZSCORE', DUE, field)
   if not due or tonumber(due) > now then return gain end
-  for _, packed in ipairs(call('ZRANGEBYSCORE', soft_key(field), '-inf', now)) do
-    local member = cmsgpack.unpack(packed)
+  for _, member in ipairs(members(field, '-inf', now, -1)) do
     for at = 2, #member, 3 do gain = gain + member[at + 1] + member[at + 2] end
   end
   return gain % 4294967296
@@ -171,5 +183,5 @@ local function settle(id, k)
   for at = 1, #k.takes, 4 do add('s' .. k.takes[at], k.takes[at + 1]) end
   for at = 1, #k.loads, 4 do add('d' .. k.loads[at], k.loads[at + 1]) end
   free(fields, k.deadline, k.deadline, math.huge, places)
-  append('lapse', { soft = {} }, { id, '' })
+  append('lapse', { chunks = {} }, { id, '' })
 end

@@ -1,10 +1,6 @@
--- Units: goods in units, instants in ms since the epoch. What is kept of an order, and the units of soft holds by
--- deadline. A field is 's' and a SKU, or 'd' and a day; its members are {deadline, place, units, parcels, ...} with a
--- slot or a node for place. All of a member lapses at once, however many orders it stands for.
-local DUE, HOLDS = P .. 'due', P .. 'holds' -- fields by their first deadline; order ids by deadline
+-- Units: goods in units, instants in ms since the epoch. What is kept of an order.
+local HOLDS = P .. 'holds' -- order ids by deadline
 local MOVABLE = P .. 'movable' -- ids of orders that may be decided again in the background, by the instant it ends
-
-local function soft_key(field) return P .. 'soft:' .. field end
 
 local function now_ms()
   local time = call('TIME')
@@ -65,16 +61,4 @@ end
 -- The state by the clock.
 local function judged(k, now)
   return k.state == 'held' and now >= k.deadline and 'lapsed' or k.state
-end
-
--- Members as an entry has them: field, deadline, flat (place, units, parcels); empty means that it is gone.
-local function apply_soft(soft)
-  for at = 1, #soft, 3 do
-    local field, deadline, places = soft[at], soft[at + 1], soft[at + 2]
-    local key = soft_key(field)
-    call('ZREMRANGEBYSCORE', key, deadline, deadline)
-    if #places > 0 then call('ZADD', key, deadline, cmsgpack.pack({ deadline, unpack(places) })) end
-    local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
-    if first[2] then call('ZADD', DUE, first[2], field) else call('ZREM', DUE, field) end
-  end
 end

@@ -1,3 +1,9 @@
--- Units: none. ARGV: name, least rank, most orders. Returns {what is ripe of the name, order id, rank, ...}.
-local found = call('ZRANGEBYSCORE', waits_key(ARGV[1]), ARGV[2], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[3])
-return { call('ZSCORE', RIPE, ARGV[1]) or '', found }
+-- Units: none. ARGV: names, least rank and most orders of each in turn (msgpack). Returns of each what is ripe of the name,
+-- and {order id, rank, ...}.
+local asked, queues = cmsgpack.unpack(ARGV[1]), {}
+for at = 1, #asked, 3 do
+  queues[#queues + 1] = call('ZSCORE', RIPE, asked[at]) or ''
+  queues[#queues + 1] =
+    call('ZRANGEBYSCORE', waits_key(asked[at]), asked[at + 1], '+inf', 'WITHSCORES', 'LIMIT', 0, asked[at + 2])
+end
+return queues

@@ -1,10 +1,11 @@
 -- Units: instants in ms since the epoch. ARGV: skus, days, order ids, one id or '' to tell all of, its command id,
 -- idempotency keys, SKUs of which to tell what is to come in, orders of which to tell what they hold. Returns {ms, network,
--- policy, catalog versions, packed rows, packed days, content and decision per order, lapsed, whether more lapsed, what is kept of the one order, evicted, indexes of unknown orders that may have left, the
--- same for keys, names that are ripe, units waited for and packed incoming units (with id) per SKU, version of the prices,
--- what is kept of the orders asked for}. `lapsed`: index of row (or day, from #skus on), member, ...
+-- policy, catalog versions, packed rows, packed days, content and decision per order, lapsed, whether more lapsed, what is
+-- kept of the one order, evicted, indexes of unknown orders that may have left, the same for keys, names that are ripe,
+-- units waited for and packed incoming units (with id) per SKU, version of the prices, what is kept of the orders asked
+-- for}. `lapsed`: index of row (or day, from #skus on), member, ...
 local skus, days, ids, one, command_id, idempotency_keys, expecting, moving = unpack(cmsgpack.unpack(ARGV[1]))
-local INCOMING_MAX = 500
+local INCOMING_MAX, TOLD_MAX = 500, 10000 -- incoming units of a SKU; lapsed members of all
 local now = now_ms()
 local rows, loads, decided, keys, fields, place = {}, {}, {}, {}, {}, {}
 for k, sku in ipairs(skus) do
@@ -20,10 +21,12 @@ for first = 1, #keys, 4000 do -- as many values as one call may have, with room 
 end
 for k, day in ipairs(days) do loads[k] = call('GET', day_key(day)) end
 for k, id in ipairs(ids) do decided[k] = call('HMGET', order_key(id), 'c', 'd') end
-local lapsed = {}
+local lapsed, more = {}, false
 for _, field in ipairs(due_of(fields, now)) do
-  if #lapsed >= 2 * LAPSED_MAX then break end
-  for _, member in ipairs(call('ZRANGEBYSCORE', soft_key(field), '-inf', now, 'LIMIT', 0, LAPSED_MAX - #lapsed / 2)) do
+  local most = math.min(LAPSED_MAX, TOLD_MAX - #lapsed / 2)
+  local found = call('ZRANGEBYSCORE', soft_key(field), '-inf', now, 'LIMIT', 0, most)
+  more = more or #found == most
+  for _, member in ipairs(found) do
     lapsed[#lapsed + 1], lapsed[#lapsed + 2] = place[field], member
   end
 end
@@ -59,6 +62,6 @@ local held = {}
 for k, id in ipairs(moving) do held[k] = call('HGET', order_key(id), 'm') end
 return {
   now, version_of('network', 0), version_of('policy', 1), version_of('catalog', 0),
-  rows, loads, decided, lapsed, #lapsed >= 2 * LAPSED_MAX and 1 or 0, standing, evicted_now, orders_gone, keys_gone,
+  rows, loads, decided, lapsed, more and 1 or 0, standing, evicted_now, orders_gone, keys_gone,
   ripe, expected, tonumber(call('HGET', PRICES, 'version') or 0), held,
 }

@@ -9,5 +9,5 @@ for k, id in ipairs(ids) do
   call('HEXISTS', order_key(id), 'l')
   raw[2 * k - 1], raw[2 * k] = id, ''
 end
-if #ids > 0 then append('lapse', { soft = {} }, raw) end
+if #ids > 0 then append('lapse', { chunks = {} }, raw) end
 return #ids

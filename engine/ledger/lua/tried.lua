@@ -1,3 +1,7 @@
--- Units: none. ARGV: name, what was ripe of it before its orders were tried. Ripe no more, if nothing came since.
-if (call('ZSCORE', RIPE, ARGV[1]) or '') == ARGV[2] then call('ZREM', RIPE, ARGV[1]) end
+-- Units: none. ARGV: names, and what was ripe of each before its orders were tried, in turn (msgpack). Ripe no more, if
+-- nothing came since.
+local tried = cmsgpack.unpack(ARGV[1])
+for at = 1, #tried, 2 do
+  if (call('ZSCORE', RIPE, tried[at]) or '') == tried[at + 1] then call('ZREM', RIPE, tried[at]) end
+end
 return 1

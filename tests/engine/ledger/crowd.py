@@ -7,7 +7,7 @@ import multiprocessing
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.synchronize import Event
 from typing import Any
 
@@ -35,7 +35,7 @@ class Crowd:
 
     def __post_init__(self) -> None:
         commit = scripts.load()["commit"]
-        coarse = commit.text.replace("GRID = 4294967295, 200, 50, 10\n", f"GRID = 4294967295, 200, 50, {GRID_MS}\n")
+        coarse = commit.text.replace("GRID = 4294967295, 100, 25, 10\n", f"GRID = 4294967295, 100, 25, {GRID_MS}\n")
         assert coarse != commit.text, "the deadlines of the crowd are one"
         self.ledger._scripts["commit"] = scripts.script(coarse)
         self.shop = Shop(self.ledger, self.partition, [f"SKU-{k:04}" for k in range(self.skus)])
@@ -81,11 +81,15 @@ class Crowd:
 
 @dataclass
 class Waits:
-    """How long the store was busy at most with one script, and how long a client waited at most, in ms."""
+    """How long the store was busy at most with one script, and how long a client waited at most, in ms.
+
+    `pauses`: what the store itself says it was busy with for more than 10 ms, by kind, the longest of each.
+    """
 
     script_ms: float = 0.0
     ping_ms: float = 0.0
     cpu_s: float = 0.0
+    pauses: dict[str, int] = field(default_factory=dict)
 
 
 def _ping(url: str, begun: Event, over: Event, longest: multiprocessing.Queue[float]) -> None:
@@ -110,11 +114,15 @@ def watched(url: str) -> Iterator[Waits]:
     begun.wait(30)
     client.config_set("slowlog-log-slower-than", 1_000)
     client.slowlog_reset()
+    client.config_set("latency-monitor-threshold", 10)
+    client.execute_command("LATENCY", "RESET")
     before = _cpu_s(client)
     try:
         yield found
     finally:
         found.cpu_s = _cpu_s(client) - before
+        found.pauses = {event.decode(): worst for event, _, _, worst, *_ in client.execute_command("LATENCY", "LATEST")}
+        client.config_set("latency-monitor-threshold", 0)
         over.set()
         found.ping_ms = longest.get(timeout=30)
         pinger.join()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.ledger.backlog import ROOM, Expected, Incoming, Wait, rank
+from engine.ledger.backlog import ROOM, Expected, Incoming, QueueAsked, Wait, rank
 from engine.ledger.port import Again, Ledger, StockKind, StockOutcome, Verdict
 from engine.ledger.reconcile import reconcile
 from tests.engine.ledger.shop import DAY, Shop, load
@@ -41,9 +41,8 @@ async def test_queues(ledger: Ledger, partition: str):
     for order_id, place in (("O2", 2), ("O1", -rank(7, 0)), ("O0", rank(7, 0))):
         await _wait(shop, order_id, place)
     assert await ledger.waited(partition) == {"A": 9, "B": 0}
-    queue = await ledger.queue(partition, "A", None, 2)
-    assert [order_id for order_id, _ in queue.orders] == ["O0", "O2"]
-    assert [order_id for order_id, _ in (await ledger.queue(partition, "B", 2, 9)).orders] == ["O2", "O1"]
+    queues = await ledger.queues(partition, [QueueAsked("A", None, 2), QueueAsked("B", 2, 9), QueueAsked("C", None, 9)])
+    assert [[order_id for order_id, _ in queue.orders] for queue in queues] == [["O0", "O2"], ["O2", "O1"], []]
     assert partition in await ledger.partitions_waiting()
     await ledger.cancel(partition, "O1")
     await ledger.command(partition, "O0", "release")
@@ -63,8 +62,8 @@ async def test_what_makes_a_name_ripe(ledger: Ledger, partition: str):
 
     async def tried() -> list[str]:
         ripe = await ledger.ripe(partition, 9)
-        for name in ripe:
-            await ledger.tried(partition, name, (await ledger.queue(partition, name, None, 1)).stamp)
+        queues = await ledger.queues(partition, [QueueAsked(name, None, 1) for name in ripe])
+        await ledger.tried(partition, {name: queue.stamp for name, queue in zip(ripe, queues, strict=True)})
         assert await ledger.ripe(partition, 9) == []
         return sorted(ripe)
 
@@ -73,9 +72,9 @@ async def test_what_makes_a_name_ripe(ledger: Ledger, partition: str):
     assert await tried() == []
     await shop.write("A", 0, StockKind.RECEIVE, 1)
     assert await tried() == ["A"]
-    stamp = (await ledger.queue(partition, "A", None, 1)).stamp
+    [queue] = await ledger.queues(partition, [QueueAsked("A", None, 1)])
     await shop.write("A", 1, StockKind.SNAPSHOT, 1)
-    await ledger.tried(partition, "A", stamp)
+    await ledger.tried(partition, {"A": queue.stamp})
     assert (await shop.look("A", "C")).ripe == ("A",)
     assert await tried() == ["A"]
     await ledger.cancel(partition, "T")

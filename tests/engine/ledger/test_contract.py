@@ -29,6 +29,7 @@ async def test_an_empty_partition(ledger: Ledger, partition: str):
     assert await ledger.network(partition) is None
     assert await ledger.policies(partition) == (1, {})
     assert await ledger.order(partition, "O") is None
+    assert await ledger.orders(partition, ["O", "P"]) == [None, None]
     assert await ledger.cancel(partition, "O") is Cancelled.UNKNOWN
     assert await ledger.sku(partition, "A") is None
     assert await ledger.skus_since(partition, 0) == (0, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -9,23 +10,45 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import redis
 
 from engine.assembly import Engine, build
 from engine.domain import Order
+from engine.ledger.port import Answer, Verdict
 from engine.ledger.reconcile import reconcile
+from engine.ledger.redis import RedisLedger
 from engine.settings import Settings
 from tests.engine.ledger.conftest import Server
+from tests.engine.ledger.shop import Shop, load
 
 STORED = Path(__file__).parent / "earlier_store"
+FAR_MS = 4_000_000_000_000
 
 
-@pytest.fixture
-async def engine() -> AsyncIterator[Engine]:
+def _prolong(client: redis.Redis) -> None:
+    """Let the hold of that store, whose deadline is in November 2026, last until the year 2096."""
+    key = "{default}:order:O5"
+    kept = msgspec.msgpack.decode(client.hget(key, "m"))
+    kept[4] = FAR_MS
+    client.hset(key, "m", msgspec.msgpack.encode(kept))
+    client.zadd("{default}:holds", {"O5": FAR_MS})
+    for field, _ in client.zrange("{default}:due", 0, -1, withscores=True):
+        key = "{default}:soft:" + field.decode()
+        [packed] = client.zrange(key, 0, -1)
+        client.delete(key)
+        client.zadd(key, {msgspec.msgpack.encode([FAR_MS, *msgspec.msgpack.decode(packed)[1:]]): FAR_MS})
+        client.zadd("{default}:due", {field: FAR_MS})
+
+
+@pytest.fixture(params=["held"])
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
     """This version's engine on a copy of that store."""
     with tempfile.TemporaryDirectory(prefix="earlier") as folder:
         shutil.copytree(STORED, Path(folder) / "appendonlydir")
         server = Server(Path(folder))
         server.start()
+        if request.param == "held":
+            _prolong(server.client())
         made = build(Settings(data_dir=Path(folder)), server.url)
         await made.start()
         yield made
@@ -51,6 +74,81 @@ async def test_an_earlier_store_opens_answers_and_goes_on(engine):
     assert [parcel["node_id"] for parcel in msgspec.json.decode(answer.decision)["parcels"]] == ["B"]
     report = await reconcile(engine.ledger, "default")
     assert report.clean, report.differences
+
+
+@pytest.mark.parametrize("engine", ["lapsed"], indirect=True)
+async def test_a_hold_of_an_earlier_store_lapses(engine):
+    """Its units are free at its deadline and freed once, as are those of holds taken now."""
+    async with asyncio.timeout(30):
+        while await engine.ledger.overdue(["default"]):
+            pass
+    assert (await engine.ledger.order("default", "O5")).stored_state == "lapsed"
+    assert [change.event for change in (await engine.past.order("default", "O5")).history].count("order.lapsed") == 1
+    report = await reconcile(engine.ledger, "default")
+    assert report.clean, report.differences
+
+
+def _whole_members(client: redis.Redis, partition: str) -> None:
+    """Keep soft units as earlier versions did: one member for all places of a deadline."""
+    for field in client.zrange("{" + partition + "}:due", 0, -1):
+        key = "{" + partition + "}:soft:" + field.decode()
+        whole: dict[float, list[int]] = {}
+        for packed, deadline in client.zrange(key, 0, -1, withscores=True):
+            member = msgspec.msgpack.decode(packed[3:])
+            whole.setdefault(deadline, [member[0]]).extend(member[1:])
+        client.delete(key)
+        client.zadd(key, {msgspec.msgpack.encode(member): deadline for deadline, member in whole.items()})
+
+
+@pytest.fixture
+async def before(store: RedisLedger, server: Server, partition: str) -> AsyncIterator[Shop]:
+    """A shop of an earlier version in which three orders hold units at forty nodes, two of them until long ago."""
+    shop = await Shop(store, partition).open(40, {("A", node): 9 for node in range(40)})
+    gone_ms, long_ms = -5_000, 3_600_000
+    for name, hold_ms, nodes in (("O", gone_ms, (0, 20)), ("P", gone_ms, (20, 40)), ("Q", long_ms, (0, 40))):
+        cells = {("A", node): 2 for node in range(*nodes)}
+        assert await shop.order(name, cells, loads=(load(nodes[0]), load(nodes[1] - 1)), hold_ms=hold_ms)
+    client = server.client()
+    _whole_members(client, partition)
+    yield shop
+    report = await reconcile(store, partition)
+    assert report.clean, report.differences
+    assert client.zcard("{" + partition + "}:due") == 0
+
+
+async def _units(shop: Shop) -> list[int]:
+    return (await shop.ledger.stock(shop.partition, "A")).slots["held"].tolist()
+
+
+async def test_units_kept_as_before_are_read_taken_and_swept(before: Shop):
+    """Whatever is done first to a deadline kept as one member, no unit is lost or counted twice."""
+    assert await _units(before) == [2] * 40
+    assert await before.order("R", {("A", 3): 7, ("A", 21): 7}) is Verdict.COMMITTED
+    expected = [9 if node in (3, 21) else 2 for node in range(40)]
+    assert await _units(before) == expected
+    assert await before.ledger.command(before.partition, "Q", "confirm") == (Answer.DONE, "allocated")
+    assert await before.ledger.command(before.partition, "O", "cancel") == (Answer.DONE, "cancelled")
+    while await before.ledger.sweep(before.partition):
+        pass
+    assert await _units(before) == expected
+
+
+async def test_a_change_of_an_earlier_version_is_finished(before: Shop, server: Server):
+    """An entry that an earlier version left half-made, on whole members, is made by the first script of this one."""
+    kept = await before.ledger.order(before.partition, "Q")
+    places = [value for node in range(40) for value in (node, 2, 0)]
+    body = {"soft": ["sA", kept.deadline_ms, places], "state": "allocated", "revision": 2}
+    entry = {"k": "free", "b": msgspec.msgpack.encode(body), "r": ""}
+    client = server.client()
+    key = "{" + before.partition + "}:soft:sA"
+    assert client.zremrangebyscore(key, kept.deadline_ms, kept.deadline_ms) == 1
+    client.xadd("{" + before.partition + "}:log", entry)
+    await before.ledger.versions(before.partition)
+    [packed] = client.zrangebyscore(key, kept.deadline_ms, kept.deadline_ms)
+    assert msgspec.msgpack.decode(packed) == [kept.deadline_ms, *places]
+    assert await before.ledger.command(before.partition, "Q", "release") == (Answer.DONE, "released")
+    while await before.ledger.sweep(before.partition):
+        pass
 
 
 async def test_the_history_of_an_earlier_store_reaches_the_archive(engine):

@@ -334,6 +334,20 @@ async def test_a_full_store_refuses_and_recovers(server: Server, store: RedisLed
     assert await shop.order("O", {("A", 0): 1}) is Verdict.COMMITTED
 
 
+async def test_a_full_disk_stops_no_reading(server: Server, partition: str):
+    """Protects R24: what only reads asks nobody whether there is room, not even on the way of one order."""
+    full: list[str] = []
+    store = RedisLedger(server.url, refusal=lambda: full[0] if full else None)
+    shop = await Shop(store, partition).open(stock={("A", 0): 5})
+    assert await shop.order("O", {("A", 0): 1}) is Verdict.COMMITTED
+    full.append("the disk is nearly full")
+    with pytest.raises(LedgerRefusedError, match="nearly full"):
+        await store.cancel(partition, "O")
+    assert await store.order(partition, "O") is not None
+    assert (await shop.cell("A", 0))[1] == 1
+    await store.close()
+
+
 async def test_scripts_state_their_units():
     """Protects readers: the first line of every script file says what its numbers count."""
     parts = [text for script in scripts.load().values() for text in re.split(r"(?m)^(?=-- Units: )", script.text)]

@@ -136,6 +136,25 @@ async def test_a_commit_frees_only_what_it_uses(shop: Shop):
     assert [await shop.cell("A", node) for node in (0, 1)] == [(10, 7, -1, 0), (10, 0, -1, 0)]
 
 
+async def test_holds_at_nodes_far_apart(shop: Shop):
+    """Protects wide networks: soft units lie in chunks of places, and each is freed once, wherever it is."""
+    nodes = (0, 31, 32, 4_000, 8_200)
+    await shop.open(8_201, {("A", node): 5 for node in nodes})
+    await shop.order("O", {("A", node): 3 for node in nodes}, loads=tuple(map(load, nodes)), hold_ms=LONG_MS)
+    await shop.order("P", {("A", node): 2 for node in nodes}, loads=tuple(map(load, nodes)), hold_ms=GONE_MS)
+    assert await shop.order("Q", {("A", 4_000): 2}, loads=(load(8_200),)) is C
+    kept = await shop.ledger.order(shop.partition, "P")
+    assert kept is not None
+    assert [node for _, node, _ in kept.takes] == [0, 31, 32, 8_200]
+    assert [node for _, node, *_ in kept.loads] == [0, 31, 32, 4_000]
+    assert (await shop.ledger.command(shop.partition, "O", "release")).answer is Answer.DONE
+    while await shop.ledger.sweep(shop.partition):
+        pass
+    assert [(await shop.cell("A", node))[1] for node in nodes] == [0, 0, 0, 2, 0]
+    loads = (await shop.ledger.load(shop.partition, DAY)).nodes["parcels"]
+    assert [int(loads[node]) for node in nodes] == [0, 0, 0, 0, 1]
+
+
 async def test_a_replacement_that_loses_keeps_the_old_hold(shop: Shop):
     """Protects R9: old hold and new one change places in one step, or nothing changes."""
     await shop.open(stock={("A", 0): 10})

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from engine.clock import SystemClock
 from engine.ledger import states
-from engine.ledger.backlog import ROOM, Incoming, Wait
+from engine.ledger.backlog import ROOM, Incoming, QueueAsked, Wait
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.moving import Place
 from engine.ledger.port import (
@@ -260,9 +260,10 @@ class Lockstep(RuleBasedStateMachine):
     @rule(name=st.sampled_from(NAMES), fresh=st.booleans())
     def tried(self, name: str, fresh: bool) -> None:
         """All orders under a name were tried, perhaps on less than there is now."""
-        stamps = [self._run(ledger.queue(self._partition, name, None, 2)).stamp for ledger in self._ledgers]
+        asked = QueueAsked(name, None, 2)
+        stamps = [self._run(ledger.queues(self._partition, [asked]))[0].stamp for ledger in self._ledgers]
         for ledger, stamp in zip(self._ledgers, stamps, strict=True):
-            self._run(ledger.tried(self._partition, name, stamp if fresh else "0"))
+            self._run(ledger.tried(self._partition, {name: stamp if fresh else "0"}))
 
     @rule()
     def sweep(self) -> None:
@@ -325,10 +326,11 @@ class Lockstep(RuleBasedStateMachine):
         self._both(lambda ledger: ledger.incoming(self._partition, SKUS))
         self._both(lambda ledger: ledger.movable(self._partition, Place(1), 9), lambda found: list(map(_order, found)))
         self._both(lambda ledger: ledger.received(self._partition), bool)
-        for name in NAMES:
-            self._both(lambda ledger, of=name: ledger.queue(self._partition, of, 0, 9), lambda queue: queue.orders)
-        for order_id in ORDERS:
-            self._both(lambda ledger, of=order_id: ledger.order(self._partition, of), _order)
+        asked = [QueueAsked(name, 0, 9) for name in NAMES]
+        self._both(lambda ledger: ledger.queues(self._partition, asked), lambda found: [each.orders for each in found])
+        self._both(
+            lambda ledger: ledger.orders(self._partition, ORDERS), lambda found: [_order(each) for each in found]
+        )
         report = self._both(lambda ledger: reconcile(ledger, self._partition))
         assert report.clean, report.differences
 
