@@ -84,10 +84,16 @@ class Outlook:
         self._pool = Pool(problem.orders, self._shape.total, self._pricer.nothing())
         self._last = np.zeros(self._shape.total)
 
-    def prices(self, weight: Ints | Floats, supply: Supply | None = None, start: Shadow | None = None) -> Shadow:
+    def prices(
+        self,
+        weight: Ints | Floats,
+        supply: Supply | None = None,
+        start: Shadow | None = None,
+        gap: float = GAP,
+    ) -> Shadow:
         """The prices where kind o comes weight[o] times, float64[O] or int64[O], on this supply (None: the problem's).
 
-        `start`: prices of an earlier run to begin with. Deterministic; raises ValueError for a weight below 0.
+        `start`: prices of an earlier run to begin with. `gap`: how near the bound must come. Deterministic; raises ValueError for a weight below 0.
         """
         if len(weight) != self._problem.orders or (weight < 0).any():
             raise ValueError("one weight of at least 0 for each order")
@@ -104,7 +110,7 @@ class Outlook:
             here = (float(plans.value @ counts[plans.order]) - float(fine @ free)) / FINE
             if here > bound:
                 bound, best = here, asked
-            if relaxed is not None and relaxed.value - bound <= GAP * max(1.0, abs(relaxed.value)):
+            if relaxed is not None and relaxed.value - bound <= gap * max(1.0, abs(relaxed.value)):
                 break
             better = (counts[plans.order] > 0) & _improves(plans, relaxed)
             if relaxed is not None and not better.any():
@@ -148,9 +154,9 @@ class Outlook:
         return Keeping(pool.order[pool.at[kept]], item, node, units[kept])
 
 
-def shadow_prices(problem: Problem, weight: Ints | Floats, start: Shadow | None = None) -> Shadow:
+def shadow_prices(problem: Problem, weight: Ints | Floats, start: Shadow | None = None, gap: float = GAP) -> Shadow:
     """The prices of a problem's stock and room where its order o comes weight[o] times: `Outlook`, used once."""
-    return Outlook(problem).prices(weight, start=start)
+    return Outlook(problem).prices(weight, start=start, gap=gap)
 
 
 def _improves(plans: Plans, relaxed: Relaxed | None) -> Bools:

@@ -22,6 +22,9 @@ SAFETY = 0.5
 
 TAIL_ITEMS, TAIL_ORDERS, TAIL_METROS, TAIL_CARRIED = 300, 5_000, 20, 0.5
 TAIL_LINES = (0.55, 0.22, 0.12, 0.07, 0.04)
+TAIL_UNFILLED = 60.0
+TAIL_SAMPLE = 200_000
+"""Orders from which the units of each item in a mean order are reckoned: draws without replacement have no formula."""
 ZIPF = 0.8
 
 
@@ -99,6 +102,11 @@ class LongTail(NamedTuple):
         metro = rng.choice(len(self.share), count, p=self.share)
         return np.concatenate([[0], np.cumsum(size)]).astype(np.int64), item.astype(np.int64), metro.astype(np.int64)
 
+    def wanted(self, rng: np.random.Generator) -> Floats:
+        """float64[I]: units of each item in a mean order."""
+        _, item, _ = self.orders(TAIL_SAMPLE, rng)
+        return np.bincount(item, minlength=len(self.popularity)) / TAIL_SAMPLE
+
 
 def stocked(demand: Floats, carried: np.ndarray, where: Geometry, horizon: int) -> Ints:
     """int64[I, N]: the demand float64[I, metros] of the metros to which a node is the closest that carries it."""
@@ -119,3 +127,32 @@ def _costs(where: Geometry) -> tuple[Ints, Ints]:
 def _units(dollars: Floats | float) -> Ints:
     found: Ints = np.rint(np.asarray(dollars) * SCALE).astype(np.int64)
     return found
+
+
+def tail_orders(world: World, sample: tuple[Ints, Ints, Ints]) -> tuple[World, Ints]:
+    """(the world with these orders as its baskets, their kinds): every order of a long tail is a kind of its own."""
+    start, item, metro = sample
+    orders = replace(world, basket_start=start, basket_item=item, rate=np.zeros(0))
+    return orders, np.arange(len(metro), dtype=np.int64) * world.metros + metro
+
+
+def long_tail(where: Geometry, rng: np.random.Generator) -> tuple[World, LongTail]:
+    """An instance of E3: stock for the mean demand, and how its orders come about. Its baskets come with a path."""
+    popularity = 1.0 / np.arange(1, TAIL_ITEMS + 1) ** ZIPF
+    tail = LongTail(rng.permutation(popularity / popularity.sum()), where.share)
+    carried = rng.random((TAIL_ITEMS, len(where.miles))) < TAIL_CARRIED
+    stock = stocked(np.outer(tail.wanted(rng), tail.share), carried, where, TAIL_ORDERS)
+    parcel, unit = _costs(where)
+    none = np.zeros(0, np.int64)
+    world = World(
+        basket_start=np.zeros(1, np.int64),
+        basket_item=none,
+        rate=np.zeros(0),
+        parcel=parcel,
+        unit=unit,
+        stock=stock,
+        horizon=TAIL_ORDERS,
+        outside=False,
+        unfilled=int(_units(TAIL_UNFILLED)),
+    )
+    return world, tail
