@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import sys
 
 import msgspec
@@ -18,7 +19,7 @@ from engine.settings import Settings
 
 log = structlog.get_logger("apportion.pricer")
 
-AGAIN_SECONDS = 5.0
+AGAIN_SECONDS = 1.0
 """Before a process that ended is started again."""
 
 STOP_SECONDS = 1.0
@@ -32,8 +33,14 @@ class Keeper:
         self._url = url
         self._clock = clock
         self._metrics = metrics
+        self._holder = secrets.token_hex(4)
         self._process: asyncio.subprocess.Process | None = None
         self._task = Background(self._run, "pricer")
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that runs now, or ran last; None before the first."""
+        return None if self._process is None else self._process.pid
 
     def start(self) -> None:
         """Begin; never fails."""
@@ -72,7 +79,7 @@ class Keeper:
         )  # fmt: skip
         assert process.stdin is not None, "it was asked for"
         assert process.stdout is not None, "it was asked for"
-        begin = {"url": self._url, "settings": self._settings.model_dump_json()}
+        begin = {"url": self._url, "holder": self._holder, "settings": self._settings.model_dump_json()}
         process.stdin.write(msgspec.json.encode(begin) + b"\n")
         await process.stdin.drain()
         while line := await process.stdout.readline():

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 import msgspec
 import structlog
 
-from engine.errors import NoNetworkError
 from engine.ledger.port import Ledger
 from engine.ledger.retention import LogTrimmedError
 from engine.pricing.observed import Observed
@@ -25,6 +24,8 @@ from engine.settings import Settings
 log = structlog.get_logger("apportion.pricer")
 
 DUTY = "pricer"
+LEASE_S = 60.0
+"""Another process takes the duty up so long after the last round at the soonest; a programme may take a while."""
 READ_ENTRIES = 64
 SPARE = 4.0
 """After a programme the pricer leaves it be for at least so many times as long as it took."""
@@ -66,7 +67,7 @@ class Pricer:
 
     async def round(self) -> list[Told]:
         """One look at every partition, if this process has the duty; what was published."""
-        ttl_ms = round(max(60.0, 3 * self._settings.price_seconds) * 1000)
+        ttl_ms = round(max(LEASE_S, 3 * self._settings.price_seconds) * 1000)
         if not await self._ledger.lease(self._holder, ttl_ms, DUTY):
             self._kept.clear()
             return []
@@ -89,8 +90,6 @@ class Pricer:
                 kept.again_at = self._now() + SPARE * (self._now() - started)
             else:
                 sheet = await self._followed(partition, kept, horizon)
-        except NoNetworkError:
-            return None
         except Exception as failure:
             log.exception("prices_failed", partition=partition)
             error = repr(failure)

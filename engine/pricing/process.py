@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import signal
 import sys
 import time
@@ -28,9 +27,11 @@ NICENESS = 10
 
 
 class Begin(msgspec.Struct):
-    """What the parent says first. `settings`: those it runs with, as JSON."""
+    """What the parent says first. `holder`: its name for the lease, so that the next process takes up what a dead one
+    left; `settings`: those it runs with, as JSON."""
 
     url: str
+    holder: str
     settings: str
 
 
@@ -39,7 +40,7 @@ async def serve(begin: Begin) -> None:
     settings = Settings.model_validate_json(begin.settings)
     ledger = RedisLedger(begin.url)
     registry = Registry(ledger, strict_skus=settings.strict_skus)
-    pricer = Pricer(ledger, registry, settings, time.monotonic, secrets.token_hex(4))
+    pricer = Pricer(ledger, registry, settings, time.monotonic, begin.holder)
     try:
         while True:
             due = time.monotonic() + settings.price_seconds
