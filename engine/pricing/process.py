@@ -9,11 +9,11 @@ import asyncio
 import os
 import signal
 import sys
-import time
 
 import msgspec
 import structlog
 
+from engine.clock import SystemClock
 from engine.ledger.port import LedgerRefusedError, LedgerUnavailableError
 from engine.ledger.redis import RedisLedger
 from engine.pricing.pricer import Pricer
@@ -38,19 +38,19 @@ class Begin(msgspec.Struct):
 async def serve(begin: Begin) -> None:
     """A round every `price_seconds`, until cancelled."""
     settings = Settings.model_validate_json(begin.settings)
-    ledger = RedisLedger(begin.url)
+    ledger, clock = RedisLedger(begin.url), SystemClock()
     registry = Registry(ledger, strict_skus=settings.strict_skus)
-    pricer = Pricer(ledger, registry, settings, time.monotonic, begin.holder)
+    pricer = Pricer(ledger, registry, settings, clock.monotonic, begin.holder)
     try:
         while True:
-            due = time.monotonic() + settings.price_seconds
+            due = clock.monotonic() + settings.price_seconds
             try:
                 for told in await pricer.round():
                     sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
                     sys.stdout.buffer.flush()
             except (LedgerUnavailableError, LedgerRefusedError) as error:
                 log.warning("prices_wait", reason=str(error))
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            await asyncio.sleep(max(0.0, due - clock.monotonic()))
     finally:
         await ledger.close()
 
