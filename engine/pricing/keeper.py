@@ -87,4 +87,6 @@ class Keeper:
         log.warning("pricer_ended", code=await process.wait())
 
     def _tell(self, told: Told) -> None:
-        self._metrics.priced(told.source, told.seconds, self._clock.epoch_ms() - told.at_ms, failed=bool(told.error))
+        self._metrics.price_failures.inc(bool(told.error))
+        if told.source:
+            self._metrics.priced(told.source, told.seconds, self._clock.epoch_ms() - told.at_ms)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 import structlog
 
-from engine.ledger.port import Ledger
+from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError
 from engine.ledger.retention import LogTrimmedError
 from engine.pricing.observed import Observed
 from engine.pricing.outlook import Ahead, followed, futures_of, skus_of
@@ -33,7 +33,8 @@ DAY_MS = 86_400_000
 
 
 class Told(msgspec.Struct):
-    """One round of one partition, for who watches: the sheet it made, how long it took, and what failed."""
+    """One round of one partition, for who watches: the sheet it made (`source` "": none), how long it took, and what
+    failed."""
 
     partition: str
     at_ms: int
@@ -71,8 +72,19 @@ class Pricer:
         if not await self._ledger.lease(self._holder, ttl_ms, DUTY):
             self._kept.clear()
             return []
-        found = [await self.price(partition) for partition in await self._ledger.partitions()]
+        found = [await self._tried(partition) for partition in await self._ledger.partitions()]
         return [told for told in found if told is not None]
+
+    async def _tried(self, partition: str) -> Told | None:
+        """`price`; what fails in one partition keeps no other from its prices."""
+        try:
+            return await self.price(partition)
+        except (LedgerUnavailableError, LedgerRefusedError):
+            raise
+        except Exception as failure:
+            log.exception("partition_unpriced", partition=partition)
+            self._kept.pop(partition, None)
+            return Told(partition, 0, "", 0, 0.0, repr(failure))
 
     async def price(self, partition: str) -> Told | None:
         """Follow one partition's log and publish its prices; None where there is nothing to say yet."""
@@ -90,6 +102,8 @@ class Pricer:
                 kept.again_at = self._now() + SPARE * (self._now() - started)
             else:
                 sheet = await self._followed(partition, kept, horizon)
+        except (LedgerUnavailableError, LedgerRefusedError):
+            raise
         except Exception as failure:
             log.exception("prices_failed", partition=partition)
             error = repr(failure)

@@ -8,7 +8,7 @@ import pytest
 
 from engine.ledger.backlog import Incoming
 from engine.pricing.outlook import Ahead
-from engine.pricing.pricer import Pricer
+from engine.pricing.pricer import Pricer, Told
 from engine.pricing.sheet import PriceSheet, unpacked
 from engine.settings import Settings
 from tests.engine.test_allocator import World, order
@@ -128,6 +128,25 @@ async def test_a_programme_that_fails_leaves_prices_that_follow(monkeypatch: pyt
     [told] = await pricer_of(world).round()
     assert (told.source, "no optimum" in told.error) == ("adaptive", True)
     assert (await sheet_of(world)).source == "adaptive"
+
+
+async def test_what_fails_in_one_partition_keeps_no_other_from_its_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A partition whose log cannot be read is told and begun anew; the others get their sheets."""
+    world = await shop()
+    pricer, own = pricer_of(world), Pricer.price
+
+    async def price(self: Pricer, partition: str) -> Told | None:
+        if partition == "another":
+            raise ValueError("torn")
+        return await own(self, partition)
+
+    monkeypatch.setattr(Pricer, "price", price)
+    await world.ledger.put_policy("another", "default", b"{}")
+    told = await pricer.round()
+    assert [(each.partition, each.source, each.error) for each in told] == [
+        ("another", "", "ValueError('torn')"),
+        ("p", "lp", ""),
+    ]
 
 
 async def test_a_log_that_was_trimmed_is_followed_from_where_it_begins() -> None:
