@@ -7,13 +7,13 @@ measured by. Everything is drawn from (seed, instance, sequence), so any row can
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as File
 
 import numpy as np
 from msgspec import Struct
 
-from bench.papers.deciding import Moment, Path, Prices, Rhythm, decide
+from bench.papers.deciding import Delivery, Moment, Path, Prices, Rhythm, decide
 from bench.papers.policies import (
     Learner,
     descent,
@@ -28,7 +28,19 @@ from bench.papers.policies import (
     true_rates,
 )
 from bench.papers.published import ROUNDINGS, cost_of, item_lp, myopic, rounded
-from bench.papers.recipe import LARGE, PARCEL, SMALL, Bed, LongTail, long_tail, tail_orders, test_bed, unrefusing
+from bench.papers.recipe import (
+    LARGE,
+    PARCEL,
+    SHIFT_STEP,
+    SMALL,
+    Bed,
+    LongTail,
+    long_tail,
+    published_bed,
+    shifting,
+    tail_orders,
+    unrefusing,
+)
 from bench.papers.source import Floats, Geometry, geometry
 from bench.papers.world import SCALE, World
 from engine.pricing.descent import STEP
@@ -140,7 +152,11 @@ def mean_of_futures(outlook: Outlook, world: World, count: int) -> Callable[[np.
 def floor_of(outlook: Outlook, tally: Tally) -> float:
     """Dollars of the method LP in hindsight."""
     counts = np.bincount(tally.kinds, minlength=len(tally.world.rate))
-    value = outlook.prices(counts, supply(tally.world.stock)).value
+    return dollars(outlook.prices(counts, supply(tally.world.stock)).value)
+
+
+def dollars(value: float | None) -> float:
+    """Of an LP's value; raises AccountError where there is none."""
     if value is None:
         raise AccountError("the LP of the floor did not end well")
     return value / SCALE
@@ -148,7 +164,7 @@ def floor_of(outlook: Outlook, tally: Tally) -> float:
 
 def e1(where: Geometry, bed: Bed, seed: int, instance: int, sequences: int, loose: bool) -> Iterator[Row]:
     """The published table. `loose`: with the item LP in hindsight, a second a path."""
-    world = test_bed(where, bed, np.random.default_rng([seed, instance]))
+    world = published_bed(where, bed, np.random.default_rng([seed, instance]))
     outlook, mean = outlook_of(world), item_lp(world, world.rate * world.horizon)
 
     def rate(now: Moment) -> Floats:
@@ -190,7 +206,7 @@ def shuffled(world: World, rng: np.random.Generator) -> Floats:
 def e1b(where: Geometry, seed: int, instance: int, sequences: int) -> Iterator[Row]:
     """No refusing, rates known, guessed or unknown."""
     rng = np.random.default_rng([seed, instance])
-    world = unrefusing(test_bed(where, SMALL, rng), UNFILLED)
+    world = unrefusing(published_bed(where, SMALL, rng), UNFILLED)
     outlook, errors = outlook_of(world), np.random.default_rng([seed, instance, 99])
     guesses = {
         "sigma 0.5": wrong(world.rate, 0.5, errors),
@@ -220,7 +236,7 @@ def e1b(where: Geometry, seed: int, instance: int, sequences: int) -> Iterator[R
 
 def e2(where: Geometry, seed: int, instance: int, sequences: int) -> Iterator[Row]:
     """The delay curve: windows of W orders, without prices and with prices made anew for every window (at most 500)."""
-    world = test_bed(where, SMALL, np.random.default_rng([seed, instance]))
+    world = published_bed(where, SMALL, np.random.default_rng([seed, instance]))
     outlook = outlook_of(world)
     windows = (10, 100, 1_000)
     plans = [live()]
@@ -256,11 +272,8 @@ def e3(where: Geometry, seed: int, instance: int, sequences: int, count: int, re
         world, arrivals = tail_orders(bare, tail.orders(bare.horizon, rng))
         tally = Tally(world, arrivals)
         value = shadow_prices(world.problem(arrivals, world.stock), np.ones(len(arrivals))).value
-        if value is None:
-            raise AccountError("the LP of the floor did not end well")
-        tally.base = {FLOOR: value / SCALE}
+        tally.base = {FLOOR: dollars(value)}
         plans = [live(), Plan("descent, no forecast", lambda _: descent(bare, STEP * PARCEL * SCALE), Rhythm(100))]
-        del world
         for name, guess in guesses.items():
             plans.append(tail_plan(f"{count} futures, {name}", tally.world, guess, count, resolves))
         plans.append(
@@ -279,18 +292,90 @@ def tail_plan(name: str, world: World, tail: LongTail, count: int, resolves: int
     return Plan(name, lambda rng: futures(tail_sampler(world, tail), count, rng), Rhythm(resolves))
 
 
+def e1_shift(where: Geometry, seed: int, instance: int, sequences: int) -> Iterator[Row]:
+    """Demand that changes under way, known only by its first mix or not at all."""
+    rng = np.random.default_rng([seed, instance])
+    world, shift = shifting(unrefusing(published_bed(where, SMALL, rng), UNFILLED), where, SMALL, rng)
+    outlook = outlook_of(world)
+
+    def ahead(now: Moment) -> Floats:
+        slots = range(now.gone, world.horizon, SHIFT_STEP)
+        return np.mean([shift.rate(world, slot) for slot in slots], axis=0) * now.remaining
+
+    def stale(now: Moment) -> Floats:
+        return shift.first * now.remaining
+
+    def learning(forecast: Floats | None, half_life: float | None) -> Callable[[np.random.Generator], Prices]:
+        return lambda _: learned_rates(world, outlook, forecast, half_life)
+
+    plans = [
+        live(),
+        Plan("descent, no forecast", lambda _: descent(world, STEP * PARCEL * SCALE), Rhythm(100)),
+        Plan("bid prices, rates to come known", lambda _: true_rates(outlook, ahead), Rhythm(50)),
+        Plan(
+            "bid prices, first mix for ever",
+            lambda _: true_rates(outlook, lambda m: shift.first * m.remaining),
+            Rhythm(50),
+        ),
+        Plan("learned, first mix, no forgetting", learning(shift.first, None), Rhythm(50)),
+        Plan("learned, first mix, half-life 1,500", learning(shift.first, 1_500), Rhythm(50)),
+        Plan("learned, no forecast, half-life 1,500", learning(None, 1_500), Rhythm(50)),
+    ]
+    for sequence in range(sequences):
+        place = [seed, instance, sequence]
+        tally = Tally(world, shift.arrivals(world, np.random.default_rng(place)))
+        tally.base = {FLOOR: floor_of(outlook, tally)}
+        tally.run(plans, place)
+        yield tally.row(instance, sequence)
+
+
+QUARTERS = 4
+
+
+def e1_replenish(where: Geometry, seed: int, instance: int, sequences: int) -> Iterator[Row]:
+    """Stock that comes in four equal deliveries. Prices look to the next one; the floor has all stock at once."""
+    whole = unrefusing(published_bed(where, SMALL, np.random.default_rng([seed, instance])), UNFILLED)
+    each = whole.stock // QUARTERS
+    world = replace(whole, stock=whole.stock - (QUARTERS - 1) * each)
+    outlook, most = outlook_of(whole), outlook_of(whole)
+    deliveries = tuple(Delivery(at * world.horizon // QUARTERS, each) for at in range(1, QUARTERS))
+    plans = [
+        Plan(LIVE, lambda _: no_prices, Rhythm(deliveries=deliveries)),
+        Plan(
+            "bid prices, 50 re-solves",
+            lambda _: true_rates(outlook, lambda now: world.rate * now.remaining),
+            Rhythm(50, deliveries=deliveries),
+        ),
+        Plan("learned, no forecast", lambda _: learned_rates(world, outlook, None), Rhythm(50, deliveries=deliveries)),
+    ]
+    for sequence in range(sequences):
+        place = [seed, instance, sequence]
+        tally = Tally(world, world.arrivals(world.horizon, np.random.default_rng(place)))
+        counts = np.bincount(tally.kinds, minlength=len(world.rate))
+        tally.base = {FLOOR: dollars(most.prices(counts, supply(whole.stock)).value)}
+        tally.run(plans, place)
+        yield tally.row(instance, sequence)
+
+
+NAMES = {
+    "e1": "the test bed of Jasin & Sinha (2015) and Ma (2023), not shipping has a price",
+    "e1b": "the same without refusing, rates known, guessed or unknown",
+    "e1-large": "100 items, 10 nodes, 99 metros",
+    "e1-shift": "e1b with a mix that changes, and promotions",
+    "e1-replenish": "e1b with stock in four deliveries",
+    "e2": "the delay curve: windows of 1 to 1,000 orders",
+    "e3": "a long tail: 300 items, 5,000 orders",
+}
+
+
 def rows(name: str, data: File, seed: int, instance: int, sequences: int, *, count: int = 8) -> Iterator[Row]:
-    """The paths of one instance of an experiment."""
+    """The paths of one instance of an experiment; `count` futures for the long tail."""
+    if name == "e1-large":
+        return e1(geometry(data, warmup=False), LARGE, seed, instance, sequences, loose=False)
+    if name == "e3":
+        return e3(geometry(data, warmup=False, metros=20), seed, instance, sequences, count, 10)
     small = geometry(data, warmup=True)
     if name == "e1":
-        yield from e1(small, SMALL, seed, instance, sequences, loose=True)
-    elif name == "e1b":
-        yield from e1b(small, seed, instance, sequences)
-    elif name == "e1-large":
-        yield from e1(geometry(data, warmup=False), LARGE, seed, instance, sequences, loose=False)
-    elif name == "e2":
-        yield from e2(small, seed, instance, sequences)
-    elif name == "e3":
-        yield from e3(geometry(data, warmup=False, metros=20), seed, instance, sequences, count, 10)
-    else:
-        raise ValueError(f"no experiment {name}")
+        return e1(small, SMALL, seed, instance, sequences, loose=True)
+    others = {"e1b": e1b, "e1-shift": e1_shift, "e1-replenish": e1_replenish, "e2": e2}
+    return others[name](small, seed, instance, sequences)
