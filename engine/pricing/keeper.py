@@ -11,6 +11,7 @@ import sys
 import msgspec
 import structlog
 
+from engine.archive.database import sqlite_url
 from engine.background import Background
 from engine.clock import Clock
 from engine.metrics import Metrics
@@ -79,7 +80,13 @@ class Keeper:
         )  # fmt: skip
         assert process.stdin is not None, "it was asked for"
         assert process.stdout is not None, "it was asked for"
-        begin = {"url": self._url, "holder": self._holder, "settings": self._settings.model_dump_json()}
+        settings = self._settings
+        begin = {
+            "url": self._url,
+            "holder": self._holder,
+            "archive": settings.archive_url or sqlite_url(settings.data_dir),
+            "settings": settings.model_dump_json(),
+        }
         process.stdin.write(msgspec.json.encode(begin) + b"\n")
         await process.stdin.drain()
         while line := await process.stdout.readline():

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 import msgspec
 import structlog
 
+from engine.archive import reading
+from engine.archive.database import Archive, ArchiveUnavailableError
 from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError
-from engine.ledger.retention import LogTrimmedError
+from engine.ledger.retention import START, LogTrimmedError, place
 from engine.pricing.observed import Observed
 from engine.pricing.outlook import Ahead, followed, futures_of, skus_of
 from engine.pricing.sheet import PriceSheet, packed
@@ -27,6 +29,8 @@ DUTY = "pricer"
 LEASE_S = 60.0
 """Another process takes the duty up so long after the last round at the soonest; a programme may take a while."""
 READ_ENTRIES = 64
+LEARN_ENTRIES = 5_000
+"""Entries of the archive that demand is learned from after a start, where the log does not reach back so far."""
 SPARE = 4.0
 """After a programme the pricer leaves it be for at least so many times as long as it took."""
 DAY_MS = 86_400_000
@@ -57,13 +61,20 @@ class Pricer:
     """Makes prices. `now` in seconds, for measuring and for pacing; it decides no price."""
 
     def __init__(
-        self, ledger: Ledger, registry: Registry, settings: Settings, now: Callable[[], float], holder: str
+        self,
+        ledger: Ledger,
+        registry: Registry,
+        settings: Settings,
+        now: Callable[[], float],
+        holder: str,
+        archive: Archive | None = None,
     ) -> None:
         self._ledger = ledger
         self._registry = registry
         self._settings = settings
         self._now = now
         self._holder = holder
+        self._archive = archive
         self._kept: dict[str, _Kept] = {}
 
     async def round(self) -> list[Told]:
@@ -116,18 +127,35 @@ class Pricer:
         return Told(partition, sheet.at_ms, sheet.source, cells, self._now() - started, error)
 
     async def _follow(self, partition: str, observed: Observed) -> None:
-        """To the log's present end; from where it begins now if it was trimmed before it was read."""
+        """To the log's present end."""
         while True:
             try:
                 some = await self._ledger.journal(partition, observed.at, READ_ENTRIES)
             except LogTrimmedError:
-                observed.at = (await self._ledger.retention(partition)).trimmed
+                await self._recall(partition, observed)
                 continue
             for logged in some:
                 observed.take(logged)
             if len(some) < READ_ENTRIES:
                 return
             await asyncio.sleep(0)
+
+    async def _recall(self, partition: str, observed: Observed) -> None:
+        """Take in what has left the log, from the archive: the latest of it. What cannot be had is passed over."""
+        trimmed = (await self._ledger.retention(partition)).trimmed
+        try:
+            if self._archive is not None and observed.at == START:
+                observed.at = await self._archive.read(reading.tail_start, partition, LEARN_ENTRIES)
+            while self._archive is not None and place(observed.at) < place(trimmed):
+                some = await self._archive.read(reading.journal, partition, observed.at, READ_ENTRIES)
+                for logged in some:
+                    observed.take(logged)
+                if not some:
+                    break
+        except ArchiveUnavailableError as error:
+            log.warning("archive_unread", partition=partition, reason=str(error))
+        if place(observed.at) < place(trimmed):
+            observed.at = trimmed
 
     async def _solved(self, partition: str, observed: Observed, horizon: float) -> PriceSheet:
         """Prices of sampled futures on live stock."""

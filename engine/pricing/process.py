@@ -13,6 +13,7 @@ import sys
 import msgspec
 import structlog
 
+from engine.archive.database import Archive
 from engine.clock import SystemClock
 from engine.ledger.port import LedgerRefusedError, LedgerUnavailableError
 from engine.ledger.redis import RedisLedger
@@ -28,10 +29,11 @@ NICENESS = 10
 
 class Begin(msgspec.Struct):
     """What the parent says first. `holder`: its name for the lease, so that the next process takes up what a dead one
-    left; `settings`: those it runs with, as JSON."""
+    left; `archive`: the database's URL; `settings`: those it runs with, as JSON."""
 
     url: str
     holder: str
+    archive: str
     settings: str
 
 
@@ -40,7 +42,8 @@ async def serve(begin: Begin) -> None:
     settings = Settings.model_validate_json(begin.settings)
     ledger, clock = RedisLedger(begin.url), SystemClock()
     registry = Registry(ledger, strict_skus=settings.strict_skus)
-    pricer = Pricer(ledger, registry, settings, clock.monotonic, begin.holder)
+    archive = Archive(begin.archive)
+    pricer = Pricer(ledger, registry, settings, clock.monotonic, begin.holder, archive)
     try:
         while True:
             due = clock.monotonic() + settings.price_seconds
@@ -52,6 +55,7 @@ async def serve(begin: Begin) -> None:
                 log.warning("prices_wait", reason=str(error))
             await asyncio.sleep(max(0.0, due - clock.monotonic()))
     finally:
+        await archive.close()
         await ledger.close()
 
 

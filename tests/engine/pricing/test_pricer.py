@@ -6,7 +6,10 @@ import asyncio
 
 import pytest
 
+from engine.archive.database import Archive
+from engine.archive.projector import Projector
 from engine.ledger.backlog import Incoming
+from engine.metrics import Metrics
 from engine.pricing.outlook import Ahead
 from engine.pricing.pricer import Pricer, Told
 from engine.pricing.sheet import PriceSheet, unpacked
@@ -158,6 +161,22 @@ async def test_a_log_that_was_trimmed_is_followed_from_where_it_begins() -> None
     pricer = pricer_of(world)
     assert await pricer.price("p") is not None
     assert pricer._kept["p"].observed.orders == 4
+
+
+async def test_what_left_the_log_is_learned_from_the_archive() -> None:
+    """A pricer that starts late knows the demand of days of which the store has nothing any more."""
+    world = await shop()
+    archive = Archive("sqlite://")
+    projector = Projector(world.ledger, archive, world.clock, SETTINGS, Metrics(), "projector")
+    while await projector.follow("p"):
+        pass
+    newest = (await world.ledger.retention("p")).newest
+    await world.ledger.archived("p", await archive.archive_id(), newest, newest)
+    await world.decide(*(order(f"P{k}", ("A", 1)) for k in range(4)))
+    pricer = Pricer(world.ledger, world.registry, SETTINGS, Time(), "test", archive)
+    assert await pricer.price("p") is not None
+    assert pricer._kept["p"].observed.orders == 14
+    await archive.close()
 
 
 async def test_a_commit_goes_by_the_sheet_at_hand_and_the_next_by_the_newer() -> None:
