@@ -189,3 +189,16 @@ async def test_a_commit_goes_by_the_sheet_at_hand_and_the_next_by_the_newer() ->
         await asyncio.sleep(0.001)
     (second,) = await world.decide(order("second", ("A", 1)))
     assert second["window"]["price_version"] == 1
+
+
+async def test_a_sheet_of_another_program_says_nothing() -> None:
+    """It is no reason to fail, and is not read again and again."""
+    world = await shop(near=1)
+    await world.ledger.put_prices("p", b"another form")
+    assert await world.registry.price_sheet("p") == PriceSheet(0, "adaptive", {}, version=1)
+    await world.decide(order("first", ("A", 1)))
+    while (await world.registry.books("p")).prices is None:  # noqa: ASYNC110 (a thread does it)
+        await asyncio.sleep(0.001)
+    (second,) = await world.decide(order("second", ("A", 1)))
+    assert second["window"]["price_version"] == 0
+    await world.registry.close()
