@@ -46,7 +46,10 @@ def least(problem: Problem) -> tuple[int, float]:
     lines, options, curves = problem.lines, problem.options, problem.curves
     order, node = np.nonzero(problem.stock[lines.item] > 0)
     at = order * problem.nodes + node
-    break_at = [int(np.searchsorted(curves.up_to_g[options.curve[a]], lines.weight_g[o])) for a, o in zip(at, order)]
+    break_at = [
+        int(np.searchsorted(curves.up_to_g[options.curve[a]], lines.weight_g[o]))
+        for a, o in zip(at, order, strict=True)
+    ]
     card = curves.price[options.curve[at], break_at]
     price = card + options.handle_parcel[at] + options.handle_line[at] + options.handle_unit[at]
     cells, cell = np.unique(lines.item[order] * problem.nodes + node, return_inverse=True)
@@ -87,7 +90,10 @@ def test_the_command_tells_figures_as_a_table_and_as_json() -> None:
     asked = ["--windows", "1", "--orders", "20", "--nodes", "8", "--curve"]
     table = CliRunner().invoke(app, asked)
     assert table.exit_code == 0, table.output
-    assert sum(line.startswith(tuple(f"| {one} | 20 | 1 |" for one in SCARCITIES)) for line in table.output.splitlines()) == 3
+    assert (
+        sum(line.startswith(tuple(f"| {one} | 20 | 1 |" for one in SCARCITIES)) for line in table.output.splitlines())
+        == 3
+    )
     told = json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout)
     assert [len(one["early"]) for one in told["windows"]] == [6, 6, 6]
     assert CliRunner().invoke(app, ["--scarcity", "none"]).exit_code == 2
