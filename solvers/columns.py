@@ -10,15 +10,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from solvers.alone import COVER, Alone, plans_alone
+from solvers.column import Column, columns_of
 from solvers.fill import Targets, class_units
 from solvers.greedy import on_what_is_left
-from solvers.master import FINE, Choice, Column, Master, Prices, columns_of, lacking, worth_of
+from solvers.master import EXACT_COLUMNS, FINE, Choice, Master, Prices, worth_of
 from solvers.menu import Supply
 from solvers.plan import Priced, charged, fits, plan_cost, take, use_of
 from solvers.pricing import Pricer
 from solvers.problem import Bools, Ints, Problem
 from solvers.purse import Purse
-from solvers.resources import free, take_all, taken_by, used
+from solvers.resources import contested, free, take_all, taken_by, used
 from solvers.solution import Plan
 from solvers.states import FAR
 
@@ -37,6 +38,9 @@ NEAR_TOTAL = 4_000
 NEAR_WORK, COLUMN_WORK = 150_000, 10_000
 """Work of looking for the plans of one order near its best, and of taking one in: measured."""
 
+PART = 4
+"""The LP is solved to within this part of the gap that is good enough, unless its optimum is whole."""
+
 ORDER_WORK = 600_000
 """Search bound for one order: the subset DP of 12 single units is exact within it."""
 
@@ -52,12 +56,6 @@ MAX_PENALTY = 2**42
 
 Answer = tuple[tuple[int, ...], list[Plan], int | None]
 """(key, plans, bound)."""
-
-
-def contested(problem: Problem, plans: Sequence[Plan]) -> Bools:
-    """bool[resources]: the plans overdraw it together."""
-    over: Bools = used(problem, taken_by(problem, range(len(plans)), plans)) > free(Supply.of(problem))
-    return over
 
 
 def key_of(problem: Problem, columns: Sequence[Column | tuple[int, Priced]]) -> tuple[int, ...]:
@@ -94,9 +92,9 @@ class Window:
         self.problem, self.priced, self.alone, self.greedy = problem, alone, alone.plans, greedy
         self.fallback = fallback
         self.supply = Supply.of(problem)
-        self.taken = taken_by(problem, range(problem.orders), [one.plan for one in alone.plans])
+        self.taken = alone.taken
         self.free = free(self.supply)
-        self.over = used(problem, self.taken) > self.free
+        self.over = contested(problem, self.taken)
         self.purse, self.gap, self.cut = purse, gap, False
 
     def run(self, fill: Targets | None) -> Answer | None:
@@ -126,6 +124,7 @@ class Window:
         self.pricer = Pricer(self.problem, self.priced.menus, fill)
         self.active: set[int] = set()
         self.master = Master(self.free, fill.units if fill is not None else None)
+        self._paid = 0
         self.bound: int | None = None
         self.prices: Prices | None = None
         self.picked = np.zeros(0)
@@ -143,7 +142,7 @@ class Window:
             if self._spent(self.master.steps + self.pricer.steps([]) + self._reserve()):
                 break
             relaxed = self.master.relax(penalty)
-            self.purse.pay(self.master.spent())
+            self._pay()
             if relaxed is None:
                 return False, None
             self.picked = relaxed.picked
@@ -159,13 +158,24 @@ class Window:
                 penalty *= 100
                 continue
             value = np.floor(relaxed.value + self._resting() + 1e-6)
-            if not fresh or (self.bound is not None and -(-self.bound // FINE) >= value):
+            if not fresh or (self.bound is not None and self._converged(value, integral)):
                 break
         return True, integral
 
+    def _converged(self, value: float, integral: list[int] | None) -> bool:
+        """Whether the LP can only gain what is not worth gaining; a part of that is left for making it whole."""
+        bound = -(-(self.bound or 0) // FINE)
+        worth = abs(bound) * self.gap
+        return bool(bound >= value - (worth if integral is not None else worth / PART))
+
     def _reserve(self) -> int:
         """Work kept back for the decision."""
-        return 0
+        return self.master.decision
+
+    def _pay(self) -> None:
+        """Count what the master has done since it was last counted."""
+        self.purse.pay(self.master.work - self._paid)
+        self._paid = self.master.work
 
     def _resting(self) -> int:
         """Mills that the orders outside the master cost."""
@@ -193,7 +203,8 @@ class Window:
         # An order that cannot ship what it must even alone is held back by capacity: the targets are out of reach.
         own = self._add(fresh, [self.alone[order] for order in fresh])
         self.impossible |= own < len(fresh)
-        self._add(fresh, [self.greedy[order] for order in fresh])
+        moved = [order for order in fresh if self.greedy[order] is not self.alone[order]]
+        self._add(moved, [self.greedy[order] for order in moved])
         falling = [order for order in fresh if order in self.fallback]
         self._add(falling, [self.fallback[order] for order in falling])
         if self.may_stay:
@@ -205,12 +216,15 @@ class Window:
             self._add_cautious(np.array(others[:MAX_CAUTIOUS], np.int64))
 
     def _taken_up(self) -> Bools:
-        """bool[resources]: nothing is left of it one by one, and someone took it who could not have its own best."""
+        """bool[resources]: nothing is left of it one by one, and it is the second choice of someone."""
         chosen = [one.plan for one in self.greedy]
         taken = taken_by(self.problem, range(self.problem.orders), chosen)
         moved = np.array([one is not other for one, other in zip(self.greedy, self.alone, strict=True)], np.bool_)
         wanted = np.zeros(len(self.free), np.bool_)
         wanted[taken.resource[moved[taken.owner]]] = True
+        falling = sorted(self.fallback)
+        second = taken_by(self.problem, falling, [self.fallback[order].plan for order in falling])
+        wanted[second.resource] = True
         gone: Bools = wanted & (used(self.problem, taken) >= self.free)
         return gone
 
@@ -235,14 +249,11 @@ class Window:
     def _add(self, orders: Sequence[int], plans: Sequence[Priced]) -> int:
         """Take plans in as columns, but for those known and those that leave units that every fullest solution ships;
         returns how many leave none."""
-        kept = list(zip(orders, plans, strict=True))
-        if self.fill is not None:
-            short = lacking(self.problem, orders, [one.plan for one in plans], self.fill).tolist()
-            kept = [pair for pair, lacks in zip(kept, short, strict=True) if not lacks]
-        costs = [(one.cost, one.plan) for _, one in kept]
-        for column in columns_of(self.problem, [order for order, _ in kept], costs, self.fill):
+        costs = [(one.cost, one.plan) for one in plans]
+        columns = columns_of(self.problem, orders, costs, self.fill, full=True)
+        for column in columns:
             self.master.add(column)
-        return len(kept)
+        return len(columns)
 
     def _others(self) -> tuple[bool, int]:
         """(proven, value) of the orders that are not priced: prices only add to what an order pays, so its own best is
@@ -299,22 +310,43 @@ class Window:
         if integral is not None and self.master.holds(integral, floors):
             choice = Choice(integral, True)
         else:
-            choice = self.master.decide(floors)
-        if choice is None and not self._spent():
+            choice = self._chosen(floors)
+        if choice is None and len(self.master.columns) > EXACT_COLUMNS and not self._spent(self.master.exact_decision):
+            choice = self._every(floors)
+        if choice is None and not self._spent(self.master.decision):
             # One-by-one plans of all orders are feasible together, but perhaps not beside the passive orders' best.
             self._activate(set(range(self.problem.orders)))
-            choice = self.master.decide(floors)
+            choice = self._chosen(floors)
         if choice is None and self.problem.orders <= TINY_ORDERS and not self._spent(NEAR_WORK * len(self.alone)):
             self._near_all(FAR)
-            choice = self.master.decide(floors)
+            choice = self._chosen(floors)
         if choice is None:
             return self._repaired()
         answer = self._answer(choice.columns)
         bound = self.claim(answer[0])
+        if bound is not None and not self._close(answer[0][-1], bound) and len(self.master.columns) > EXACT_COLUMNS:
+            if self._spent(self.master.exact_decision):
+                return answer[0], answer[1], bound
+            # What was fixed first is left open.
+            again = self._every(floors)
+            answer = answer if again is None else min(answer, self._answer(again.columns), key=lambda one: one[0])
+            bound = self.claim(answer[0])
         if bound is None or self._close(answer[0][-1], bound) or self._spent(NEAR_WORK * len(self.alone)):
             return answer[0], answer[1], bound
         self._near_all(FINE * (answer[0][-1] + 1) - self.bound if self.bound is not None else FAR)
-        return self._bettered(answer, bound, self.master.decide(floors))
+        return self._bettered(answer, bound, self._chosen(floors))
+
+    def _chosen(self, floors: dict[int, int]) -> Choice | None:
+        """The master's decision, paid for."""
+        choice = self.master.decide(floors, picked=self.picked)
+        self._pay()
+        return choice
+
+    def _every(self, floors: dict[int, int]) -> Choice | None:
+        """The decision with all orders open, paid for."""
+        choice = self.master.decide(floors, most=len(self.master.columns))
+        self._pay()
+        return choice
 
     def _bettered(self, answer: tuple[tuple[int, ...], list[Plan]], bound: int | None, again: Choice | None) -> Answer:
         """The better of an answer and a choice among the plans near it, which proves itself if they are complete."""

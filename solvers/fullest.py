@@ -131,15 +131,20 @@ class Fullest(Window):
         return min(FAR, max(equal, fuller) - self.bound + FINE)
 
     def _reserve(self) -> int:
-        return ROUNDING * self.master.steps + POLISH * len(self.alone)
+        return ROUNDING * self.master.steps + self.master.decision + POLISH * len(self.alone)
 
     def _stages(self) -> Choice | None:
+        """The master's decision in stages, paid for."""
+        choice = self._by_stages()
+        self._pay()
+        return choice
+
+    def _by_stages(self) -> Choice | None:
         """Fill each class as far as the columns allow, then the money; where there are many columns, the LP is rounded
         until few orders are open."""
         most = TINY_COLUMNS if self.problem.orders <= TINY_ORDERS else EXACT_COLUMNS
         fixed = None
         if len(self.master.columns) > most:
-            self.purse.pay(ROUNDING * self.master.steps)
             fixed = self.master.rounded(OPEN_ORDERS)
             if fixed is None:
                 return None

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from solvers.alone import Alone
 from solvers.columns import Answer, Window, key_of
-from solvers.fill import by_class, known, targets
+from solvers.fill import by_class, everything, known, targets
 from solvers.fullest import Fullest
 from solvers.plan import Priced
 from solvers.problem import Problem
@@ -53,7 +53,8 @@ def solve(
     if not problem.objective.fill_always:
         best = window.run(None)
     elif known(problem):
-        best = window.run(targets(problem, window.supply))
+        filled = sum(one.filled for one in greedy) == sum(map(problem.demand_of, range(problem.orders)))
+        best = window.run(everything(problem) if filled else targets(problem, window.supply))
     if problem.objective.fill_always and not window.cut and (best is None or not window.is_full(best[0])):
         # The targets may be out of reach.
         window = Fullest(problem, alone, greedy, fallback, purse, gap)

@@ -15,41 +15,30 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csc_matrix
 
-from solvers.fill import Targets
-from solvers.problem import Bools, Ints, Problem
-from solvers.resources import taken_by
+from solvers.column import Column
+from solvers.problem import Ints
 from solvers.simplex import Simplex, Sparse
-from solvers.solution import Plan, Shipment, flat
 
 NODE_WORK = 100_000
 """Columns times branch-and-bound nodes of one integer run: work, not time, so that runs repeat."""
 
 EXACT_COLUMNS = 400
-"""Up to so many columns the integer optimum is searched by branch and bound; above it the LP is rounded by diving."""
+"""Up to so many columns the integer optimum is searched by branch and bound; above it the LP is rounded or fixed."""
 
-LP_START, LP_WORK, PIVOT_WORK = 10_000, 20, 5
+LP_START, LP_WORK, PIVOT_WORK = 30_000, 20, 1
 """Work of one relaxation: to begin with, per entry of its matrix, and per row for every pivot: measured."""
 
+MIP_START, MIP_WORK = 100_000, 4_000
+"""Work of one integer run: to begin with, and per column of the orders that are open: measured."""
+
+WHOLE = 0.999
+"""What the LP picks so much of is picked."""
+
 DIVES = 12
-"""Relaxations solved in one dive at most."""
+"""Relaxations solved to round one at most."""
 
 FINE = 1_000
 """Prices of cells and rooms are counted in thousandths of a mill, so that rounding them moves no bound by a mill."""
-
-
-class Column(NamedTuple):
-    """One plan of one order: its cost in mills, what it takes by resource, and the units it gives each fill row."""
-
-    order: int
-    cost: int
-    plan: tuple[Shipment, ...]
-    takes: dict[int, int]
-    fills: dict[int, int]
-
-    @property
-    def units(self) -> int:
-        """Units that the plan ships."""
-        return sum(int(shipment.units.sum()) for shipment in self.plan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,44 +62,6 @@ class Relaxed(NamedTuple):
     chosen: list[int] | None
     artificial: float
     picked: NDArray[np.float64]
-
-
-def columns_of(
-    problem: Problem, orders: Sequence[int], plans: Sequence[tuple[int, Plan]], targets: Targets | None
-) -> list[Column]:
-    """The columns of plans of these orders, each with its cost in mills."""
-    ways = [plan for _, plan in plans]
-    taken = taken_by(problem, orders, ways)
-    takes: list[dict[int, int]] = [{} for _ in orders]
-    for owner, resource, amount in zip(*(part.tolist() for part in taken), strict=True):
-        takes[owner][resource] = amount
-    fills: list[dict[int, int]] = [{} for _ in orders]
-    if targets is not None:
-        every = flat(problem, orders, ways)
-        row = targets.row[every.row]
-        some = row >= 0
-        owners = every.owner[every.of][some].tolist()
-        for owner, at, units in zip(owners, row[some].tolist(), every.units[some].tolist(), strict=True):
-            fills[owner][at] = fills[owner].get(at, 0) + units
-    return [
-        Column(order, cost, tuple(plan), taking, filling)
-        for order, (cost, plan), taking, filling in zip(orders, plans, takes, fills, strict=True)
-    ]
-
-
-def lacking(problem: Problem, orders: Sequence[int], plans: Sequence[Plan], targets: Targets) -> Bools:
-    """bool[orders]: the plan leaves units of a line that every fullest solution ships whole."""
-    every = flat(problem, orders, plans)
-    width = len(problem.lines.item)
-    shipped = np.zeros(width, np.int64)
-    found = np.zeros(len(orders), np.bool_)
-    must = np.where(targets.row < 0, problem.lines.quantity, 0)
-    starts = problem.lines.start
-    np.add.at(shipped, every.row, every.units)
-    short = np.concatenate([[0], np.cumsum(shipped < must)])
-    for at, order in enumerate(orders):
-        found[at] = short[starts[order + 1]] > short[starts[order]]
-    return found
 
 
 def worth_of(prices: Ints, units: Ints) -> int:
@@ -150,25 +101,28 @@ class _Grown:
 class Master:
     """Columns of some orders over what the other orders leave (`free`), with fill rows if `fill_units` is given.
 
-    free int64[resources]. `short` int64[rows]: what a unit short of a fill row costs, in mills; None: no row may be
-    short in the end. Only resources that the orders' hungriest plans together could exhaust have a row.
+    free int64[resources]. `work`: what was done so far, in menu cells priced. `short` int64[rows]: what a unit short of
+    a fill row costs, in mills; None: no row may be short in the end. Only resources that the orders' hungriest plans
+    together could exhaust have a row.
     """
 
     def __init__(self, free: Ints, fill_units: Ints | None) -> None:
         self.free, self.fill_units = free, fill_units
         self.short: Ints | None = None
         self.columns: list[Column] = []
-        self._known: set[tuple[int, tuple[tuple[int, bytes], ...]]] = set()
+        self._known: set[tuple[int | bytes, ...]] = set()
         self._takers: dict[int, list[tuple[int, int]]] = {}
         self._hungriest: dict[int, dict[int, int]] = {}
         self._appetite: dict[int, int] = {}
         self._orders: set[int] = set()
         self._grown = _Grown()
-        self._pivots = 0
+        self.work = 0
 
     def add(self, column: Column) -> bool:
         """Take a column in; False if it is known already."""
-        key = (column.order, tuple((shipment.option, shipment.units.tobytes()) for shipment in column.plan))
+        key: tuple[int | bytes, ...] = (column.order,)
+        for option, units in column.plan:
+            key += (option, units.tobytes())
         if key in self._known:
             return False
         self._known.add(key)
@@ -189,6 +143,16 @@ class Master:
         """Work of the next relaxation, in menu cells priced, as far as it can be foreseen."""
         entries = sum(map(len, self._takers.values())) + len(self.columns)
         return LP_START + LP_WORK * entries + PIVOT_WORK * len(self._orders) * len(self._orders)
+
+    @property
+    def decision(self) -> int:
+        """Work of a decision, as far as it can be foreseen: few orders stay open where there are many columns."""
+        return MIP_START + MIP_WORK * min(EXACT_COLUMNS, len(self.columns))
+
+    @property
+    def exact_decision(self) -> int:
+        """The same of one that leaves all orders open."""
+        return MIP_START + MIP_WORK * len(self.columns)
 
     def _scarce(self) -> list[int]:
         """Resources that the hungriest plans could exhaust, in the order they were seen."""
@@ -215,21 +179,6 @@ class Master:
         rows = base + (len(self.fill_units) if self.fill_units is not None else 0)
         matrix = csc_matrix((np.array(value, float), (row, col)), shape=(rows, len(self.columns)))
         return orders, scarce, matrix, self.free[scarce]
-
-    def _dive(self, floors: dict[int, int]) -> Choice | None:
-        """Round the LP: fix what is nearly whole and the largest fractions, solve again; None if that ends nowhere."""
-        penalty = 20 * max(column.cost for column in self.columns) + 1
-        fixed = np.zeros(len(self.columns))
-        for _ in range(DIVES):
-            relaxed = self.relax(penalty, fixed)
-            if relaxed is None or relaxed.artificial > 1e-6:
-                return None
-            if relaxed.chosen is not None:
-                return Choice(relaxed.chosen, False) if self.holds(relaxed.chosen, floors) else None
-            open_part = np.where(fixed > 0, 0, relaxed.picked)
-            bar = min(0.95, float(open_part[open_part < 0.999].max(initial=0)) - 1e-9)
-            self._fix(fixed, open_part, bar)
-        return None
 
     def rounded(self, leave: int) -> NDArray[np.float64] | None:
         """Columns fixed (1) so that at most about `leave` orders stay open, for `decide`; None where the LP fails.
@@ -282,7 +231,7 @@ class Master:
             # What is left of this one may be in no state to go on from.
             self._grown = _Grown()
             return None
-        self._pivots = found.pivots
+        self.work += LP_START + LP_WORK * grown.entries + PIVOT_WORK * grown.rows * found.pivots
         duals, every = np.rint(found.duals * FINE), found.columns
         limit = 2.0**50
         worth = np.zeros(len(self.free), np.int64)
@@ -298,11 +247,6 @@ class Master:
         order = dict(zip(grown.order_row, found.duals[list(grown.order_row.values())].tolist(), strict=True))
         chosen = np.flatnonzero(picked > 0.5).tolist() if integral else None
         return Relaxed(found.value, Prices(worth, fill), order, chosen, artificial, picked)
-
-    def spent(self) -> int:
-        """Work of the last relaxation."""
-        grown = self._grown
-        return LP_START + LP_WORK * grown.entries + PIVOT_WORK * grown.rows * self._pivots
 
     def _grow(self, penalty: int) -> _Grown:
         """Bring the LP up to date with orders, columns, what is free and the prices of falling short."""
@@ -394,14 +338,19 @@ class Master:
         *,
         most: int = EXACT_COLUMNS,
         fixed: NDArray[np.float64] | None = None,
+        picked: NDArray[np.float64] | None = None,
     ) -> Choice | None:
         """The cheapest integer choice with every fill row in `floors` at least so full, as column indexes.
 
         `maximise`: fill this row as far as possible instead. Searched exactly up to `most` columns, or where some are
-        `fixed` (float64[columns], 1 there). None where nothing was found within NODE_WORK.
+        `fixed` (float64[columns], 1 there); above it what the LP has `picked` whole is fixed. None where nothing was
+        found within NODE_WORK.
         """
         if len(self.columns) > most and fixed is None:
-            return self._dive(floors) if maximise is None else None
+            if picked is None:
+                return None
+            fixed = np.zeros(len(self.columns))
+            fixed[: len(picked)] = picked > WHOLE
         orders, scarce, matrix, free = self._matrix()
         base = len(orders) + len(scarce)
         rows = [*range(base), *(base + fill for fill in sorted(floors))]
@@ -417,6 +366,10 @@ class Master:
             constraints=LinearConstraint(matrix[rows], low, high),
             options={"node_limit": 1 + NODE_WORK // len(cost), "mip_rel_gap": 0.0},
         )
+        closed = set() if fixed is None else {self.columns[at].order for at in np.flatnonzero(fixed).tolist()}
+        open_columns = sum(column.order not in closed for column in self.columns)
+        nodes = max(0, int(result.mip_node_count or 0))
+        self.work += MIP_START + MIP_WORK * open_columns + len(cost) * nodes
         if result.x is None or result.status not in (0, 1):
             return None
         chosen = np.flatnonzero(result.x > 0.5).tolist()

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from solvers.column import Column, columns_of
 from solvers.coupled import Piece, overdrawn
 from solvers.fill import Targets
-from solvers.master import FINE, Column, Prices, columns_of
+from solvers.master import FINE, Prices
 from solvers.menu import Menu
 from solvers.plan import add_up
 from solvers.problem import Ints, Problem
@@ -22,7 +23,7 @@ from solvers.solution import Shipment
 from solvers.states import FAR, cheapest, pairs, parts_of_state
 from solvers.subset import Found, answer, as_plan, as_plans
 
-MENU, ORDER, CAREFUL = 15_000, 2_000, 90_000
+MENU, ORDER, CAREFUL = 15_000, 400, 90_000
 """Work of handling one menu and one order, and of one careful look, in menu cells priced: measured."""
 
 
@@ -43,13 +44,14 @@ class Offer(NamedTuple):
 class _Ready(NamedTuple):
     """A menu ready to be priced: `fine` int64[M, R] its prices in FINE parts of a mill, `cell` int64[R, n] the stock
     cell that each row takes each column's goods from, `stay` what staying costs (see `_staying`) but for fill rows, and
-    `fill` int64[G, n] the fill row of each column, None if there is none."""
+    `fill` int64[G, n] the fill row of each column, None if there is none; `cells`: work of one pass."""
 
     menu: Menu
     fine: Ints
     cell: Ints
     stay: tuple[Ints, Ints]
     fill: Ints | None
+    cells: int
 
 
 class Pricer:
@@ -83,7 +85,9 @@ class Pricer:
         fine = np.where(menu.price < FAR, menu.price * FINE, FAR)
         cell = self._problem.lines.item[menu.lines[menu.owner]] * self._problem.nodes + menu.node[:, None]
         fill = None if self._targets is None else self._targets.row[menu.lines]
-        return _Ready(menu, fine, cell, self._staying(menu), fill if fill is not None and (fill >= 0).any() else None)
+        fill = None if fill is None or (fill < 0).all() else fill
+        cells = menu.price.size + 4 * pairs(menu.states.shape) * len(menu.orders)
+        return _Ready(menu, fine, cell, self._staying(menu), fill, cells)
 
     def columns(self, offers: Sequence[Offer]) -> list[Column]:
         """The offers as columns of the master; offers of one menu stand together."""
@@ -102,11 +106,10 @@ class Pricer:
 
     def steps(self, offers: Sequence[Offer]) -> int:
         """Work of one pricing pass in menu cells: all menus, the splits of every order, and the careful looks."""
-        menus = [ready.menu for ready in self._menus]
-        cells = sum(menu.price.size + 4 * pairs(menu.states.shape) * len(menu.orders) for menu in menus)
-        careful = sum(one.found.careful * (40 * pairs(one.menu.states.shape) + CAREFUL) for one in offers)
+        careful = [one for one in offers if one.found.careful]
+        looks = sum(one.found.careful * (40 * pairs(one.menu.states.shape) + CAREFUL) for one in careful)
         late = 2 if self._problem.objective.late_per_day else 1
-        return late * (cells + MENU * len(menus)) + ORDER * len(offers) + careful
+        return late * sum(ready.cells + MENU for ready in self._menus) + ORDER * len(offers) + looks
 
     def offers(self, prices: Prices, below: Ints) -> list[Offer]:
         """The best plan of every order at these prices; value FAR and no plan if it cannot ship what it must.
@@ -192,6 +195,7 @@ class Pricer:
                     ready.cell[rows],
                     (ready.stay[0][:, [column]], ready.stay[1][[column]]),
                     None if ready.fill is None else ready.fill[[column]],
+                    0,
                 )
                 priced, (stay, _) = self._with_tolls(alone, tolls), self._stay_at(alone, prices)
                 late = self._problem.objective.late_per_day * FINE

@@ -42,6 +42,12 @@ def used(problem: Problem, taken: Taken) -> Ints:
     return total
 
 
+def contested(problem: Problem, taken: Taken) -> Bools:
+    """bool[resources]: more of it is taken than there is."""
+    over: Bools = used(problem, taken) > free(Supply.of(problem))
+    return over
+
+
 def take_all(problem: Problem, taken: Taken, supply: Supply) -> None:
     """Subtract what is taken, in place."""
     amount = used(problem, taken)
@@ -66,11 +72,14 @@ def in_turn(taken: Taken, supply: Supply, count: int) -> Bools:
     return fitting
 
 
-def taken_by(problem: Problem, orders: Sequence[int], plans: Sequence[Plan]) -> Taken:
-    """What each of the plans takes. Raises ValueError if a shipment cannot go by its option."""
+def taken_by(problem: Problem, orders: Sequence[int], plans: Sequence[Plan], every: Flat | None = None) -> Taken:
+    """What each of the plans takes; `every`: the plans flat, if they are at hand.
+
+    Raises ValueError if a shipment cannot go by its option.
+    """
     if len(problem.derived.item):
         return _one_by_one(problem, orders, plans)
-    every = flat(problem, orders, plans)
+    every = flat(problem, orders, plans) if every is None else every
     owner, option, of, row, units = every
     at = option[of]
     resource = [problem.lines.item[row] * problem.nodes + problem.options.node[at]]

@@ -112,13 +112,27 @@ def _curve_price(curves: Curves, curve: int, grams: int, mm3: int, divisor: int)
     return int(curves.price[curve, at]) if at < curves.price.shape[1] else UNLIMITED
 
 
+LIGHT = 1 << 17
+"""Grams up to which a weight finds its step in a table instead of by search."""
+
+
 class _Steps(NamedTuple):
-    """All curves as one ascending array: curve c owns keys from c * `stride`, so one search serves every curve."""
+    """All curves over the union of their breaks, ascending in `up_to_g`: curve c has price[c, step] int64.
+
+    `step` int64[grams + 1] is the step of each weight up to the last break that is any use, None where that is heavy.
+    The step after the last finds no carrier.
+    """
 
     curves: Curves
-    keys: Ints
-    stride: int
+    up_to_g: Ints
     price: Ints
+    step: Ints | None
+
+    def of(self, curve: Ints, billable: Ints) -> Ints:
+        """Prices by curve at billable weights, BEYOND where it does not carry them."""
+        if self.step is None:
+            return self.price[curve, np.searchsorted(self.up_to_g, billable)]
+        return self.price[curve, self.step[np.minimum(billable, len(self.step) - 1)]]
 
 
 _last_steps: _Steps | None = None
@@ -130,13 +144,18 @@ def _steps(curves: Curves) -> _Steps:
     known = _last_steps
     if known is not None and known.curves is curves:
         return known
-    count = len(curves.price)
-    stride = 2**62 // (count + 1)
-    keys = np.minimum(curves.up_to_g, stride - 1) + stride * np.arange(count, dtype=np.int64)[:, None]
-    # One sentinel column: a weight over the last break finds no carrier instead of the next curve's first price.
-    keys = np.hstack([keys, stride * np.arange(1, count + 1, dtype=np.int64)[:, None] - 1])
-    price = np.hstack([np.minimum(curves.price, BEYOND), np.full((count, 1), BEYOND, np.int64)])
-    _last_steps = _Steps(curves, keys.ravel(), stride, price.ravel())
+    up_to_g = np.unique(curves.up_to_g)
+    # One sentinel column: a weight over the last break finds no carrier.
+    price = np.full((len(curves.price), len(up_to_g) + 1), BEYOND, np.int64)
+    held = np.hstack([np.minimum(curves.price, BEYOND), np.full((len(curves.price), 1), BEYOND, np.int64)])
+    for row, (breaks, prices) in enumerate(zip(curves.up_to_g, held, strict=True)):
+        price[row, :-1] = prices[np.searchsorted(breaks, up_to_g)]
+    useful = up_to_g[(price[:, :-1] < BEYOND).any(axis=0)]
+    step = None
+    if len(useful) and useful[-1] < LIGHT:
+        # The last entry stands for all that is heavier.
+        step = np.searchsorted(up_to_g, np.arange(int(useful[-1]) + 2))
+    _last_steps = _Steps(curves, up_to_g, price, step)
     return _last_steps
 
 
@@ -181,9 +200,8 @@ def box_shipping(problem: Problem, option: Ints, inside: Contents) -> Ints:
         if divisor.any():
             billable = np.maximum(weight, np.where(divisor > 0, -(-volume // np.maximum(divisor, 1)), 0))
         steps = _steps(problem.curves)
-        query = np.minimum(billable, steps.stride - 1) + steps.stride * np.maximum(curve, 0)
-        carried = steps.price[np.searchsorted(steps.keys, query)]
-        total = total + np.where(curve >= 0, carried, 0)
+        carried = steps.of(np.maximum(curve, 0), billable)
+        total = total + (carried if (curve >= 0).all() else np.where(curve >= 0, carried, 0))
     if max(int(weight.max(initial=0)), int(volume.max(initial=0))) >= HEAVIEST:
         total = np.where((weight >= HEAVIEST) | (volume >= HEAVIEST), BEYOND, total)
     held: Ints = np.minimum(total, BEYOND)
@@ -271,9 +289,8 @@ def _present(some: Bools, label: Ints) -> Ints:
 
 def totals(states: Ints, per_unit: Ints) -> Ints:
     """int64[M, G]: states int64[M, n] times per_unit int64[G, n], summed over lines and held at HEAVIEST."""
-    largest = states.max(axis=0).tolist()
-    worst = max((sum(a * b for a, b in zip(largest, row, strict=True)) for row in per_unit.tolist()), default=0)
-    if worst < HEAVIEST:
+    # In floating point only to see that nothing comes near.
+    if float((per_unit.astype(np.float64) @ states.max(axis=0).astype(np.float64)).max(initial=0)) < HEAVIEST // 2:
         return states @ per_unit.T
     exact = states.astype(object) @ per_unit.astype(object).T
     held: Ints = np.minimum(exact, HEAVIEST).astype(np.int64)

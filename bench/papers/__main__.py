@@ -11,7 +11,7 @@ import typer
 from api.cli.codes import ExitCode
 from api.cli.terminal import CommandError, Terminal
 from bench.papers import report
-from bench.papers.experiments import NAMES, Row
+from bench.papers.experiments import NAMES, Draw, Row
 from bench.papers.runs import Task, run_all
 from bench.papers.source import DEFAULT, ENVIRONMENT, data_directory
 
@@ -35,7 +35,8 @@ def bench(
     first: Annotated[int, typer.Option(min=0, help="Number of the first instance.")] = 0,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 7,
     futures: Annotated[int, typer.Option(min=1, help="Sampled futures of the long tail.")] = 8,
-    jobs: Annotated[int, typer.Option(min=1, help="Instances at once, each in its own process.")] = 1,
+    only: Annotated[list[str] | None, typer.Option(help="Only policies with this in their name; repeatable.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Instances at once, in processes.")] = 1,
     data: Annotated[Path | None, typer.Option(help="The data directory.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write all rows as JSON.")] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON on standard output instead of the table.")] = False,
@@ -48,7 +49,8 @@ def bench(
     if directory is None:
         print("apportion bench: the network of the papers is not here (see --help); skipped")
         return
-    tasks = [Task(name, directory, seed, first + at, sequences, futures) for at in range(instances)]
+    draws = [Draw(seed, first + at, sequences, tuple(only or ()), futures) for at in range(instances)]
+    tasks = [Task(name, directory, draw) for draw in draws]
     rows: list[Row] = []
     with terminal.progress(name, instances) as line:
 

@@ -69,6 +69,27 @@ class Row(Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Draw:
+    """Which paths: `sequences` of one instance under a seed; `only`: policies with one of these in their name (and
+    live-myopic), none for all; `futures`: sampled for every pricing of the long tail.
+    """
+
+    seed: int
+    instance: int
+    sequences: int = 1
+    only: tuple[str, ...] = ()
+    futures: int = 8
+
+    def generator(self, *more: int) -> np.random.Generator:
+        """For what is drawn once for the instance, or for one sequence of it."""
+        return np.random.default_rng([self.seed, self.instance, *more])
+
+    def wants(self, name: str) -> bool:
+        """Whether the policy is asked for."""
+        return name == LIVE or not self.only or any(part in name for part in self.only)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One policy: its name, what its prices come from, and its rhythm."""
 
@@ -87,11 +108,12 @@ class Tally:
         self.parcels: dict[str, int] = {}
         self.gap = 0.0
 
-    def run(self, plans: Sequence[Plan], seed: Sequence[int]) -> None:
-        """Decide the path by every plan."""
+    def run(self, plans: Sequence[Plan], draw: Draw, sequence: int) -> None:
+        """Decide the path by every plan that is asked for."""
         for at, plan in enumerate(plans):
-            prices = plan.prices(np.random.default_rng([*seed, at]))
-            self.take(plan.name, decide(self.world, self.arrivals, prices, plan.rhythm), plan.rhythm)
+            if draw.wants(plan.name):
+                prices = plan.prices(draw.generator(sequence, 1, at))
+                self.take(plan.name, decide(self.world, self.arrivals, prices, plan.rhythm), plan.rhythm)
 
     def take(self, name: str, path: Path, rhythm: Rhythm) -> None:
         """Book a path; raises AccountError unless its cost and its stock add up."""
@@ -162,9 +184,9 @@ def dollars(value: float | None) -> float:
     return value / SCALE
 
 
-def e1(where: Geometry, bed: Bed, seed: int, instance: int, sequences: int, loose: bool) -> Iterator[Row]:
+def e1(where: Geometry, bed: Bed, draw: Draw, *, loose: bool) -> Iterator[Row]:
     """The published table. `loose`: with the item LP in hindsight, a second a path."""
-    world = published_bed(where, bed, np.random.default_rng([seed, instance]))
+    world = published_bed(where, bed, draw.generator())
     outlook, mean = outlook_of(world), item_lp(world, world.rate * world.horizon)
 
     def rate(now: Moment) -> Floats:
@@ -177,9 +199,8 @@ def e1(where: Geometry, bed: Bed, seed: int, instance: int, sequences: int, loos
         Plan("windows of 100, bid prices", lambda _: true_rates(outlook, rate), Rhythm(50, 100)),
         Plan("windows of 100, mean of 4 futures", mean_of_futures(outlook, world, 4), Rhythm(50, 100)),
     ]
-    for sequence in range(sequences):
-        place = [seed, instance, sequence]
-        rng = np.random.default_rng(place)
+    for sequence in range(draw.sequences):
+        rng = draw.generator(sequence, 0)
         tally = Tally(world, world.arrivals(world.horizon, rng))
         tally.base = {DLP: mean.value / SCALE, FLOOR: floor_of(outlook, tally)}
         if loose:
@@ -187,8 +208,8 @@ def e1(where: Geometry, bed: Bed, seed: int, instance: int, sequences: int, loos
         tally.cost["static myopic"] = myopic(world, where, tally.kinds) / SCALE
         for name, rounding in ROUNDINGS.items():
             tally.cost[name] = rounded(world, mean, tally.kinds, rounding, rng) / SCALE
-        tally.run(plans, place)
-        yield tally.row(instance, sequence)
+        tally.run(plans, draw, sequence)
+        yield tally.row(draw.instance, sequence)
 
 
 def wrong(rate: Floats, sigma: float, rng: np.random.Generator) -> Floats:
@@ -203,11 +224,11 @@ def shuffled(world: World, rng: np.random.Generator) -> Floats:
     return by_basket[rng.permutation(len(by_basket))].ravel()
 
 
-def e1b(where: Geometry, seed: int, instance: int, sequences: int) -> Iterator[Row]:
+def e1b(where: Geometry, draw: Draw) -> Iterator[Row]:
     """No refusing, rates known, guessed or unknown."""
-    rng = np.random.default_rng([seed, instance])
+    rng = draw.generator()
     world = unrefusing(published_bed(where, SMALL, rng), UNFILLED)
-    outlook, errors = outlook_of(world), np.random.default_rng([seed, instance, 99])
+    outlook, errors = outlook_of(world), draw.generator(99)
     guesses = {
         "sigma 0.5": wrong(world.rate, 0.5, errors),
         "sigma 0.7": wrong(world.rate, 0.7, errors),
@@ -226,17 +247,16 @@ def e1b(where: Geometry, seed: int, instance: int, sequences: int) -> Iterator[R
         Plan("learned, forecast sigma 0.5, windows of 100", learning(guesses["sigma 0.5"]), Rhythm(50, 100)),
         Plan("learned, forecast none, windows of 100", learning(None), Rhythm(50, 100)),
     ]
-    for sequence in range(sequences):
-        place = [seed, instance, sequence]
-        tally = Tally(world, world.arrivals(world.horizon, np.random.default_rng(place)))
+    for sequence in range(draw.sequences):
+        tally = Tally(world, world.arrivals(world.horizon, draw.generator(sequence, 0)))
         tally.base = {FLOOR: floor_of(outlook, tally)}
-        tally.run(plans, place)
-        yield tally.row(instance, sequence)
+        tally.run(plans, draw, sequence)
+        yield tally.row(draw.instance, sequence)
 
 
-def e2(where: Geometry, seed: int, instance: int, sequences: int) -> Iterator[Row]:
+def e2(where: Geometry, draw: Draw) -> Iterator[Row]:
     """The delay curve: windows of W orders, without prices and with prices made anew for every window (at most 500)."""
-    world = published_bed(where, SMALL, np.random.default_rng([seed, instance]))
+    world = published_bed(where, SMALL, draw.generator())
     outlook = outlook_of(world)
     windows = (10, 100, 1_000)
     plans = [live()]
@@ -245,12 +265,11 @@ def e2(where: Geometry, seed: int, instance: int, sequences: int) -> Iterator[Ro
         resolves = min(500, world.horizon // w)
         prices = true_rates(outlook, lambda now: world.rate * now.remaining)
         plans.append(Plan(f"W={w}, prices", lambda _, same=prices: same, Rhythm(resolves, w)))
-    for sequence in range(sequences):
-        place = [seed, instance, sequence]
-        tally = Tally(world, world.arrivals(world.horizon, np.random.default_rng(place)))
+    for sequence in range(draw.sequences):
+        tally = Tally(world, world.arrivals(world.horizon, draw.generator(sequence, 0)))
         tally.base = {FLOOR: floor_of(outlook, tally)}
-        tally.run(plans, place)
-        yield tally.row(instance, sequence)
+        tally.run(plans, draw, sequence)
+        yield tally.row(draw.instance, sequence)
 
 
 def misjudged(tail: LongTail, sigma: float, rng: np.random.Generator) -> LongTail:
@@ -259,32 +278,33 @@ def misjudged(tail: LongTail, sigma: float, rng: np.random.Generator) -> LongTai
     return tail._replace(popularity=guess / guess.sum())
 
 
-def e3(where: Geometry, seed: int, instance: int, sequences: int, count: int, resolves: int) -> Iterator[Row]:
-    """The long tail: duals over `count` sampled futures, made anew `resolves` times."""
-    rng = np.random.default_rng([seed, instance])
+def e3(where: Geometry, draw: Draw, resolves: int) -> Iterator[Row]:
+    """The long tail: duals over sampled futures, made anew `resolves` times."""
+    rng = draw.generator()
     bare, tail = long_tail(where, rng)
-    errors = np.random.default_rng([seed, instance, 99])
+    errors = draw.generator(99)
     shuffle = tail._replace(popularity=errors.permutation(tail.popularity))
     guesses = {"true": tail, **{f"sigma {s}": misjudged(tail, s, errors) for s in (0.3, 0.7)}, "shuffled": shuffle}
-    for sequence in range(sequences):
-        place = [seed, instance, sequence]
-        rng = np.random.default_rng(place)
+    for sequence in range(draw.sequences):
+        rng = draw.generator(sequence, 0)
         world, arrivals = tail_orders(bare, tail.orders(bare.horizon, rng))
         tally = Tally(world, arrivals)
         value = shadow_prices(world.problem(arrivals, world.stock), np.ones(len(arrivals))).value
         tally.base = {FLOOR: dollars(value)}
         plans = [live(), Plan("descent, no forecast", lambda _: descent(bare, STEP * PARCEL * SCALE), Rhythm(100))]
         for name, guess in guesses.items():
-            plans.append(tail_plan(f"{count} futures, {name}", tally.world, guess, count, resolves))
+            plans.append(tail_plan(f"{draw.futures} futures, {name}", tally.world, guess, draw.futures, resolves))
         plans.append(
             Plan(
-                f"{count} futures, none",
-                lambda generator, seen=tally.world: futures(learned_sampler(Learner(seen, None)), count, generator),
+                f"{draw.futures} futures, none",
+                lambda generator, seen=tally.world: futures(
+                    learned_sampler(Learner(seen, None)), draw.futures, generator
+                ),
                 Rhythm(resolves),
             )
         )
-        tally.run(plans, place)
-        yield tally.row(instance, sequence)
+        tally.run(plans, draw, sequence)
+        yield tally.row(draw.instance, sequence)
 
 
 def tail_plan(name: str, world: World, tail: LongTail, count: int, resolves: int) -> Plan:
@@ -292,9 +312,9 @@ def tail_plan(name: str, world: World, tail: LongTail, count: int, resolves: int
     return Plan(name, lambda rng: futures(tail_sampler(world, tail), count, rng), Rhythm(resolves))
 
 
-def e1_shift(where: Geometry, seed: int, instance: int, sequences: int) -> Iterator[Row]:
+def e1_shift(where: Geometry, draw: Draw) -> Iterator[Row]:
     """Demand that changes under way, known only by its first mix or not at all."""
-    rng = np.random.default_rng([seed, instance])
+    rng = draw.generator()
     world, shift = shifting(unrefusing(published_bed(where, SMALL, rng), UNFILLED), where, SMALL, rng)
     outlook = outlook_of(world)
 
@@ -321,20 +341,19 @@ def e1_shift(where: Geometry, seed: int, instance: int, sequences: int) -> Itera
         Plan("learned, first mix, half-life 1,500", learning(shift.first, 1_500), Rhythm(50)),
         Plan("learned, no forecast, half-life 1,500", learning(None, 1_500), Rhythm(50)),
     ]
-    for sequence in range(sequences):
-        place = [seed, instance, sequence]
-        tally = Tally(world, shift.arrivals(world, np.random.default_rng(place)))
+    for sequence in range(draw.sequences):
+        tally = Tally(world, shift.arrivals(world, draw.generator(sequence, 0)))
         tally.base = {FLOOR: floor_of(outlook, tally)}
-        tally.run(plans, place)
-        yield tally.row(instance, sequence)
+        tally.run(plans, draw, sequence)
+        yield tally.row(draw.instance, sequence)
 
 
 QUARTERS = 4
 
 
-def e1_replenish(where: Geometry, seed: int, instance: int, sequences: int) -> Iterator[Row]:
+def e1_replenish(where: Geometry, draw: Draw) -> Iterator[Row]:
     """Stock that comes in four equal deliveries. Prices look to the next one; the floor has all stock at once."""
-    whole = unrefusing(published_bed(where, SMALL, np.random.default_rng([seed, instance])), UNFILLED)
+    whole = unrefusing(published_bed(where, SMALL, draw.generator()), UNFILLED)
     each = whole.stock // QUARTERS
     world = replace(whole, stock=whole.stock - (QUARTERS - 1) * each)
     outlook, most = outlook_of(whole), outlook_of(whole)
@@ -348,13 +367,12 @@ def e1_replenish(where: Geometry, seed: int, instance: int, sequences: int) -> I
         ),
         Plan("learned, no forecast", lambda _: learned_rates(world, outlook, None), Rhythm(50, deliveries=deliveries)),
     ]
-    for sequence in range(sequences):
-        place = [seed, instance, sequence]
-        tally = Tally(world, world.arrivals(world.horizon, np.random.default_rng(place)))
+    for sequence in range(draw.sequences):
+        tally = Tally(world, world.arrivals(world.horizon, draw.generator(sequence, 0)))
         counts = np.bincount(tally.kinds, minlength=len(world.rate))
         tally.base = {FLOOR: dollars(most.prices(counts, supply(whole.stock)).value)}
-        tally.run(plans, place)
-        yield tally.row(instance, sequence)
+        tally.run(plans, draw, sequence)
+        yield tally.row(draw.instance, sequence)
 
 
 NAMES = {
@@ -368,14 +386,14 @@ NAMES = {
 }
 
 
-def rows(name: str, data: File, seed: int, instance: int, sequences: int, *, count: int = 8) -> Iterator[Row]:
-    """The paths of one instance of an experiment; `count` futures for the long tail."""
+def rows(name: str, data: File, draw: Draw) -> Iterator[Row]:
+    """The paths of one instance of an experiment."""
     if name == "e1-large":
-        return e1(geometry(data, warmup=False), LARGE, seed, instance, sequences, loose=False)
+        return e1(geometry(data, warmup=False), LARGE, draw, loose=False)
     if name == "e3":
-        return e3(geometry(data, warmup=False, metros=20), seed, instance, sequences, count, 10)
+        return e3(geometry(data, warmup=False, metros=20), draw, 10)
     small = geometry(data, warmup=True)
     if name == "e1":
-        return e1(small, SMALL, seed, instance, sequences, loose=True)
+        return e1(small, SMALL, draw, loose=True)
     others = {"e1b": e1b, "e1-shift": e1_shift, "e1-replenish": e1_replenish, "e2": e2}
-    return others[name](small, seed, instance, sequences)
+    return others[name](small, draw)

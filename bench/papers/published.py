@@ -88,7 +88,7 @@ def force_open(part: Floats, count: int, rng: np.random.Generator) -> Ints:
     seen = _seen(opening, part)
     item, likeliest = np.arange(len(part)), np.argmax(part, axis=1)
     most = part[item, likeliest]
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         late = (1 - most) / (1 - most + most * np.exp(1 / most) - np.e)
     forced = np.minimum(opening[:, 0, likeliest], 1.0)
     at_end = rng.random((count, len(part))) < np.where(most < 1 - TINY, late, 0.0)

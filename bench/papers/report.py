@@ -81,7 +81,7 @@ def _line(groups: list[list[Row]], measure: str, name: str, live: float, floor: 
         float((live - ratios.mean()) / (live - floor)) if live > floor else None,
         max(float(each.mean()) for each in worse),
         max(float(each.max()) for each in worse),
-        sum(one > MEAN_WORSE for one in bound),
+        int(sum(one > MEAN_WORSE for one in bound)),
         _extra_removed([row for rows in groups for row in rows], name),
     )
 

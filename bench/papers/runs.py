@@ -1,4 +1,4 @@
-"""Instances side by side, each in a process of its own; what is done when Ctrl-C comes is kept."""
+"""Instances one after another, or side by side in processes; what is done when Ctrl-C comes is kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.papers.experiments import Row, rows
+from bench.papers.experiments import Draw, Row, rows
 
 
 class Task(NamedTuple):
@@ -17,19 +17,23 @@ class Task(NamedTuple):
 
     name: str
     data: Path
-    seed: int
-    instance: int
-    sequences: int
-    futures: int
+    draw: Draw
 
 
 def run_task(task: Task) -> list[Row]:
     """All paths of one instance."""
-    return list(rows(task.name, task.data, task.seed, task.instance, task.sequences, count=task.futures))
+    return list(rows(task.name, task.data, task.draw))
 
 
 def run_all(tasks: list[Task], jobs: int, done: Callable[[list[Row]], None]) -> bool:
     """Run every task and hand over its rows as they come; True if Ctrl-C ended it early."""
+    if jobs == 1:
+        try:
+            for task in tasks:
+                done(run_task(task))
+        except KeyboardInterrupt:
+            return True
+        return False
     pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupt)
     pending: set[Future[list[Row]]] = {pool.submit(run_task, task) for task in tasks}
     try:

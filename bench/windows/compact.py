@@ -3,7 +3,8 @@
 It shares no code with the solvers and knows only what `scene` makes: one option for every (order, node), prices by
 weight and no lateness, every parcel within its weight limit, orders of one priority, fill before money.
 
-x[l, k] units of line l from node k; u[l, k] whether any; z[o, k, b] whether order o has a parcel from k in weight step b.
+x[l, k]: units of line l from node k. u[l, k]: whether any. z[o, k, b]: whether order o has a parcel from k in weight
+step b.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def prove(problem: Problem, seconds: float) -> Proven:
     options = {"time_limit": seconds, "mip_rel_gap": 0.0}
     found = milp(model.cost, integrality=whole, bounds=bounds, constraints=[rows, full], options=options)
     best = None if found.x is None else float(found.fun) + model.constant
-    bound = found.mip_dual_bound if found.mip_dual_bound is not None else 0.0
+    bound = found.mip_dual_bound if found.mip_dual_bound is not None else -np.inf
     return Proven(units, float(bound) + model.constant, best)
 
 
@@ -96,7 +97,12 @@ def _model(problem: Problem) -> _Model:
     rows(np.r_[every, _repeat(size, of)[0]], np.r_[u, z[_repeat(size, of)[1]]], _signs(len(line), size, of), 0 * one)
     # The first box of an order is free of the split penalty: one too many is charged where it ships at all.
     cost, high, extra, ships = _first_free(cost, high, objective.split_parcel, orders)
-    rows(np.r_[np.arange(orders), pair[parcel] // nodes], np.r_[ships, z], np.r_[np.ones(orders), -np.ones(len(z))], np.zeros(orders))
+    rows(
+        np.r_[np.arange(orders), pair[parcel] // nodes],
+        np.r_[ships, z],
+        np.r_[np.ones(orders), -np.ones(len(z))],
+        np.zeros(orders),
+    )
     if len(problem.bucket_parcels):
         rows(options.bucket[pair[parcel]], z, np.ones(len(z)), problem.bucket_parcels)
     shape = (sum(map(len, high_row)), columns + extra)
@@ -107,7 +113,9 @@ def _model(problem: Problem) -> _Model:
     return _Model(cost, units, high, matrix, np.concatenate(low_row), np.concatenate(high_row).astype(float), constant)
 
 
-def _first_free(cost: np.ndarray, high: np.ndarray, split: int, orders: int) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:
+def _first_free(
+    cost: np.ndarray, high: np.ndarray, split: int, orders: int
+) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:
     """A column for every order that gives one split penalty back if it ships."""
     ships = len(cost) + np.arange(orders)
     return np.r_[cost, np.full(orders, -split)], np.r_[high, np.ones(orders)], orders, ships

@@ -12,11 +12,10 @@ from bench.windows.compact import prove
 from bench.windows.scene import Shape, window
 from solvers.alone import plans_alone
 from solvers.choose import Budget, solve
-from solvers.columns import contested
 from solvers.menu import Supply
 from solvers.problem import Problem
 from solvers.purse import Purse
-from solvers.resources import taken_by
+from solvers.resources import contested
 from solvers.solution import Solution, check
 
 CURVE = (0, 300_000, 1_000_000, 3_000_000, 10_000_000, 30_000_000)
@@ -108,9 +107,8 @@ def _touched(problem: Problem) -> float:
     """Share of the orders whose own best plan wants something that all of these plans together overdraw."""
     budget, orders = Budget(), np.arange(problem.orders)
     alone = plans_alone(problem, orders, Supply.of(problem), Purse(budget.work), work=budget.order_work)
-    plans = [one.plan for one in alone.plans]
-    taken = taken_by(problem, range(problem.orders), plans)
-    return len(np.unique(taken.owner[contested(problem, plans)[taken.resource]])) / max(1, problem.orders)
+    over = contested(problem, alone.taken)
+    return len(np.unique(alone.taken.owner[over[alone.taken.resource]])) / max(1, problem.orders)
 
 
 def _prove(problem: Problem, found: Window, seconds: float) -> None:

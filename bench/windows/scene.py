@@ -41,7 +41,9 @@ class Shape(NamedTuple):
 
 def window(shape: Shape, seed: int) -> Problem:
     """The window of a seed: from every node one carrier service, priced by zone and weight."""
-    rng = np.random.default_rng([seed, shape.orders, shape.nodes, shape.quantity, list(SCARCITIES).index(shape.scarcity)])
+    rng = np.random.default_rng(
+        [seed, shape.orders, shape.nodes, shape.quantity, list(SCARCITIES).index(shape.scarcity)]
+    )
     size = np.ones(shape.orders, np.int64) if shape.single else 1 + rng.choice(5, shape.orders, p=LINES_OF_ORDER)
     skus = max(5, int(shape.orders * SKUS_PER_ORDER))
     popular = (1.0 + np.arange(skus)) ** -ZIPF
@@ -56,7 +58,9 @@ def window(shape: Shape, seed: int) -> Problem:
         curves=_curves(rng),
         priority=np.zeros(shape.orders, np.int64),
         stock=_stock(rng, np.bincount(item, quantity, skus), SCARCITIES[shape.scarcity], shape.nodes),
-        bucket_parcels=np.full(shape.nodes if shape.room else 0, max(2, 3 * shape.orders // (2 * shape.nodes)), np.int64),
+        bucket_parcels=np.full(
+            shape.nodes if shape.room else 0, max(2, 3 * shape.orders // (2 * shape.nodes)), np.int64
+        ),
         bucket_units=np.full(shape.nodes if shape.room else 0, UNLIMITED, np.int64),
         node_rank=np.zeros(shape.nodes, np.int64),
         distance_m=np.full((shape.orders, shape.nodes), UNLIMITED, np.int64),
