@@ -142,6 +142,7 @@ class Engine:
         if self._archive is not None:
             await self._archive.close()
         await self._desk.stop()
+        await self.registry.close()
         await self.ledger.close()
 
 

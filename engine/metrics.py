@@ -88,12 +88,11 @@ class Metrics:
             "apportion_price_failures", "Programmes of prices that failed, and ends of the pricer", registry=registry
         )
 
-    def priced(self, source: str, seconds: float, age_ms: int, *, failed: bool) -> None:
+    def priced(self, source: str, seconds: float, age_ms: int) -> None:
         """A price sheet was made."""
         self.price_sheets.labels(source).inc()
         self.price_seconds.observe(seconds)
         self.price_age.set(age_ms / 1000)
-        self.price_failures.inc(failed)
 
     def reoptimised(self, mode: str, looked_at: int, moved: int, dropped: int, saving: float) -> None:
         """A walk over standing orders ended."""

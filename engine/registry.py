@@ -109,16 +109,26 @@ class Registry:
             self._reading[partition] = asyncio.create_task(self._read_prices(partition))
 
     async def price_sheet(self, partition: str) -> PriceSheet | None:
-        """The newest price sheet; None if there is none. Raises msgspec.DecodeError if another program made it."""
+        """The newest price sheet; None if there is none. One that another version of the program made says nothing."""
         stored = await self._ledger.prices(partition)
         if stored is None:
             return None
-        return await asyncio.to_thread(unpacked, stored.body, stored.version)
+        try:
+            return await asyncio.to_thread(unpacked, stored.body, stored.version)
+        except msgspec.DecodeError:
+            return PriceSheet(0, "adaptive", {}, version=stored.version)
+
+    async def close(self) -> None:
+        """End what is read beside the windows."""
+        reading = list(self._reading.values())
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
 
     async def _read_prices(self, partition: str) -> None:
         try:
             self._books[partition].prices = await self.price_sheet(partition)
-        except (port.LedgerUnavailableError, msgspec.DecodeError) as error:
+        except port.LedgerUnavailableError as error:
             log.warning("prices_unread", partition=partition, reason=str(error))
         finally:
             del self._reading[partition]

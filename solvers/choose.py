@@ -18,7 +18,6 @@ import numpy as np
 
 from solvers import flow, joint, rules
 from solvers.alone import bound_of, plans_alone
-from solvers.columns import contested
 from solvers.greedy import by_regret, one_by_one, without
 from solvers.guided import guided, shipping_as, unpriced
 from solvers.menu import Supply
@@ -26,6 +25,7 @@ from solvers.part import part
 from solvers.plan import Priced, take, use_of
 from solvers.problem import Mode, Problem
 from solvers.purse import Purse
+from solvers.resources import contested
 from solvers.solution import Plan, Solution, settle
 
 

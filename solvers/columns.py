@@ -10,15 +10,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from solvers.alone import COVER, Alone, plans_alone
+from solvers.column import Column, columns_of
 from solvers.fill import Targets, class_units
 from solvers.greedy import on_what_is_left
-from solvers.master import FINE, Choice, Column, Master, Prices, columns_of, worth_of
+from solvers.master import EXACT_COLUMNS, FINE, Choice, Master, Prices, worth_of
 from solvers.menu import Supply
 from solvers.plan import Priced, charged, fits, plan_cost, take, use_of
 from solvers.pricing import Pricer
 from solvers.problem import Bools, Ints, Problem
 from solvers.purse import Purse
-from solvers.resources import Taken, free, take_all, taken_by, used
+from solvers.resources import contested, free, take_all, taken_by, used
 from solvers.solution import Plan
 from solvers.states import FAR
 
@@ -55,12 +56,6 @@ MAX_PENALTY = 2**42
 
 Answer = tuple[tuple[int, ...], list[Plan], int | None]
 """(key, plans, bound)."""
-
-
-def contested(problem: Problem, taken: Taken) -> Bools:
-    """bool[resources]: more of it is taken than there is."""
-    over: Bools = used(problem, taken) > free(Supply.of(problem))
-    return over
 
 
 def key_of(problem: Problem, columns: Sequence[Column | tuple[int, Priced]]) -> tuple[int, ...]:
@@ -316,6 +311,8 @@ class Window:
             choice = Choice(integral, True)
         else:
             choice = self._chosen(floors)
+        if choice is None and len(self.master.columns) > EXACT_COLUMNS and not self._spent(self.master.exact_decision):
+            choice = self._every(floors)
         if choice is None and not self._spent(self.master.decision):
             # One-by-one plans of all orders are feasible together, but perhaps not beside the passive orders' best.
             self._activate(set(range(self.problem.orders)))
@@ -327,6 +324,13 @@ class Window:
             return self._repaired()
         answer = self._answer(choice.columns)
         bound = self.claim(answer[0])
+        if bound is not None and not self._close(answer[0][-1], bound) and len(self.master.columns) > EXACT_COLUMNS:
+            if self._spent(self.master.exact_decision):
+                return answer[0], answer[1], bound
+            # What was fixed first is left open.
+            again = self._every(floors)
+            answer = answer if again is None else min(answer, self._answer(again.columns), key=lambda one: one[0])
+            bound = self.claim(answer[0])
         if bound is None or self._close(answer[0][-1], bound) or self._spent(NEAR_WORK * len(self.alone)):
             return answer[0], answer[1], bound
         self._near_all(FINE * (answer[0][-1] + 1) - self.bound if self.bound is not None else FAR)
@@ -335,6 +339,12 @@ class Window:
     def _chosen(self, floors: dict[int, int]) -> Choice | None:
         """The master's decision, paid for."""
         choice = self.master.decide(floors, picked=self.picked)
+        self._pay()
+        return choice
+
+    def _every(self, floors: dict[int, int]) -> Choice | None:
+        """The decision with all orders open, paid for."""
+        choice = self.master.decide(floors, most=len(self.master.columns))
         self._pay()
         return choice
 

@@ -17,7 +17,7 @@ from solvers.purse import Purse
 from solvers.resources import in_turn, take_all, taken_by
 from solvers.single import price_again
 
-ROUNDS = 12
+ROUNDS = 5
 """Times that the orders of one priority are served together before they take turns."""
 
 
@@ -60,8 +60,9 @@ def one_by_one(
 ) -> list[Priced]:
     """A plan for every order in order index, feasible together on `supply`, which is used up in place.
 
-    `orders`: in turn, by descending priority. `alone`: plans on the full supply, by order index. Where such a plan still fits it is still the cheapest, because
-    what is left is only ever less: so only orders that met a conflict are priced again, most of them from their menu.
+    `orders`: in turn, by descending priority. `alone`: plans on the full supply, by order index. Where such a plan
+    still fits it is the cheapest, because what is left is only ever less: so only orders that met a conflict are priced
+    again, most of them from their menu.
     """
     chosen = list(alone.plans)
     priority = problem.priority[orders]

@@ -15,44 +15,30 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csc_matrix
 
-from solvers.fill import Targets
-from solvers.menu import spans
-from solvers.problem import Bools, Ints, Problem
-from solvers.resources import taken_by
+from solvers.column import Column
+from solvers.problem import Ints
 from solvers.simplex import Simplex, Sparse
-from solvers.solution import Flat, Plan, Shipment, flat
 
 NODE_WORK = 100_000
 """Columns times branch-and-bound nodes of one integer run: work, not time, so that runs repeat."""
 
 EXACT_COLUMNS = 400
-"""Up to so many columns the integer optimum is searched by branch and bound; above it the LP is rounded by diving."""
+"""Up to so many columns the integer optimum is searched by branch and bound; above it the LP is rounded or fixed."""
 
 LP_START, LP_WORK, PIVOT_WORK = 30_000, 20, 1
 """Work of one relaxation: to begin with, per entry of its matrix, and per row for every pivot: measured."""
 
-MIP_START, MIP_WORK = 100_000, 500
-"""Work of one integer run: to begin with, and per column for every node: measured."""
+MIP_START, MIP_WORK = 100_000, 4_000
+"""Work of one integer run: to begin with, and per column of the orders that are open: measured."""
 
 WHOLE = 0.999
 """What the LP picks so much of is picked."""
 
 DIVES = 12
-"""Relaxations solved in one dive at most."""
+"""Relaxations solved to round one at most."""
 
 FINE = 1_000
 """Prices of cells and rooms are counted in thousandths of a mill, so that rounding them moves no bound by a mill."""
-
-
-class Column(NamedTuple):
-    """One plan of one order: cost in mills, units that ship, what it takes by resource, what it gives each fill row."""
-
-    order: int
-    cost: int
-    plan: tuple[Shipment, ...]
-    units: int
-    takes: dict[int, int]
-    fills: dict[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,58 +62,6 @@ class Relaxed(NamedTuple):
     chosen: list[int] | None
     artificial: float
     picked: NDArray[np.float64]
-
-
-def columns_of(
-    problem: Problem,
-    orders: Sequence[int],
-    plans: Sequence[tuple[int, Plan]],
-    targets: Targets | None,
-    *,
-    full: bool = False,
-) -> list[Column]:
-    """The columns of plans of these orders, each with its cost in mills.
-
-    `full`: only of those that leave no unit of a line that every fullest solution ships whole.
-    """
-    ways = [plan for _, plan in plans]
-    takes: list[dict[int, int]] = [{} for _ in orders]
-    every = flat(problem, orders, ways)
-    taken = taken_by(problem, orders, ways, every)
-    for owner, resource, amount in zip(*(part.tolist() for part in taken), strict=True):
-        takes[owner][resource] = amount
-    owners = every.owner[every.of]
-    shipped = np.zeros(len(orders), np.int64)
-    np.add.at(shipped, owners, every.units)
-    fills: list[dict[int, int]] = [{} for _ in orders]
-    if targets is not None:
-        row = targets.row[every.row]
-        some = row >= 0
-        for owner, at, units in zip(owners[some].tolist(), row[some].tolist(), every.units[some].tolist(), strict=True):
-            fills[owner][at] = fills[owner].get(at, 0) + units
-    lacks = np.zeros(len(orders), np.bool_)
-    if full and targets is not None:
-        lacks = _lacking(problem, np.array(orders, np.int64), every, targets)
-    return [
-        Column(order, cost, tuple(plan), units, taking, filling)
-        for order, (cost, plan), units, taking, filling, lacking in zip(
-            orders, plans, shipped.tolist(), takes, fills, lacks.tolist(), strict=True
-        )
-        if not lacking
-    ]
-
-
-def _lacking(problem: Problem, orders: Ints, every: Flat, targets: Targets) -> Bools:
-    """bool[orders]: the plan leaves units of a line that every fullest solution ships whole."""
-    lines = problem.lines
-    rows, owner = spans(lines.start, orders)
-    first = np.cumsum(lines.start[orders + 1] - lines.start[orders]) - (lines.start[orders + 1] - lines.start[orders])
-    shipped = np.zeros(len(rows), np.int64)
-    mine = every.owner[every.of]
-    np.add.at(shipped, first[mine] + every.row - lines.start[orders[mine]], every.units)
-    short = (targets.row[rows] < 0) & (shipped < lines.quantity[rows])
-    found: Bools = np.bincount(owner, short, len(orders)) > 0
-    return found
 
 
 def worth_of(prices: Ints, units: Ints) -> int:
@@ -167,8 +101,9 @@ class _Grown:
 class Master:
     """Columns of some orders over what the other orders leave (`free`), with fill rows if `fill_units` is given.
 
-    free int64[resources]. `work`: what was done so far, in menu cells priced. `short` int64[rows]: what a unit short of a fill row costs, in mills; None: no row may be
-    short in the end. Only resources that the orders' hungriest plans together could exhaust have a row.
+    free int64[resources]. `work`: what was done so far, in menu cells priced. `short` int64[rows]: what a unit short of
+    a fill row costs, in mills; None: no row may be short in the end. Only resources that the orders' hungriest plans
+    together could exhaust have a row.
     """
 
     def __init__(self, free: Ints, fill_units: Ints | None) -> None:
@@ -211,8 +146,13 @@ class Master:
 
     @property
     def decision(self) -> int:
-        """Work of an integer run over the columns, as far as it can be foreseen."""
-        return MIP_START + 2 * MIP_WORK * len(self.columns)
+        """Work of a decision, as far as it can be foreseen: few orders stay open where there are many columns."""
+        return MIP_START + MIP_WORK * min(EXACT_COLUMNS, len(self.columns))
+
+    @property
+    def exact_decision(self) -> int:
+        """The same of one that leaves all orders open."""
+        return MIP_START + MIP_WORK * len(self.columns)
 
     def _scarce(self) -> list[int]:
         """Resources that the hungriest plans could exhaust, in the order they were seen."""
@@ -239,21 +179,6 @@ class Master:
         rows = base + (len(self.fill_units) if self.fill_units is not None else 0)
         matrix = csc_matrix((np.array(value, float), (row, col)), shape=(rows, len(self.columns)))
         return orders, scarce, matrix, self.free[scarce]
-
-    def _dive(self, floors: dict[int, int]) -> Choice | None:
-        """Round the LP: fix what is nearly whole and the largest fractions, solve again; None if that ends nowhere."""
-        penalty = 20 * max(column.cost for column in self.columns) + 1
-        fixed = np.zeros(len(self.columns))
-        for _ in range(DIVES):
-            relaxed = self.relax(penalty, fixed)
-            if relaxed is None or relaxed.artificial > 1e-6:
-                return None
-            if relaxed.chosen is not None:
-                return Choice(relaxed.chosen, False) if self.holds(relaxed.chosen, floors) else None
-            open_part = np.where(fixed > 0, 0, relaxed.picked)
-            bar = min(0.95, float(open_part[open_part < 0.999].max(initial=0)) - 1e-9)
-            self._fix(fixed, open_part, bar)
-        return None
 
     def rounded(self, leave: int) -> NDArray[np.float64] | None:
         """Columns fixed (1) so that at most about `leave` orders stay open, for `decide`; None where the LP fails.
@@ -418,17 +343,14 @@ class Master:
         """The cheapest integer choice with every fill row in `floors` at least so full, as column indexes.
 
         `maximise`: fill this row as far as possible instead. Searched exactly up to `most` columns, or where some are
-        `fixed` (float64[columns], 1 there); above it what the LP has `picked` whole is fixed, or it is rounded. None
-        where nothing was found within NODE_WORK.
+        `fixed` (float64[columns], 1 there); above it what the LP has `picked` whole is fixed. None where nothing was
+        found within NODE_WORK.
         """
         if len(self.columns) > most and fixed is None:
-            if picked is not None:
-                whole = np.zeros(len(self.columns))
-                whole[: len(picked)] = picked > WHOLE
-                choice = self.decide(floors, fixed=whole)
-                if choice is not None:
-                    return choice
-            return self._dive(floors) if maximise is None else None
+            if picked is None:
+                return None
+            fixed = np.zeros(len(self.columns))
+            fixed[: len(picked)] = picked > WHOLE
         orders, scarce, matrix, free = self._matrix()
         base = len(orders) + len(scarce)
         rows = [*range(base), *(base + fill for fill in sorted(floors))]
@@ -444,7 +366,10 @@ class Master:
             constraints=LinearConstraint(matrix[rows], low, high),
             options={"node_limit": 1 + NODE_WORK // len(cost), "mip_rel_gap": 0.0},
         )
-        self.work += MIP_START + MIP_WORK * len(cost) * (1 + max(0, int(result.mip_node_count or 0)))
+        closed = set() if fixed is None else {self.columns[at].order for at in np.flatnonzero(fixed).tolist()}
+        open_columns = sum(column.order not in closed for column in self.columns)
+        nodes = max(0, int(result.mip_node_count or 0))
+        self.work += MIP_START + MIP_WORK * open_columns + len(cost) * nodes
         if result.x is None or result.status not in (0, 1):
             return None
         chosen = np.flatnonzero(result.x > 0.5).tolist()

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from solvers.column import Column, columns_of
 from solvers.coupled import Piece, overdrawn
 from solvers.fill import Targets
-from solvers.master import FINE, Column, Prices, columns_of
+from solvers.master import FINE, Prices
 from solvers.menu import Menu
 from solvers.plan import add_up
 from solvers.problem import Ints, Problem
@@ -22,7 +23,7 @@ from solvers.solution import Shipment
 from solvers.states import FAR, cheapest, pairs, parts_of_state
 from solvers.subset import Found, answer, as_plan, as_plans
 
-MENU, ORDER, CAREFUL = 15_000, 2_000, 90_000
+MENU, ORDER, CAREFUL = 15_000, 400, 90_000
 """Work of handling one menu and one order, and of one careful look, in menu cells priced: measured."""
 
 

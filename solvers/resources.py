@@ -42,6 +42,12 @@ def used(problem: Problem, taken: Taken) -> Ints:
     return total
 
 
+def contested(problem: Problem, taken: Taken) -> Bools:
+    """bool[resources]: more of it is taken than there is."""
+    over: Bools = used(problem, taken) > free(Supply.of(problem))
+    return over
+
+
 def take_all(problem: Problem, taken: Taken, supply: Supply) -> None:
     """Subtract what is taken, in place."""
     amount = used(problem, taken)

@@ -93,7 +93,8 @@ class Outlook:
     ) -> Shadow:
         """The prices where kind o comes weight[o] times, float64[O] or int64[O], on this supply (None: the problem's).
 
-        `start`: prices of an earlier run to begin with. `gap`: how near the bound must come. Deterministic; raises ValueError for a weight below 0.
+        `start`: prices of an earlier run to begin with. `gap`: how near the bound must come.
+        Deterministic; raises ValueError for a weight below 0.
         """
         if len(weight) != self._problem.orders or (weight < 0).any():
             raise ValueError("one weight of at least 0 for each order")

@@ -59,7 +59,7 @@ class Pool:
         number, kept = np.cumsum(which) - 1, which[plans.at]
         # Shipments of one plan may take of one place; the LP wants each entry once.
         key, place = np.unique(number[plans.at[kept]] * self._resources + plans.resource[kept], return_inverse=True)
-        amount = np.bincount(place, weights=plans.amount[kept], minlength=len(key))
+        amount = np.bincount(place, weights=plans.amount[kept], minlength=len(key)).astype(np.float64)
         at, resource = np.divmod(key, self._resources)
         self._append(plans.order[which], plans.cost[which].astype(np.float64), at, resource, amount)
 

@@ -20,19 +20,19 @@ MAX_ITERATIONS = 50_000
 
 
 class Sparse(NamedTuple):
-    """Rows or columns one after another: entries of p are `start[p]` onwards of `index` and `value`."""
+    """Rows or columns one after another: entries of p are `start[p]` onwards of `place` and `value`."""
 
     start: Indexes
-    index: Indexes
+    place: Indexes
     value: Floats
 
     @staticmethod
     def of(entries: list[tuple[list[int], list[int]]]) -> Sparse:
-        """From (indexes, values) of each."""
+        """From (places, values) of each."""
         size = np.array([0, *[len(places) for places, _ in entries]])
-        index = np.array(list(chain.from_iterable([places for places, _ in entries])), np.int32)
+        place = np.array(list(chain.from_iterable([places for places, _ in entries])), np.int32)
         value = np.array(list(chain.from_iterable([values for _, values in entries])), np.float64)
-        return Sparse(np.cumsum(size)[:-1].astype(np.int32), index, value)
+        return Sparse(np.cumsum(size)[:-1].astype(np.int32), place, value)
 
 
 class Optimum(NamedTuple):
@@ -60,12 +60,12 @@ class Simplex:
 
     def add_rows(self, low: Floats, high: Floats, rows: Sparse) -> None:
         """Rows with entries in columns that are there; `low` and `high` may be infinite."""
-        self._highs.addRows(len(low), low, high, len(rows.index), *rows)
+        self._highs.addRows(len(low), low, high, len(rows.place), *rows)
 
     def add_columns(self, cost: Floats, columns: Sparse) -> None:
         """Columns with entries in rows that are there."""
         none = np.zeros(len(cost))
-        self._highs.addCols(len(cost), cost, none, none + np.inf, len(columns.index), *columns)
+        self._highs.addCols(len(cost), cost, none, none + np.inf, len(columns.place), *columns)
 
     def bound_row(self, row: int, low: float, high: float) -> None:
         """Change what a row must lie between."""

@@ -34,11 +34,8 @@ CAREFUL = 100_000
 KEPT_CELLS = 1 << 23
 """Cells of menus kept to price orders again: 130 MB at most."""
 
-MAX_PAIRS = 2_500
-"""Above this many (state, part) pairs quantities are not divided unit by unit (12 single units always are)."""
-
-MAX_CHOSEN_PAIRS = 20_000
-"""The same where lines have alternatives or must not be divided: nothing else is exact for them."""
+MAX_PAIRS = 20_000
+"""Above this many (state, part) pairs an order has no menu, unless it is of at most MAX_SKUS single units."""
 
 BATCH_CELLS = 1 << 18
 """Menu cells priced in one pass: keeps the working set in the cache."""
@@ -99,7 +96,7 @@ def _unbatched(problem: Problem, order: int, supply: Supply, purse: Purse, skipp
 def _exact(shape: Shape, work: int) -> bool:
     count = pairs(shape)
     if any(line.whole or len(line.rows) > 1 for line in shape):
-        return count <= min(work, MAX_CHOSEN_PAIRS)
+        return count <= min(work, MAX_PAIRS)
     single = len(shape) <= MAX_SKUS and all(line.most == 1 for line in shape)
     return count <= work and (count <= MAX_PAIRS or single)
 

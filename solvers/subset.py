@@ -7,6 +7,7 @@ another per lateness; only orders whose plan overdraws a node are looked at one 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +57,7 @@ def as_plans(menu: Menu, columns: Sequence[int], answers: Sequence[list[Piece]])
         for by, low, high in zip(option.tolist(), first.tolist(), end.tolist(), strict=True)
     ]
     edge = np.cumsum([0, *sizes]).tolist()
-    return [tuple(shipments[low:high]) for low, high in zip(edge[:-1], edge[1:], strict=True)]
+    return [tuple(shipments[low:high]) for low, high in pairwise(edge)]
 
 
 def best_alone(menu: Menu) -> list[Found]:

@@ -6,6 +6,7 @@ import atexit
 import gc
 import sys
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import typer
@@ -26,6 +27,9 @@ COMMANDS = {
 }
 """Name -> (module, function, one line). A module is imported when its command is used, so that help is quick."""
 
+GROUP = "apportion.commands"
+"""Entry points by which other packages add commands: a function with options, in a module with a HELP."""
+
 HELP = f"""Apportion decides which fulfilment nodes ship which lines of which orders.
 
 Example: apportion demo
@@ -34,15 +38,18 @@ Example: apportion demo
 
 
 class CommandTable(TyperGroup):
-    """The commands of `COMMANDS`, each loaded on its first use."""
+    """The commands of `COMMANDS` and those that other packages add, each loaded on its first use."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
-        return list(COMMANDS)
+        return [*COMMANDS, *_added()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
+        if cmd_name in COMMANDS:
+            module_name, function, _ = COMMANDS[cmd_name]
+        elif cmd_name in _added():
+            module_name, function = _added()[cmd_name].module, _added()[cmd_name].attr
+        else:
             return None
-        module_name, function, _ = COMMANDS[cmd_name]
         module = import_module(module_name)
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
         alone.command(cmd_name, help=module.HELP)(getattr(module, function))
@@ -50,7 +57,12 @@ class CommandTable(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
+            own = [(name, line) for name, (_, _, line) in COMMANDS.items()]
+            formatter.write_dl([*own, *((name, f"Added by {one.module}.") for name, one in _added().items())])
+
+
+def _added() -> dict[str, EntryPoint]:
+    return {one.name: one for one in sorted(entry_points(group=GROUP)) if one.name not in COMMANDS}
 
 
 app = typer.Typer(

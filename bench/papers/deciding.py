@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from bench.papers.world import PLENTY, World
-from solvers.choose import Budget, solve
+from solvers.choose import solve
 from solvers.problem import Guide, Ints, Problem
 from solvers.solution import Solution
 
@@ -23,11 +24,25 @@ WEIGHT = 1_000
 
 
 class Moment(NamedTuple):
-    """What is known when prices are made: the arrivals so far, the stock now int64[I, N], and slots still to come."""
+    """What is known when prices are made: the kinds that came so far, the stock now int64[I, N], the slots gone by, and
+    those still to come until stock is delivered again."""
 
     past: Ints
     stock: Ints
+    gone: int
     remaining: int
+
+    @property
+    def pace(self) -> float:
+        """Orders in a slot so far; 1 where nothing is known."""
+        return len(self.past) / self.gone if self.gone else 1.0
+
+
+class Delivery(NamedTuple):
+    """Stock that comes before the arrival of a slot: `units` int64[I, N]."""
+
+    slot: int
+    units: Ints
 
 
 Prices = Callable[[Moment], Ints | None]
@@ -64,31 +79,41 @@ def nodes_of(problem: Problem, solution: Solution) -> Ints:
     return node
 
 
-def decide(
-    world: World, arrivals: Ints, prices: Prices, resolves: int, window: int, budget: Budget | None = None
-) -> Path:
-    """Decide all arrivals, int64[T] kinds or -1 for an empty slot; prices are made anew `resolves` times, evenly."""
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How a path is decided: prices made anew `resolves` times, evenly; `window` orders together; what is delivered."""
+
+    resolves: int = 1
+    window: int = 1
+    deliveries: tuple[Delivery, ...] = ()
+
+
+def decide(world: World, arrivals: Ints, prices: Prices, rhythm: Rhythm) -> Path:
+    """Decide all arrivals, int64[T] kinds or -1 for an empty slot. Windows end where prices are made anew."""
     stock, slots = world.stock.copy(), len(arrivals)
-    edges = np.linspace(0, slots, max(1, resolves) + 1).astype(np.int64).tolist()
+    deliveries = {one.slot: one.units for one in rhythm.deliveries}
+    ends = np.array(sorted({*deliveries, slots}), np.int64)
+    edges = sorted({*np.linspace(0, slots, max(1, rhythm.resolves) + 1).astype(int).tolist(), *deliveries})
     parts: list[Ints] = [np.zeros(0, np.int64)]
     path = Path(parts[0], 0)
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
-        before = arrivals[:low]
-        now = prices(Moment(before[before >= 0], stock.copy(), slots - low))
-        came = arrivals[low:high]
+    for low, high in pairwise(edges):
+        stock += deliveries.get(low, 0)
+        before, came = arrivals[:low], arrivals[low:high]
+        until = int(ends[np.searchsorted(ends, low, side="right")])
+        now = prices(Moment(before[before >= 0], stock.copy(), low, until - low))
         came = came[came >= 0]
-        if window == 1:
+        if rhythm.window == 1:
             parts.append(_in_turn(world, came, now, stock, path))
             continue
-        for first in range(0, len(came), window):
-            parts.append(_together(world, came[first : first + window], now, stock, path, budget or Budget()))
+        windows = [came[first : first + rhythm.window] for first in range(0, len(came), rhythm.window)]
+        parts.extend(_together(world, each, now, stock, path) for each in windows)
     path.node = np.concatenate(parts)
     return path
 
 
-def _together(world: World, kinds: Ints, prices: Ints | None, stock: Ints, path: Path, budget: Budget) -> Ints:
+def _together(world: World, kinds: Ints, prices: Ints | None, stock: Ints, path: Path) -> Ints:
     problem = world.problem(kinds, stock.copy())
-    solution = solve(priced(problem, prices), budget)
+    solution = solve(priced(problem, prices))
     node = nodes_of(problem, solution)
     sent = node >= 0
     np.subtract.at(stock, (problem.lines.item[sent], node[sent]), 1)

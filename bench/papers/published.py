@@ -88,7 +88,7 @@ def force_open(part: Floats, count: int, rng: np.random.Generator) -> Ints:
     seen = _seen(opening, part)
     item, likeliest = np.arange(len(part)), np.argmax(part, axis=1)
     most = part[item, likeliest]
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         late = (1 - most) / (1 - most + most * np.exp(1 / most) - np.e)
     forced = np.minimum(opening[:, 0, likeliest], 1.0)
     at_end = rng.random((count, len(part))) < np.where(most < 1 - TINY, late, 0.0)
@@ -146,10 +146,10 @@ def rounded(world: World, lp: ItemLp, arrivals: Ints, rounding: Rounding, rng: n
     return blind_cost(world, arrivals, node)
 
 
-def myopic(world: World, where: Geometry, carried: Ints, arrivals: Ints) -> float:
-    """What a path costs when every item leaves the closest node that carries it; carried bool[items, nodes]."""
+def myopic(world: World, where: Geometry, arrivals: Ints) -> float:
+    """What a path costs when every item leaves the closest node that carries it, blind to what is left there."""
     item, owner = world.lines_of(arrivals)
-    metro = (arrivals % world.metros)[owner]
+    metro, carried = (arrivals % world.metros)[owner], world.stock[:, : len(where.miles)] > 0
     miles = np.where(carried[item], where.miles[:, metro].T, np.inf)
     node = np.where(carried[item].any(axis=1), np.argmin(miles, axis=1), world.nodes - 1)
     return blind_cost(world, arrivals, node)
@@ -157,7 +157,7 @@ def myopic(world: World, where: Geometry, carried: Ints, arrivals: Ints) -> floa
 
 def blind_cost(world: World, arrivals: Ints, node: Ints) -> float:
     """Money units of a path whose lines try these nodes in order of arrival; who finds a node empty goes outside."""
-    item, owner = world.lines_of(arrivals)
+    item, _ = world.lines_of(arrivals)
     cell = item * world.nodes + node
     by_cell = np.argsort(cell, kind="stable")
     opens = np.r_[True, np.diff(cell[by_cell]) != 0]

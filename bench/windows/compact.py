@@ -3,7 +3,8 @@
 It shares no code with the solvers and knows only what `scene` makes: one option for every (order, node), prices by
 weight and no lateness, every parcel within its weight limit, orders of one priority, fill before money.
 
-x[l, k] units of line l from node k; u[l, k] whether any; z[o, k, b] whether order o has a parcel from k in weight step b.
+x[l, k]: units of line l from node k. u[l, k]: whether any. z[o, k, b]: whether order o has a parcel from k in weight
+step b.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def prove(problem: Problem, seconds: float) -> Proven:
     options = {"time_limit": seconds, "mip_rel_gap": 0.0}
     found = milp(model.cost, integrality=whole, bounds=bounds, constraints=[rows, full], options=options)
     best = None if found.x is None else float(found.fun) + model.constant
-    bound = found.mip_dual_bound if found.mip_dual_bound is not None else 0.0
+    bound = found.mip_dual_bound if found.mip_dual_bound is not None else -np.inf
     return Proven(units, float(bound) + model.constant, best)
 
 

@@ -15,7 +15,10 @@ HEAD = (
     "| scarcity | orders | windows | lines | touched | ms p50/p99 | check ms | gap mean/p99 | unproven | cut | solver "
     "| one by one: ms, above | re-proved |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|---:|"
 )
-CURVE = "| scarcity | orders | work | ms p50/p99 | above the bound mean/worst | units short |\n|---|---:|---:|---:|---:|---:|"
+CURVE = (
+    "| scarcity | orders | work | ms p50/p99 | above the bound mean/worst | units short |\n"
+    "|---|---:|---:|---:|---:|---:|"
+)
 
 
 def markdown(windows: Sequence[Window]) -> str:

@@ -12,10 +12,10 @@ from bench.windows.compact import prove
 from bench.windows.scene import Shape, window
 from solvers.alone import plans_alone
 from solvers.choose import Budget, solve
-from solvers.columns import contested
 from solvers.menu import Supply
 from solvers.problem import Problem
 from solvers.purse import Purse
+from solvers.resources import contested
 from solvers.solution import Solution, check
 
 CURVE = (0, 300_000, 1_000_000, 3_000_000, 10_000_000, 30_000_000)

@@ -15,8 +15,7 @@ goes through scripts, each of which first finishes what an earlier one may have 
     {p}:movable   orders that may be decided again, by when that ends;  {p}:reports  what was last found of them
     {p}:network  {p}:skus  documents;  {p}:changed  SKUs by catalogue version
     {p}:policies  current version by policy id;  {p}:policy:<id>  its last versions
-    {p}:prices    the price sheet and its version, which are not in the log
-    {p}:matrices  zone matrices;  {p}:matrix_versions  theirs
+    {p}:prices  the price sheet, which is not in the log;  {p}:matrices  zone matrices;  {p}:matrix_versions  theirs
     {p}:gone:<n>  a filter of the ids that left (see lua/bloom.lua)
     {}:partitions  their names;  {}:waiting  those where orders ever waited
     {}:<task>     the lease of the one that does it: projector (feeds the archive), pricer, reoptimise:<partition>
@@ -59,6 +58,7 @@ from engine.ledger.redis_backlog import OUTCOMES, RedisBacklog
 from engine.ledger.redis_commit import Committing
 from engine.ledger.redis_holds import RedisHolds
 from engine.ledger.redis_moving import RedisMoving
+from engine.ledger.redis_prices import RedisPrices
 from engine.ledger.redis_retention import RedisRetention, logged
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -71,7 +71,7 @@ _LOG_PAGE = 16
 _WAIT_GRACE_S = 5
 
 
-class RedisLedger(RedisHolds, RedisRetention, RedisBacklog, RedisMoving):
+class RedisLedger(RedisHolds, RedisRetention, RedisBacklog, RedisMoving, RedisPrices):
     """Implements `Ledger` on the store at a URL (`redis://`, `rediss://` or `unix://`).
 
     A call waits at most `timeout_s`, for a free connection and for its answer together. Nothing is tried twice here:
@@ -235,10 +235,8 @@ class RedisLedger(RedisHolds, RedisRetention, RedisBacklog, RedisMoving):
 
     async def versions(self, partition: str) -> Versions:
         """As `Ledger.versions`."""
-        found, prices = await self._read(
-            partition, ("HMGET", "meta", "network", "policy", "catalog"), ("HGET", "prices", "version")
-        )
-        network, policy, catalog = found
+        documents = ("HMGET", "meta", "network", "policy", "catalog")
+        (network, policy, catalog), prices = await self._read(partition, documents, ("HGET", "prices", "version"))
         return Versions(int(network or 0), int(policy or 1), int(catalog or 0), int(prices or 0))
 
     async def put_network(
@@ -347,16 +345,6 @@ class RedisLedger(RedisHolds, RedisRetention, RedisBacklog, RedisMoving):
         body: bytes | None
         [body] = await self._read(partition, ("HGET", "skus", sku))
         return body
-
-    async def put_prices(self, partition: str, body: bytes) -> int:
-        """As `Ledger.put_prices`."""
-        version: int = await self._run("prices", partition, body)
-        return version
-
-    async def prices(self, partition: str) -> Document | None:
-        """As `Ledger.prices`."""
-        [(version, sheet)] = await self._read(partition, ("HMGET", "prices", "version", "sheet"))
-        return None if version is None else Document(int(version), sheet)
 
     async def entries(self, partition: str, after: str = "0") -> AsyncIterator[Entry]:
         """As `Ledger.entries`."""

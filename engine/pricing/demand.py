@@ -105,6 +105,29 @@ class Demand:
         kinds = tuple(Kind(seen.baskets[b], seen.zones[z]) for b, z in zip(which.tolist(), where.tolist(), strict=True))
         return Future(kinds, count.astype(np.int64))
 
+    def expected(self, horizon: float) -> list[tuple[Kind, float]]:
+        """The mean of the futures: every basket seen in every zone seen, with the orders to expect of `horizon`.
+
+        For few kinds, such as those of a test bed: there are baskets times zones of them.
+        """
+        if not self._weight or horizon <= 0:
+            return []
+        seen = _Seen.of(list(self._weight), np.array(list(self._weight.values())) / self._growth)
+        zones, items = len(seen.zones), len(seen.item_weight)
+        size = np.diff(seen.item_start)
+        by_item = np.zeros((items, zones))
+        np.add.at(by_item, (np.repeat(np.arange(items), size), seen.zone[seen.kind_of]), seen.weight[seen.kind_of])
+        anyone = np.bincount(seen.zone, weights=seen.weight, minlength=zones) / seen.weight.sum()
+        by_item = (by_item + self.pooling * anyone) / (seen.item_weight + self.pooling)[:, None]
+        total = np.add.reduceat(by_item[seen.basket_item], seen.basket_start[:-1], axis=0)
+        share = np.bincount(seen.basket, weights=seen.weight, minlength=len(seen.baskets)) / seen.weight.sum()
+        orders = horizon * share[:, None] * total / np.diff(seen.basket_start)[:, None]
+        return [
+            (Kind(basket, zone), float(orders[b, z]))
+            for b, basket in enumerate(seen.baskets)
+            for z, zone in enumerate(seen.zones)
+        ]
+
     def _zones(self, seen: _Seen, rate: Floats, basket: Ints, rng: np.random.Generator) -> Ints:
         """int64[N]: a zone for each basket, that of an order seen which holds a random item of it, or of any order."""
         size = seen.basket_start[basket + 1] - seen.basket_start[basket]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import sys
 
 import msgspec
 import structlog
 
+from engine.archive.database import sqlite_url
 from engine.background import Background
 from engine.clock import Clock
 from engine.metrics import Metrics
@@ -18,7 +20,7 @@ from engine.settings import Settings
 
 log = structlog.get_logger("apportion.pricer")
 
-AGAIN_SECONDS = 5.0
+AGAIN_SECONDS = 1.0
 """Before a process that ended is started again."""
 
 STOP_SECONDS = 1.0
@@ -32,8 +34,14 @@ class Keeper:
         self._url = url
         self._clock = clock
         self._metrics = metrics
+        self._holder = secrets.token_hex(4)
         self._process: asyncio.subprocess.Process | None = None
         self._task = Background(self._run, "pricer")
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that runs now, or ran last; None before the first."""
+        return None if self._process is None else self._process.pid
 
     def start(self) -> None:
         """Begin; never fails."""
@@ -72,7 +80,13 @@ class Keeper:
         )  # fmt: skip
         assert process.stdin is not None, "it was asked for"
         assert process.stdout is not None, "it was asked for"
-        begin = {"url": self._url, "settings": self._settings.model_dump_json()}
+        settings = self._settings
+        begin = {
+            "url": self._url,
+            "holder": self._holder,
+            "archive": settings.archive_url or sqlite_url(settings.data_dir),
+            "settings": settings.model_dump_json(),
+        }
         process.stdin.write(msgspec.json.encode(begin) + b"\n")
         await process.stdin.drain()
         while line := await process.stdout.readline():
@@ -80,4 +94,6 @@ class Keeper:
         log.warning("pricer_ended", code=await process.wait())
 
     def _tell(self, told: Told) -> None:
-        self._metrics.priced(told.source, told.seconds, self._clock.epoch_ms() - told.at_ms, failed=bool(told.error))
+        self._metrics.price_failures.inc(bool(told.error))
+        if told.source:
+            self._metrics.priced(told.source, told.seconds, self._clock.epoch_ms() - told.at_ms)

@@ -32,7 +32,7 @@ FUTURES = 4
 FUTURE_ORDERS = 1_000
 """Orders sampled of one future at most; of a longer one each stands for several."""
 
-CELLS = 400_000
+CELLS = 200_000
 """Orders times nodes of all futures together at most."""
 
 

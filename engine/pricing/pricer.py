@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 import msgspec
 import structlog
 
-from engine.errors import NoNetworkError
-from engine.ledger.port import Ledger
-from engine.ledger.retention import LogTrimmedError
+from engine.archive import reading
+from engine.archive.database import Archive, ArchiveUnavailableError
+from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError
+from engine.ledger.retention import START, LogTrimmedError, place
 from engine.pricing.observed import Observed
 from engine.pricing.outlook import Ahead, followed, futures_of, skus_of
 from engine.pricing.sheet import PriceSheet, packed
@@ -25,14 +26,19 @@ from engine.settings import Settings
 log = structlog.get_logger("apportion.pricer")
 
 DUTY = "pricer"
+LEASE_S = 60.0
+"""Another process takes the duty up so long after the last round at the soonest; a programme may take a while."""
 READ_ENTRIES = 64
+LEARN_ENTRIES = 5_000
+"""Entries of the archive that demand is learned from after a start, where the log does not reach back so far."""
 SPARE = 4.0
 """After a programme the pricer leaves it be for at least so many times as long as it took."""
 DAY_MS = 86_400_000
 
 
 class Told(msgspec.Struct):
-    """One round of one partition, for who watches: the sheet it made, how long it took, and what failed."""
+    """One round of one partition, for who watches: the sheet it made (`source` "": none), how long it took, and what
+    failed."""
 
     partition: str
     at_ms: int
@@ -55,23 +61,41 @@ class Pricer:
     """Makes prices. `now` in seconds, for measuring and for pacing; it decides no price."""
 
     def __init__(
-        self, ledger: Ledger, registry: Registry, settings: Settings, now: Callable[[], float], holder: str
+        self,
+        ledger: Ledger,
+        registry: Registry,
+        settings: Settings,
+        now: Callable[[], float],
+        holder: str,
+        archive: Archive | None = None,
     ) -> None:
         self._ledger = ledger
         self._registry = registry
         self._settings = settings
         self._now = now
         self._holder = holder
+        self._archive = archive
         self._kept: dict[str, _Kept] = {}
 
     async def round(self) -> list[Told]:
         """One look at every partition, if this process has the duty; what was published."""
-        ttl_ms = round(max(60.0, 3 * self._settings.price_seconds) * 1000)
+        ttl_ms = round(max(LEASE_S, 3 * self._settings.price_seconds) * 1000)
         if not await self._ledger.lease(DUTY, self._holder, ttl_ms):
             self._kept.clear()
             return []
-        found = [await self.price(partition) for partition in await self._ledger.partitions()]
+        found = [await self._tried(partition) for partition in await self._ledger.partitions()]
         return [told for told in found if told is not None]
+
+    async def _tried(self, partition: str) -> Told | None:
+        """`price`; what fails in one partition keeps no other from its prices."""
+        try:
+            return await self.price(partition)
+        except (LedgerUnavailableError, LedgerRefusedError):
+            raise
+        except Exception as failure:
+            log.exception("partition_unpriced", partition=partition)
+            self._kept.pop(partition, None)
+            return Told(partition, 0, "", 0, 0.0, repr(failure))
 
     async def price(self, partition: str) -> Told | None:
         """Follow one partition's log and publish its prices; None where there is nothing to say yet."""
@@ -89,8 +113,8 @@ class Pricer:
                 kept.again_at = self._now() + SPARE * (self._now() - started)
             else:
                 sheet = await self._followed(partition, kept, horizon)
-        except NoNetworkError:
-            return None
+        except (LedgerUnavailableError, LedgerRefusedError):
+            raise
         except Exception as failure:
             log.exception("prices_failed", partition=partition)
             error = repr(failure)
@@ -103,18 +127,35 @@ class Pricer:
         return Told(partition, sheet.at_ms, sheet.source, cells, self._now() - started, error)
 
     async def _follow(self, partition: str, observed: Observed) -> None:
-        """To the log's present end; from where it begins now if it was trimmed before it was read."""
+        """To the log's present end."""
         while True:
             try:
                 some = await self._ledger.journal(partition, observed.at, READ_ENTRIES)
             except LogTrimmedError:
-                observed.at = (await self._ledger.retention(partition)).trimmed
+                await self._recall(partition, observed)
                 continue
             for logged in some:
                 observed.take(logged)
             if len(some) < READ_ENTRIES:
                 return
             await asyncio.sleep(0)
+
+    async def _recall(self, partition: str, observed: Observed) -> None:
+        """Take in what has left the log, from the archive: the latest of it. What cannot be had is passed over."""
+        trimmed = (await self._ledger.retention(partition)).trimmed
+        try:
+            if self._archive is not None and observed.at == START:
+                observed.at = await self._archive.read(reading.tail_start, partition, LEARN_ENTRIES)
+            while self._archive is not None and place(observed.at) < place(trimmed):
+                some = await self._archive.read(reading.journal, partition, observed.at, READ_ENTRIES)
+                for logged in some:
+                    observed.take(logged)
+                if not some:
+                    break
+        except ArchiveUnavailableError as error:
+            log.warning("archive_unread", partition=partition, reason=str(error))
+        if place(observed.at) < place(trimmed):
+            observed.at = trimmed
 
     async def _solved(self, partition: str, observed: Observed, horizon: float) -> PriceSheet:
         """Prices of sampled futures on live stock."""

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import signal
 import sys
-import time
 
 import msgspec
 import structlog
 
+from engine.archive.database import Archive
+from engine.clock import SystemClock
 from engine.ledger.port import LedgerRefusedError, LedgerUnavailableError
 from engine.ledger.redis import RedisLedger
 from engine.pricing.pricer import Pricer
@@ -28,29 +28,34 @@ NICENESS = 10
 
 
 class Begin(msgspec.Struct):
-    """What the parent says first. `settings`: those it runs with, as JSON."""
+    """What the parent says first. `holder`: its name for the lease, so that the next process takes up what a dead one
+    left; `archive`: the database's URL; `settings`: those it runs with, as JSON."""
 
     url: str
+    holder: str
+    archive: str
     settings: str
 
 
 async def serve(begin: Begin) -> None:
     """A round every `price_seconds`, until cancelled."""
     settings = Settings.model_validate_json(begin.settings)
-    ledger = RedisLedger(begin.url)
+    ledger, clock = RedisLedger(begin.url), SystemClock()
     registry = Registry(ledger, strict_skus=settings.strict_skus)
-    pricer = Pricer(ledger, registry, settings, time.monotonic, secrets.token_hex(4))
+    archive = Archive(begin.archive)
+    pricer = Pricer(ledger, registry, settings, clock.monotonic, begin.holder, archive)
     try:
         while True:
-            due = time.monotonic() + settings.price_seconds
+            due = clock.monotonic() + settings.price_seconds
             try:
                 for told in await pricer.round():
                     sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
                     sys.stdout.buffer.flush()
             except (LedgerUnavailableError, LedgerRefusedError) as error:
                 log.warning("prices_wait", reason=str(error))
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            await asyncio.sleep(max(0.0, due - clock.monotonic()))
     finally:
+        await archive.close()
         await ledger.close()
 
 

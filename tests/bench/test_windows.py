@@ -46,7 +46,10 @@ def least(problem: Problem) -> tuple[int, float]:
     lines, options, curves = problem.lines, problem.options, problem.curves
     order, node = np.nonzero(problem.stock[lines.item] > 0)
     at = order * problem.nodes + node
-    break_at = [int(np.searchsorted(curves.up_to_g[options.curve[a]], lines.weight_g[o])) for a, o in zip(at, order)]
+    break_at = [
+        int(np.searchsorted(curves.up_to_g[options.curve[a]], lines.weight_g[o]))
+        for a, o in zip(at, order, strict=True)
+    ]
     card = curves.price[options.curve[at], break_at]
     price = card + options.handle_parcel[at] + options.handle_line[at] + options.handle_unit[at]
     cells, cell = np.unique(lines.item[order] * problem.nodes + node, return_inverse=True)

@@ -43,7 +43,8 @@ def test_every_field_has_its_documented_default():
         "mode": "optimise",
         "objective": {
             "fill": "always", "shipping": "1", "handling": "1", "split_parcel": "0", "late_per_day": "5.00",
-            "unfilled_per_unit": "25.00", "stock_price": "1", "balance": "0",
+            "unfilled_per_unit": "25.00", "stock_price": "1",
+                "stock_price_refuses": False, "balance": "0",
         },
         "limits": {
             "max_parcels": None, "ship_complete": False, "split_lines": True, "nodes": [], "except_nodes": [],

@@ -75,6 +75,16 @@ def test_old_orders_fade_by_the_half_life():
     assert demand.seen == pytest.approx(500 / np.log(2), rel=0.01)
 
 
+def test_the_expected_orders_are_the_mean_of_the_futures():
+    """Who prices the mean and who samples futures see the same demand."""
+    demand = Demand(pooling=20)
+    for at in range(200):
+        demand.observe((PAIR, ALONE, Kind((("A", 1),), "west"))[at % 3])
+    found = shares(demand, 2_000, futures=60)
+    for kind, orders in demand.expected(1.0):
+        assert found[kind] == pytest.approx(orders, abs=0.02)
+
+
 def test_the_same_seed_gives_the_same_future():
     """A priced window can be replayed: nothing but the generator decides what is sampled."""
     demand = Demand()

@@ -1,0 +1,204 @@
+"""The pricer on the memory twin: what it reads off the log, and what it publishes when all goes well and when not."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from engine.archive.database import Archive
+from engine.archive.projector import Projector
+from engine.ledger.backlog import Incoming
+from engine.metrics import Metrics
+from engine.pricing.outlook import Ahead
+from engine.pricing.pricer import Pricer, Told
+from engine.pricing.sheet import PriceSheet, unpacked
+from engine.settings import Settings
+from tests.engine.test_allocator import World, order
+
+NODES = [{"id": "near", "parcel": "5.00"}, {"id": "far", "parcel": "9.00"}]
+SETTINGS = Settings(price_orders_min=3, price_horizon_days=1 / 24)
+
+
+class Time:
+    """Seconds that pass only when told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+async def shop(near: int = 8, far: int = 40, orders: int = 10) -> World:
+    """Two nodes, and orders that were decided."""
+    world = World()
+    await world.setup(NODES, {("near", "A"): near + orders, ("far", "A"): far})
+    await world.decide(*(order(f"O{k}", ("A", 1)) for k in range(orders)))
+    return world
+
+
+def pricer_of(world: World, now: Time | None = None, holder: str = "test") -> Pricer:
+    """The pricer of a world."""
+    return Pricer(world.ledger, world.registry, SETTINGS, now or Time(), holder)
+
+
+async def sheet_of(world: World) -> PriceSheet:
+    """The sheet that was published last."""
+    stored = await world.ledger.prices("p")
+    assert stored is not None
+    return unpacked(stored.body, stored.version)
+
+
+def mills_of(sheet: PriceSheet) -> dict[str, int]:
+    """Prices of A by node."""
+    return {keep.node_id: keep.mills for keep in sheet.stock.get("A", ())}
+
+
+async def test_scarce_stock_has_a_price_and_ample_stock_none() -> None:
+    """Ten orders are to come for eight near units: each is worth the four that the far node costs more."""
+    world = await shop(near=1)
+    assert [told.source for told in await pricer_of(world).round()] == ["lp"]
+    sheet = await sheet_of(world)
+    assert mills_of(sheet) == {"near": 4_000}
+    assert (sheet.stock["A"][0].for_zone, sheet.futures, sheet.seen, sheet.horizon) == ("US:100", 4, 10.0, 10.0)
+    plenty = await shop(near=500)
+    await pricer_of(plenty).round()
+    assert (await sheet_of(plenty)).stock == {}
+
+
+async def test_the_same_log_gives_the_same_prices() -> None:
+    """Nothing but log, stock and settings decides: no clock and no chance."""
+    sheets = []
+    for _ in range(2):
+        world = await shop(near=6)
+        await pricer_of(world).round()
+        sheets.append((await sheet_of(world)).stock)
+    assert sheets[0] == sheets[1]
+
+
+async def test_what_is_to_come_in_counts_as_there_if_it_comes_in_time() -> None:
+    """A unit is not kept for orders that the next delivery will serve; one after the horizon changes nothing."""
+    for later_ms, price in ((0, {}), (86_400_000, {"near": 4_000})):
+        world = await shop(near=1)
+        number = (await world.ledger.network("p"))[1]["near"]
+        coming = Incoming("I", "A", number, 500, world.clock.epoch_ms() + 1_000 + later_ms)
+        await world.ledger.write_incoming("p", [coming])
+        await pricer_of(world).round()
+        assert mills_of(await sheet_of(world)) == price
+
+
+async def test_one_has_the_duty_and_another_takes_it_up_when_it_is_gone() -> None:
+    """Two processes on one store make prices once; after the lease the other goes on from the log alone."""
+    world = await shop()
+    first, second = pricer_of(world, holder="first"), pricer_of(world, holder="second")
+    assert len(await first.round()) == 1
+    assert await second.round() == []
+    world.clock.advance(61_000)
+    assert [told.source for told in await second.round()] == ["lp"]
+    assert (await sheet_of(world)).version == 2
+
+
+async def test_between_two_programmes_prices_follow_what_was_taken() -> None:
+    """A cell that sells ahead of its pace grows dearer, without a solver; the sheet says that it was made so."""
+    world, now = await shop(near=2), Time()
+    pricer = pricer_of(world, now)
+    kept = await pricer.price("p")
+    assert kept is not None
+    before = mills_of(await sheet_of(world))
+    pricer._kept["p"].again_at = 1.0  # as after a programme that took a while
+    await world.decide(*(order(f"P{k}", ("A", 1)) for k in range(3)))
+    told = await pricer.price("p")
+    assert told is not None
+    assert (told.source, told.error) == ("adaptive", "")
+    after = mills_of(await sheet_of(world))
+    assert after["near"] != before["near"] or after.get("far") != before.get("far")
+    now.seconds = 2.0
+    await world.decide(order("Q", ("A", 1)))
+    told = await pricer.price("p")
+    assert told is not None
+    assert told.source == "lp"
+
+
+async def test_a_programme_that_fails_leaves_prices_that_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No failure of the solver stops the sheet, and it is told."""
+
+    def fail(_: Ahead) -> PriceSheet:
+        raise RuntimeError("no optimum")
+
+    monkeypatch.setattr(Ahead, "sheet", fail)
+    world = await shop()
+    [told] = await pricer_of(world).round()
+    assert (told.source, "no optimum" in told.error) == ("adaptive", True)
+    assert (await sheet_of(world)).source == "adaptive"
+
+
+async def test_what_fails_in_one_partition_keeps_no_other_from_its_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A partition whose log cannot be read is told and begun anew; the others get their sheets."""
+    world = await shop()
+    pricer, own = pricer_of(world), Pricer.price
+
+    async def price(self: Pricer, partition: str) -> Told | None:
+        if partition == "another":
+            raise ValueError("torn")
+        return await own(self, partition)
+
+    monkeypatch.setattr(Pricer, "price", price)
+    await world.ledger.put_policy("another", "default", b"{}")
+    told = await pricer.round()
+    assert [(each.partition, each.source, each.error) for each in told] == [
+        ("another", "", "ValueError('torn')"),
+        ("p", "lp", ""),
+    ]
+
+
+async def test_a_log_that_was_trimmed_is_followed_from_where_it_begins() -> None:
+    """What left for the archive is not learned from; what is there is."""
+    world = await shop()
+    newest = (await world.ledger.retention("p")).newest
+    await world.ledger.archived("p", "an archive", newest, newest)
+    await world.decide(*(order(f"P{k}", ("A", 1)) for k in range(4)))
+    pricer = pricer_of(world)
+    assert await pricer.price("p") is not None
+    assert pricer._kept["p"].observed.orders == 4
+
+
+async def test_what_left_the_log_is_learned_from_the_archive() -> None:
+    """A pricer that starts late knows the demand of days of which the store has nothing any more."""
+    world = await shop()
+    archive = Archive("sqlite://")
+    projector = Projector(world.ledger, archive, world.clock, SETTINGS, Metrics(), "projector")
+    while await projector.follow("p"):
+        pass
+    newest = (await world.ledger.retention("p")).newest
+    await world.ledger.archived("p", await archive.archive_id(), newest, newest)
+    await world.decide(*(order(f"P{k}", ("A", 1)) for k in range(4)))
+    pricer = Pricer(world.ledger, world.registry, SETTINGS, Time(), "test", archive)
+    assert await pricer.price("p") is not None
+    assert pricer._kept["p"].observed.orders == 14
+    await archive.close()
+
+
+async def test_a_commit_goes_by_the_sheet_at_hand_and_the_next_by_the_newer() -> None:
+    """Reading a sheet is nothing that an order waits for: the registry brings it beside the windows."""
+    world = await shop(near=1)
+    await pricer_of(world).round()
+    (first,) = await world.decide(order("first", ("A", 1)))
+    assert first["window"]["price_version"] == 0
+    while (await world.registry.books("p")).prices is None:  # noqa: ASYNC110 (a thread does it)
+        await asyncio.sleep(0.001)
+    (second,) = await world.decide(order("second", ("A", 1)))
+    assert second["window"]["price_version"] == 1
+
+
+async def test_a_sheet_of_another_program_says_nothing() -> None:
+    """It is no reason to fail, and is not read again and again."""
+    world = await shop(near=1)
+    await world.ledger.put_prices("p", b"another form")
+    assert await world.registry.price_sheet("p") == PriceSheet(0, "adaptive", {}, version=1)
+    await world.decide(order("first", ("A", 1)))
+    while (await world.registry.books("p")).prices is None:  # noqa: ASYNC110 (a thread does it)
+        await asyncio.sleep(0.001)
+    (second,) = await world.decide(order("second", ("A", 1)))
+    assert second["window"]["price_version"] == 0
+    await world.registry.close()
