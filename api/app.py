@@ -29,6 +29,7 @@ from api.openapi import document
 from api.operations import OperationsDesk
 from api.orders import OrderDesk
 from api.policies import PolicyDesk
+from api.prices import PriceDesk
 from api.problems import MethodNotAllowedError
 from api.reoptimisation import ReoptimisationDesk
 from api.skus import SkuDesk
@@ -54,8 +55,8 @@ class Application(FastAPI):
         # The hot path first: routes are tried in order.
         desks = (
             OrderDesk(engine), CommandDesk(engine), BulkDesk(engine), InquiryDesk(engine), StockDesk(engine),
-            SkuDesk(engine), NetworkDesk(engine), MatrixDesk(engine), PolicyDesk(engine), HistoryDesk(engine),
-            EventDesk(engine, self.closing), ReoptimisationDesk(engine), operations,
+            SkuDesk(engine), NetworkDesk(engine), MatrixDesk(engine), PolicyDesk(engine), PriceDesk(engine),
+            HistoryDesk(engine), EventDesk(engine, self.closing), ReoptimisationDesk(engine), operations,
         )  # fmt: skip
         self.endpoints = [endpoint for desk in desks for endpoint in desk.endpoints()]
         self._document = document(self.endpoints, _version())

@@ -82,7 +82,7 @@ class PolicyDesk:
                 "rules of one name, rules that leave no node, alone or with those that hold whenever they do, ranges "
                 "without an inside, modes that a later rule always overrides. A refused document changes nothing. "
                 "Should a node leave the network later, rules pass its name over. A partition has at most 100 "
-                "policies. `objective.stock_price` is accepted and has no effect while no prices of stock are made.",
+                "policies. `objective.stock_price` weighs the prices that `GET /v1/prices` shows; 0 switches them off.",
                 "policies", Body({JSON: Policy}, "The whole policy"), (policy_id,),
                 (InvalidInputError, MalformedBodyError, TooLargeError),
             ),

@@ -29,6 +29,7 @@ from engine.ledger.redis import RedisLedger
 from engine.ledger.server.watermark import DiskWatermark
 from engine.metrics import Metrics
 from engine.policy import WindowTerms
+from engine.pricing.keeper import Keeper
 from engine.records import Records
 from engine.registry import Registry
 from engine.reoptimising.task import Reoptimiser
@@ -55,6 +56,7 @@ class Engine:
         refusal: Callable[[], str | None] = lambda: None,
         desk: Crew | None = None,
         archive: Archive | None = None,
+        pricing: Keeper | None = None,
     ) -> None:
         process_id = secrets.token_hex(4)
         self.settings = settings
@@ -65,6 +67,7 @@ class Engine:
         self.history = History(ledger, archive)
         self.stock = StockRoom(self.past, self.registry)
         self._archive = archive
+        self._pricing = pricing
         self.projector = Projector(ledger, archive, clock, settings, metrics, process_id) if archive else None
         self._metrics = metrics
         self._refusal = refusal
@@ -101,6 +104,8 @@ class Engine:
         self._pulse.start()
         self.sweeper.start()
         self.backorders.start()
+        if self._pricing is not None:
+            self._pricing.start()
         self.reoptimiser.start()
 
     async def _watch(self) -> None:
@@ -126,6 +131,8 @@ class Engine:
         await self._pulse.stop()
         self._reasons = ["stopping"]
         await self.gate.drain()
+        if self._pricing is not None:
+            await self._pricing.stop()
         await self.reoptimiser.stop()
         await self.backorders.stop()
         await self.sweeper.stop()
@@ -146,7 +153,9 @@ def build(settings: Settings, redis_url: str, data_dir: Path | None = None) -> E
     metrics = Metrics()
     refusal = DiskWatermark(data_dir) if data_dir is not None else _never
     ledger, crew, desk = RedisLedger(redis_url, refusal=refusal), ProcessCrew(metrics), ProcessCrew(metrics)
-    return Engine(settings, ledger, crew, SystemClock(), metrics, refusal, desk, archive_of(settings))
+    clock = SystemClock()
+    pricing = Keeper(settings, redis_url, clock, metrics) if settings.price_seconds else None
+    return Engine(settings, ledger, crew, clock, metrics, refusal, desk, archive_of(settings), pricing)
 
 
 def _never() -> None:

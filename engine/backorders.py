@@ -264,6 +264,7 @@ def _question(
         policy=edition.policy,
         policy_version=edition.version,
         strict_skus=books.strict_skus,
+        prices=books.prices_of(skus, snapshot.days),
         in_turn=True,
     )
 

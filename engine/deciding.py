@@ -107,6 +107,7 @@ def _summary(
         "bound": solution.bound,
         "gap": solution.gap,
         "cut": solution.cut,
+        "abandoned": window.floor,
         "violations": [list(violation) for violation in violations[:10]],
         "solve_ms": round(solve_seconds * 1000, 3),
         "units": {

@@ -126,8 +126,10 @@ class _Writer:
         )
         steered = guidance(lowered.problem, solution)
         self._guidance = [
-            Guidance(rules=decimal(rules), balance=decimal(balance)) if rules or balance else _UNGUIDED
-            for rules, balance in zip(steered.rules.tolist(), steered.balance.tolist(), strict=True)
+            Guidance(stock_price=decimal(price), rules=decimal(rules), balance=decimal(balance))
+            if price or rules or balance
+            else _UNGUIDED
+            for rules, balance, price in zip(*(each.tolist() for each in steered), strict=True)
         ]
         self._takes = list(zip(use.sku.tolist(), use.node.tolist(), use.count.tolist(), strict=True))
         self._numbers = lowered.window.network.number_of.tolist()
@@ -144,7 +146,7 @@ class _Writer:
             cut=solution.cut,
             policy_version=window.policy_version,
             network_version=window.snapshot.versions.network,
-            price_version=0,
+            price_version=lowered.priced_by,
         )
 
     def parcels(self, o: int, boxes: Sequence[int]) -> tuple[Parcel, ...]:

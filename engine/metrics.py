@@ -75,6 +75,26 @@ class Metrics:
             "apportion_loop_lag_seconds", "How late the event loop ran a timer", buckets=SECONDS, registry=registry
         )
 
+        self.price_sheets = Counter(
+            "apportion_price_sheets", "Price sheets made, by source: lp or adaptive", ["source"], registry=registry
+        )
+        self.price_seconds = Histogram(
+            "apportion_price_seconds", "Making one price sheet", buckets=(*SECONDS, 15.0, 60.0), registry=registry
+        )
+        self.price_age = Gauge(
+            "apportion_price_age_seconds", "Age of the stock that the last sheet rests on", registry=registry
+        )
+        self.price_failures = Counter(
+            "apportion_price_failures", "Programmes of prices that failed, and ends of the pricer", registry=registry
+        )
+
+    def priced(self, source: str, seconds: float, age_ms: int, *, failed: bool) -> None:
+        """A price sheet was made."""
+        self.price_sheets.labels(source).inc()
+        self.price_seconds.observe(seconds)
+        self.price_age.set(age_ms / 1000)
+        self.price_failures.inc(failed)
+
     def reoptimised(self, mode: str, looked_at: int, moved: int, dropped: int, saving: float) -> None:
         """A walk over standing orders ended."""
         for outcome, orders in (("looked_at", looked_at), ("moved", moved), ("dropped", dropped)):

@@ -19,6 +19,7 @@ from engine.ledger.port import LOAD, SLOT, Again, DayLoad, Row, Slots, Snapshot,
 from engine.lowering import WindowInput
 from engine.network import Network
 from engine.policy import Policy
+from engine.pricing.sheet import PriceSheet
 
 
 class Documents(NamedTuple):
@@ -59,6 +60,7 @@ class _Recorded(msgspec.Struct, omit_defaults=True):
     floor: bool = False
     again: Again | None = None
     expected: dict[str, Expected] = {}
+    prices: PriceSheet | None = None
 
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -96,6 +98,7 @@ def pack(window: WindowInput, told: dict[str, Any]) -> bytes:
         floor=window.floor,
         again=window.again,
         expected=dict(snapshot.expected),
+        prices=window.prices,
     )
     return msgspec.json.encode(told) + b"\n" + zlib.compress(_pack(recorded), 1)
 
@@ -143,6 +146,7 @@ def restore(record: bytes, network: Network, policy: Policy) -> WindowInput:
         in_turn=recorded.in_turn,
         as_shipping=recorded.as_shipping,
         floor=recorded.floor,
+        prices=recorded.prices,
         again=recorded.again,
     )
 

@@ -7,11 +7,12 @@ refuses windows decided on an older network or policy, so a copy may be late but
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
+import structlog
 
 from engine.catalogue import Catalogue, Intake
 from engine.documents import FAULTS_MAX
@@ -24,6 +25,9 @@ from engine.matrices import Matrices
 from engine.network import Network, NetworkDocument, parse_network, patch_node
 from engine.policy import Policy
 from engine.policy.faults import parse_policy
+from engine.pricing.sheet import PriceSheet, unpacked
+
+log = structlog.get_logger("apportion.registry")
 
 DEFAULT = "default"
 """The policy that exists from the start."""
@@ -55,10 +59,19 @@ class Books:
     strict_skus: bool = False
     """A SKU that `items` does not have does not ship."""
     items: dict[str, Sku] = field(default_factory=dict)
+    prices: PriceSheet | None = None
+    """The last sheet that was read: perhaps not the newest, for nothing waits for it."""
 
     def covers(self, versions: Versions | None) -> bool:
         """Whether each document is at least as new."""
-        return versions is None or all(mine >= asked for mine, asked in zip(self.versions, versions, strict=True))
+        return versions is None or all(mine >= asked for mine, asked in zip(self.versions[:3], versions, strict=False))
+
+    def prices_of(self, skus: Sequence[str], days: Container[int]) -> PriceSheet | None:
+        """What the sheet at hand says of these SKUs and days; None if it says nothing."""
+        if self.prices is None:
+            return None
+        some = self.prices.only(skus, days)
+        return some if some.stock or some.room else None
 
 
 class Registry:
@@ -71,6 +84,8 @@ class Registry:
         self.matrices = Matrices(ledger)
         self._books: dict[str, Books] = {}
         self._loading: dict[str, asyncio.Lock] = {}
+        self._reading: dict[str, asyncio.Task[None]] = {}
+        """Price sheets on their way."""
         self._sku_decoder = msgspec.json.Decoder(Sku)
         self._policy_decoder = msgspec.json.Decoder(Policy)
 
@@ -78,12 +93,35 @@ class Registry:
         """The partition's documents, at least as new as `versions` if given. Raises NoNetworkError."""
         known = self._books.get(partition)
         if known is not None and known.covers(versions):
+            self._follow_prices(partition, known, versions)
             return known
         async with self._loading.setdefault(partition, asyncio.Lock()):
             known = self._books.get(partition)
             if known is None or not known.covers(versions):
                 self._books[partition] = known = await self._load(partition, known)
+        self._follow_prices(partition, known, versions)
         return known
+
+    def _follow_prices(self, partition: str, books: Books, versions: Versions | None) -> None:
+        """Have the price sheet read if the store has another one; whoever decides meanwhile goes by what there is."""
+        at = books.prices.version if books.prices is not None else 0
+        if versions is not None and versions.prices not in (at, 0) and partition not in self._reading:
+            self._reading[partition] = asyncio.create_task(self._read_prices(partition))
+
+    async def price_sheet(self, partition: str) -> PriceSheet | None:
+        """The newest price sheet; None if there is none. Raises msgspec.DecodeError if another program made it."""
+        stored = await self._ledger.prices(partition)
+        if stored is None:
+            return None
+        return await asyncio.to_thread(unpacked, stored.body, stored.version)
+
+    async def _read_prices(self, partition: str) -> None:
+        try:
+            self._books[partition].prices = await self.price_sheet(partition)
+        except (port.LedgerUnavailableError, msgspec.DecodeError) as error:
+            log.warning("prices_unread", partition=partition, reason=str(error))
+        finally:
+            del self._reading[partition]
 
     async def _load(self, partition: str, known: Books | None) -> Books:
         stored = await self._ledger.network(partition)
@@ -109,6 +147,7 @@ class Registry:
             policies=self._editions(stored_policies, known.policies if known is not None else {}),
             strict_skus=self._strict_skus,
             items=items,
+            prices=known.prices if known is not None else None,
         )
 
     async def _compile(self, partition: str, stored: port.Document, numbers: Mapping[str, int]) -> Network:

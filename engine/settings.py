@@ -33,6 +33,13 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(default=5.0, gt=0)
     """How often old orders are looked for."""
 
+    price_seconds: float = Field(default=5.0, ge=0)
+    """How often shadow prices of stock are made anew, in a process of their own; 0: never."""
+    price_orders_min: int = Field(default=500, ge=1)
+    """Orders of a partition that must have been seen in its log before prices are made: of fewer nothing is known."""
+    price_horizon_days: float = Field(default=7.0, gt=0)
+    """How far ahead prices look: what stock can save until then. Stock to come in by then counts as there."""
+
     window_linger_ms: float = Field(default=2.0, ge=0, le=1_000)
     """How long a window stays open for company although the allocator is idle."""
     queue_orders_max: int = Field(default=20_000, ge=1)

@@ -13,6 +13,7 @@ from solvers.plan import Priced
 from solvers.problem import Bools, Ints, Problem
 from solvers.purse import Purse
 from solvers.quick import quick_plan
+from solvers.resources import Taken, taken_by
 from solvers.single import MAX_SKUS, priced_plans
 
 COVER = 1_000_000
@@ -27,11 +28,12 @@ BOUNDED = 4
 
 
 class Alone(NamedTuple):
-    """A plan per order asked for, and the exact menus they came from: `at[order]` is (menu, column)."""
+    """A plan per order asked for, the exact menus they came from, `at[order]` is (menu, column), and what they take."""
 
     plans: list[Priced]
     menus: list[Menu]
     at: dict[int, tuple[Menu, int]]
+    taken: Taken
 
 
 def is_large(problem: Problem, orders: Ints) -> Bools:
@@ -64,7 +66,8 @@ def plans_alone(problem: Problem, orders: Ints, supply: Supply, purse: Purse, *,
             # Many alternatives of few lines: neither method is the better one always.
             found[order] = better(problem, found[order], large_plan(problem, order, supply, purse, work=work))
     at = {order: (menu, column) for menu in menus for column, order in enumerate(menu.orders.tolist())}
-    return Alone([found[order] for order in orders.tolist()], menus, at)
+    plans = [found[order] for order in orders.tolist()]
+    return Alone(plans, menus, at, taken_by(problem, orders.tolist(), [one.plan for one in plans]))
 
 
 def large_plan(problem: Problem, order: int, supply: Supply, purse: Purse, *, work: int) -> Priced:

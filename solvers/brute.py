@@ -1,6 +1,7 @@
 """The referee: every plan of every order, every combination. Plain and slow; for tiny windows only.
 
-It knows what the guide steers for (`guided`) but no mode: every order is optimised.
+It knows what the guide steers for (`guided`) but no mode: every order is optimised. Where units may stay its shadow
+prices may refuse them, whatever the guide says.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ def guided(problem: Problem, order: int, plan: Plan) -> int:
         carried = shipment_cost(problem, option, units)
         assert carried is not None, "a plan with a cost has shipments that can go"
         steered += carried.boxes * int(guide.rules[option] + guide.balance[option])
+    use = use_of(problem, order, tuple(plan))
+    steered += sum(int(guide.stock[cell]) * units for cell, units in use.cells.items())
+    steered += sum(int(guide.room[bucket]) * boxes for bucket, boxes in use.parcels.items())
     weighed = guide.shipping * cost.shipping + guide.handling * cost.handling
     return weighed + 1000 * (cost.split + cost.late + cost.unfilled + steered)
 

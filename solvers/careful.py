@@ -151,8 +151,7 @@ class _Pour:
         """The options most worth trying, best first."""
         units, objective, options = takes.sum(axis=0), self.problem.objective, self.problem.options
         late = objective.late_per_day * np.maximum(options.late_days[self.options] - self.late, 0)
-        lines = self.problem.lines
-        price = about(self.problem, self.options, takes, lines.weight_g[self.at], lines.volume_mm3[self.at])
+        price = about(self.problem, self.options, takes, self.at)
         price = price + late + (objective.split_parcel if self.shipments else 0)
         possible = (units > 0) & (price < BEYOND)
         if self.least:

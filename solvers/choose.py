@@ -1,6 +1,7 @@
 """The ladder: which method decides a window, by its mode, size, structure and budget. Start here.
 
-0. What steers beside money becomes money: `guided`. A window of several modes is decided class by class.
+0. What steers beside money becomes money: `guided`. Where units may stay, what ships is decided without shadow prices
+   first (`_from_where`). A window of several modes is decided class by class.
 1. A rule mode: `rules`.
 2. Every order alone (`alone`); if nothing is overdrawn that is the optimum.
 3. One by one (`greedy`), at once where the caller asks for the floor or the budget is spent.
@@ -18,8 +19,8 @@ import numpy as np
 from solvers import flow, joint, rules
 from solvers.alone import bound_of, plans_alone
 from solvers.columns import contested
-from solvers.greedy import one_by_one, sequence
-from solvers.guided import guided
+from solvers.greedy import by_regret, one_by_one, without
+from solvers.guided import guided, shipping_as, unpriced
 from solvers.menu import Supply
 from solvers.part import part
 from solvers.plan import Priced, take, use_of
@@ -61,10 +62,13 @@ class Budget:
 
 def solve(problem: Problem, budget: Budget | None = None) -> Solution:
     """Decide one window. Always a feasible answer; `cut` says that the budget ended the search."""
-    steered = guided(problem)
-    found = _decided(steered.problem, budget or Budget())
-    if steered.problem is problem:
-        return found
+    steered, limits, guide = guided(problem), budget or Budget(), problem.guide
+    if guide is None or steered.problem is problem:
+        return _decided(problem, limits)
+    if problem.objective.fill_always or guide.prices_refuse or not guide.prices:
+        found = _decided(steered.problem, limits)
+    else:
+        found = _from_where(steered.problem, guided(unpriced(problem)).problem, limits)
     return settle(
         problem,
         found.plans,
@@ -74,6 +78,27 @@ def solve(problem: Problem, budget: Budget | None = None) -> Solution:
         cut=found.cut,
         guided_total=steered.mills(found.total),
     )
+
+
+def _from_where(problem: Problem, plain: Problem, budget: Budget) -> Solution:
+    """A window where money decides what ships, and shadow prices only from where: `plain` knows none and is decided
+    first; then `problem` ships the very same units of every line. The bound is for those units."""
+    started = budget.now()
+    first = _decided(plain, replace(budget, work=budget.work // 2, seconds=budget.seconds / 2))
+    same = shipping_as(problem, first.plans)
+    left = replace(budget, work=budget.work - first.work, seconds=budget.seconds - (budget.now() - started))
+    second = _decided(same, left)
+    work, cut = first.work + second.work, first.cut or second.cut
+    if _shipped(second.plans) < _shipped(first.plans):
+        # A search that was cut short found no place for all of them; the plans at hand have one.
+        return settle(problem, first.plans, solver=first.solver, work=work, bound=None, cut=cut)
+    found = settle(problem, second.plans, solver=second.solver, work=work, bound=None, cut=cut)
+    stays = found.total - second.total
+    return replace(found, bound=None if second.bound is None else second.bound + stays)
+
+
+def _shipped(plans: Sequence[Plan]) -> int:
+    return sum(int(shipment.units.sum()) for plan in plans for shipment in plan)
 
 
 def _decided(problem: Problem, budget: Budget) -> Solution:
@@ -118,7 +143,8 @@ def _optimised(problem: Problem, limits: Budget) -> Solution:
     orders, everything = np.arange(problem.orders, dtype=np.int64), Supply.of(problem)
     purse = Purse(limits.work * ALONE // 100, expired)
     alone = plans_alone(problem, orders, everything, purse, work=limits.order_work)
-    if not contested(problem, [one.plan for one in alone.plans]):
+    over = contested(problem, alone.taken)
+    if not over.any():
         bound = bound_of(problem, alone.plans, everything, purse)
         return _settled(problem, alone.plans, "alone", purse, bound)
     if not limits.floor:
@@ -127,11 +153,13 @@ def _optimised(problem: Problem, limits: Budget) -> Solution:
             work = purse.spent + flown.work
             return settle(problem, flown.plans, solver="flow", work=work, bound=flown.bound, cut=False)
     purse.work = limits.work * GREEDY // 100
-    filled = one_by_one(problem, alone, sequence(problem), everything.copy(), purse, work=limits.order_work)
+    fallback = without(problem, alone, over, purse, work=limits.order_work)
+    turns = by_regret(problem, alone, fallback)
+    filled = one_by_one(problem, alone, turns, everything.copy(), purse, work=limits.order_work)
     purse.work = limits.work
     if limits.floor or not purse.affords(1):
-        return _settled(problem, filled.plans, "greedy", purse, _floor_bound(problem, alone.plans, filled.plans))
-    joined = joint.solve(problem, alone, filled.plans, purse, limits.gap)
+        return _settled(problem, filled, "greedy", purse, _floor_bound(problem, alone.plans, filled))
+    joined = joint.solve(problem, alone, filled, fallback, purse, limits.gap)
     return settle(
         problem, joined.plans, solver="joint", work=purse.spent, bound=joined.bound, cut=joined.cut or purse.cut
     )

@@ -12,12 +12,13 @@ import numpy as np
 from solvers.alone import COVER, Alone, plans_alone
 from solvers.fill import Targets, class_units
 from solvers.greedy import on_what_is_left
-from solvers.master import FINE, Choice, Column, Master, Prices, Resource, column_of, free_of, takes, worth_of
+from solvers.master import FINE, Choice, Column, Master, Prices, columns_of, worth_of
 from solvers.menu import Supply
-from solvers.plan import Priced, fits, take, use_of
+from solvers.plan import Priced, charged, fits, plan_cost, take, use_of
 from solvers.pricing import Pricer
-from solvers.problem import Ints, Problem
+from solvers.problem import Bools, Ints, Problem
 from solvers.purse import Purse
+from solvers.resources import Taken, free, take_all, taken_by, used
 from solvers.solution import Plan
 from solvers.states import FAR
 
@@ -36,6 +37,9 @@ NEAR_TOTAL = 4_000
 NEAR_WORK, COLUMN_WORK = 150_000, 10_000
 """Work of looking for the plans of one order near its best, and of taking one in: measured."""
 
+PART = 4
+"""The LP is solved to within this part of the gap that is good enough, unless its optimum is whole."""
+
 ORDER_WORK = 600_000
 """Search bound for one order: the subset DP of 12 single units is exact within it."""
 
@@ -53,14 +57,10 @@ Answer = tuple[tuple[int, ...], list[Plan], int | None]
 """(key, plans, bound)."""
 
 
-def contested(problem: Problem, plans: Sequence[Plan]) -> dict[Resource, int]:
-    """Resources that the plans overdraw together, and by how much."""
-    supply = Supply.of(problem)
-    used: dict[Resource, int] = {}
-    for order, plan in enumerate(plans):
-        for resource, amount in takes(use_of(problem, order, tuple(plan))).items():
-            used[resource] = used.get(resource, 0) + amount
-    return {r: amount - free_of(supply, r) for r, amount in used.items() if amount > free_of(supply, r)}
+def contested(problem: Problem, taken: Taken) -> Bools:
+    """bool[resources]: more of it is taken than there is."""
+    over: Bools = used(problem, taken) > free(Supply.of(problem))
+    return over
 
 
 def key_of(problem: Problem, columns: Sequence[Column | tuple[int, Priced]]) -> tuple[int, ...]:
@@ -70,7 +70,7 @@ def key_of(problem: Problem, columns: Sequence[Column | tuple[int, Priced]]) -> 
     cost = 0
     for one in columns:
         if isinstance(one, Column):
-            order, units, money = one.order, sum(int(s.units.sum()) for s in one.plan), one.cost
+            order, units, money = one.order, one.units, one.cost
         else:
             order, units, money = one[0], one[1].filled, one[1].cost
         filled[int(problem.priority[order])] += units
@@ -85,17 +85,27 @@ class Window:
     `bound`: the best Lagrangian value so far, in FINE parts of a mill, at `prices`; None if there is none yet.
     """
 
-    def __init__(self, problem: Problem, alone: Alone, greedy: Sequence[Priced], purse: Purse, gap: float) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        alone: Alone,
+        greedy: Sequence[Priced],
+        fallback: dict[int, Priced],
+        purse: Purse,
+        gap: float,
+    ) -> None:
         self.problem, self.priced, self.alone, self.greedy = problem, alone, alone.plans, greedy
+        self.fallback = fallback
         self.supply = Supply.of(problem)
-        self.uses = [use_of(problem, order, one.plan) for order, one in enumerate(alone.plans)]
-        self.takes = [takes(use) for use in self.uses]
+        self.taken = alone.taken
+        self.free = free(self.supply)
+        self.over = contested(problem, self.taken)
         self.purse, self.gap, self.cut = purse, gap, False
 
     def run(self, fill: Targets | None) -> Answer | None:
         """The best answer with the fill rows met, or None if they cannot be (or nothing was found)."""
         self._begin(fill)
-        first = self._touching(set(contested(self.problem, [one.plan for one in self.alone])))
+        first = self._touching(self.over | self._taken_up())
         if fill is not None:
             first |= set(fill.owner[fill.row >= 0].tolist())
         self._activate(first)
@@ -118,7 +128,8 @@ class Window:
         self.fill = fill
         self.pricer = Pricer(self.problem, self.priced.menus, fill)
         self.active: set[int] = set()
-        self.master = Master(self.supply, fill.units if fill is not None else None)
+        self.master = Master(self.free, fill.units if fill is not None else None)
+        self._paid = 0
         self.bound: int | None = None
         self.prices: Prices | None = None
         self.picked = np.zeros(0)
@@ -136,14 +147,14 @@ class Window:
             if self._spent(self.master.steps + self.pricer.steps([]) + self._reserve()):
                 break
             relaxed = self.master.relax(penalty)
-            self.purse.pay(self.master.steps)
+            self._pay()
             if relaxed is None:
                 return False, None
             self.picked = relaxed.picked
             fresh, restless = self._price(relaxed.prices, relaxed.order)
             if self.impossible:
                 return False, None
-            touching = restless | self._touching({r for r, worth in relaxed.prices.resource.items() if worth})
+            touching = restless | self._touching(relaxed.prices.resource > 0)
             if touching - self.active:
                 self._activate(touching)
                 continue
@@ -152,13 +163,24 @@ class Window:
                 penalty *= 100
                 continue
             value = np.floor(relaxed.value + self._resting() + 1e-6)
-            if not fresh or (self.bound is not None and -(-self.bound // FINE) >= value):
+            if not fresh or (self.bound is not None and self._converged(value, integral)):
                 break
         return True, integral
 
+    def _converged(self, value: float, integral: list[int] | None) -> bool:
+        """Whether the LP can only gain what is not worth gaining; a part of that is left for making it whole."""
+        bound = -(-(self.bound or 0) // FINE)
+        worth = abs(bound) * self.gap
+        return bool(bound >= value - (worth if integral is not None else worth / PART))
+
     def _reserve(self) -> int:
         """Work kept back for the decision."""
-        return 0
+        return self.master.decision
+
+    def _pay(self) -> None:
+        """Count what the master has done since it was last counted."""
+        self.purse.pay(self.master.work - self._paid)
+        self._paid = self.master.work
 
     def _resting(self) -> int:
         """Mills that the orders outside the master cost."""
@@ -169,76 +191,111 @@ class Window:
         self.cut = not self.purse.affords(step)
         return self.cut
 
-    def _touching(self, resources: set[Resource]) -> set[int]:
+    def _touching(self, resources: Bools) -> set[int]:
         """Orders whose own best plan takes any of the resources."""
-        return {order for order, taken in enumerate(self.takes) if not resources.isdisjoint(taken)}
+        return set(self.taken.owner[resources[self.taken.resource]].tolist())
 
     def _activate(self, orders: set[int]) -> None:
         """Move orders into the master, with their own best and one-by-one plans as first columns."""
-        fresh = np.array(sorted(orders - self.active), np.int64)
-        if len(fresh) == 0:
+        fresh = sorted(orders - self.active)
+        if not fresh:
             return
         self.active |= orders
         self.pricer.take_in(self.active)
-        left = self.supply.copy()
-        for order in range(self.problem.orders):
-            if order not in self.active:
-                take(self.problem, self.uses[order], left.stock, left.parcels, left.units)
-        self.master.supply = left
-        for order in fresh.tolist():
-            # An order that cannot ship what it must even alone is held back by capacity: the targets are out of reach.
-            self.impossible |= not self._add(order, self.alone[order].plan)
-            self._add(order, self.greedy[order].plan)
-            if self.may_stay:
-                self._add(order, ())
-        others = [order for order in fresh.tolist() if order not in self.pricer.orders and self.alone[order].filled]
+        self._floor = self._others()
+        left = self._beside_the_active()
+        self.master.free = free(left)
+        # An order that cannot ship what it must even alone is held back by capacity: the targets are out of reach.
+        own = self._add(fresh, [self.alone[order] for order in fresh])
+        self.impossible |= own < len(fresh)
+        moved = [order for order in fresh if self.greedy[order] is not self.alone[order]]
+        self._add(moved, [self.greedy[order] for order in moved])
+        falling = [order for order in fresh if order in self.fallback]
+        self._add(falling, [self.fallback[order] for order in falling])
+        if self.may_stay:
+            unit = self.problem.objective.unfilled_per_unit
+            nothing = [unit * charged(self.problem, order, ()) for order in fresh]
+            self._add(fresh, [Priced((), cost, 0, None, 0) for cost in nothing])
+        others = [order for order in fresh if order not in self.pricer.orders and self.alone[order].filled]
         if others:
             self._add_cautious(np.array(others[:MAX_CAUTIOUS], np.int64))
+
+    def _taken_up(self) -> Bools:
+        """bool[resources]: nothing is left of it one by one, and it is the second choice of someone."""
+        chosen = [one.plan for one in self.greedy]
+        taken = taken_by(self.problem, range(self.problem.orders), chosen)
+        moved = np.array([one is not other for one, other in zip(self.greedy, self.alone, strict=True)], np.bool_)
+        wanted = np.zeros(len(self.free), np.bool_)
+        wanted[taken.resource[moved[taken.owner]]] = True
+        falling = sorted(self.fallback)
+        second = taken_by(self.problem, falling, [self.fallback[order].plan for order in falling])
+        wanted[second.resource] = True
+        gone: Bools = wanted & (used(self.problem, taken) >= self.free)
+        return gone
+
+    def _beside_the_active(self) -> Supply:
+        """What the own best plans of the other orders leave."""
+        resting = np.ones(self.problem.orders, np.bool_)
+        resting[list(self.active)] = False
+        left = self.supply.copy()
+        take_all(self.problem, self.taken.only(resting), left)
+        return left
 
     def _add_cautious(self, orders: Ints) -> None:
         """Orders too large to be priced by tolls: their best plan without the contested cells."""
         spared = self.supply.copy()
-        for kind, a, b in contested(self.problem, [one.plan for one in self.alone]):
-            if kind == 0:
-                spared.stock[a, b] = 0
+        spared.stock[self.over[: spared.stock.size].reshape(spared.stock.shape)] = 0
         for order in orders.tolist():
             if self._spent(COVER):
                 return
             one = plans_alone(self.problem, np.array([order], np.int64), spared, self.purse, work=ORDER_WORK).plans[0]
-            self._add(order, one.plan)
+            self._add([order], [one])
 
-    def _add(self, order: int, plan: Plan) -> bool:
-        """Take a plan in as a column, unless it is known or leaves units that every fullest solution ships."""
+    def _add(self, orders: Sequence[int], plans: Sequence[Priced]) -> int:
+        """Take plans in as columns, but for those known and those that leave units that every fullest solution ships;
+        returns how many leave none."""
+        costs = [(one.cost, one.plan) for one in plans]
+        columns = columns_of(self.problem, orders, costs, self.fill, full=True)
+        for column in columns:
+            self.master.add(column)
+        return len(columns)
+
+    def _others(self) -> tuple[bool, int]:
+        """(proven, value) of the orders that are not priced: prices only add to what an order pays, so its own best is
+        a floor, if it ships the same in any case."""
+        proven, value = True, 0
+        moves = np.zeros(self.problem.orders, np.bool_)
         if self.fill is not None:
-            lines = self.problem.lines_of(order)
-            shipped = sum((shipment.units for shipment in plan), np.zeros(lines.stop - lines.start, np.int64))
-            if ((self.fill.row[lines] < 0) & (shipped < self.problem.lines.quantity[lines])).any():
-                return False
-        return self.master.add(column_of(self.problem, order, tuple(plan), self.fill))
+            moves[self.fill.owner[self.fill.row >= 0]] = True
+        for order, (one, moving) in enumerate(zip(self.alone, moves.tolist(), strict=True)):
+            if order not in self.pricer.orders:
+                proven &= one.bound is not None and not (moving and one.filled > 0)
+                value += one.bound or 0
+        return proven, FINE * value
 
     def _price(self, prices: Prices, dual: dict[int, float]) -> tuple[bool, set[int]]:
         """Price all orders at hand, keep the bound, add plans that improve: (whether any does, orders to activate)."""
-        offers = self.pricer.offers(prices)
+        wanted = np.full(self.problem.orders, FAR, np.int64)
+        for order, worth in dual.items():
+            wanted[order] = min(FAR, int(worth * FINE - FINE / 2))
+        for order in self.pricer.orders - self.active:
+            wanted[order] = self._own(order, prices) - FINE // 2
+        offers = self.pricer.offers(prices, wanted)
         self.purse.pay(self.pricer.steps(offers))
-        value, fresh, restless = 0, False, set()
+        proven, value = self._floor
+        better, restless, limits = [], set(), wanted.tolist()
         for offer in offers:
             value += offer.value
             self.impossible |= offer.value >= FAR
-            if offer.order not in self.active:
-                if offer.value < self._own(offer.order, prices) - FINE // 2:
+            if offer.value < limits[offer.order]:
+                if offer.order in self.active:
+                    better.append(offer)
+                else:
                     restless.add(offer.order)
-            elif offer.value < min(FAR, dual[offer.order] * FINE - FINE / 2):
-                fresh |= self.master.add(self.pricer.column(offer))
-        proven = True
-        for order, one in enumerate(self.alone):
-            if order not in self.pricer.orders:
-                # Prices only add to what an order pays, so its own best is a floor, if it ships the same in any case.
-                lines = self.problem.lines_of(order)
-                moves = self.fill is not None and bool((self.fill.row[lines] >= 0).any()) and one.filled > 0
-                proven &= one.bound is not None and not moves
-                value += FINE * (one.bound or 0)
-        for resource, worth in prices.resource.items():
-            value -= worth * free_of(self.supply, resource)
+        fresh = False
+        for column in self.pricer.columns(better):
+            fresh |= self.master.add(column)
+        value -= worth_of(prices.resource, self.free)
         if self.fill is not None:
             value += worth_of(prices.fill, self.fill.units)
         if proven and not self.impossible and (self.bound is None or value > self.bound):
@@ -258,14 +315,14 @@ class Window:
         if integral is not None and self.master.holds(integral, floors):
             choice = Choice(integral, True)
         else:
-            choice = self.master.decide(floors)
-        if choice is None and not self._spent():
+            choice = self._chosen(floors)
+        if choice is None and not self._spent(self.master.decision):
             # One-by-one plans of all orders are feasible together, but perhaps not beside the passive orders' best.
             self._activate(set(range(self.problem.orders)))
-            choice = self.master.decide(floors)
+            choice = self._chosen(floors)
         if choice is None and self.problem.orders <= TINY_ORDERS and not self._spent(NEAR_WORK * len(self.alone)):
             self._near_all(FAR)
-            choice = self.master.decide(floors)
+            choice = self._chosen(floors)
         if choice is None:
             return self._repaired()
         answer = self._answer(choice.columns)
@@ -273,7 +330,13 @@ class Window:
         if bound is None or self._close(answer[0][-1], bound) or self._spent(NEAR_WORK * len(self.alone)):
             return answer[0], answer[1], bound
         self._near_all(FINE * (answer[0][-1] + 1) - self.bound if self.bound is not None else FAR)
-        return self._bettered(answer, bound, self.master.decide(floors))
+        return self._bettered(answer, bound, self._chosen(floors))
+
+    def _chosen(self, floors: dict[int, int]) -> Choice | None:
+        """The master's decision, paid for."""
+        choice = self.master.decide(floors, picked=self.picked)
+        self._pay()
+        return choice
 
     def _bettered(self, answer: tuple[tuple[int, ...], list[Plan]], bound: int | None, again: Choice | None) -> Answer:
         """The better of an answer and a choice among the plans near it, which proves itself if they are complete."""
@@ -294,7 +357,8 @@ class Window:
         self._activate(set(range(self.problem.orders)))
         prices = self.prices
         if prices is None:
-            prices = Prices({}, np.zeros(len(self.fill.units) if self.fill is not None else 0, np.int64))
+            rows = len(self.fill.units) if self.fill is not None else 0
+            prices = Prices(np.zeros_like(self.free), np.zeros(rows, np.int64))
         room = NEAR_TOTAL
         for order, one in enumerate(self.alone):
             if self._spent(NEAR_WORK):
@@ -311,20 +375,17 @@ class Window:
                 continue
             room -= len(plans)
             self.purse.pay(COLUMN_WORK * len(plans))
-            for plan in plans:
-                self._add(order, plan)
+            found = [Priced(plan, plan_cost(self.problem, order, plan).total, 0, None, 0) for plan in plans]
+            self._add([order] * len(found), found)
 
     def _repaired(self) -> Answer:
         """Orders take the plans the LP liked best while they fit; the others are priced one by one on what is left.
 
         May fill less than the targets, so nothing is proven; the caller compares it with its incumbent.
         """
-        left = self.supply.copy()
+        left = self._beside_the_active()
         plans = list(self.alone)
         waiting = set(self.active)
-        for order in range(self.problem.orders):
-            if order not in self.active:
-                take(self.problem, self.uses[order], left.stock, left.parcels, left.units)
         columns = self.master.columns
         liked = [index for index, part in enumerate(self.picked.tolist()) if part > 0.3]
         liked.sort(key=lambda i: (-self.problem.priority[columns[i].order], -round(float(self.picked[i]), 6), i))
@@ -333,11 +394,10 @@ class Window:
             use = use_of(self.problem, column.order, column.plan)
             if column.order in waiting and fits(use, left.stock, left.parcels, left.units):
                 take(self.problem, use, left.stock, left.parcels, left.units)
-                filled = sum(int(shipment.units.sum()) for shipment in column.plan)
-                plans[column.order] = Priced(column.plan, column.cost, filled, None, 0)
+                plans[column.order] = Priced(column.plan, column.cost, column.units, None, 0)
                 waiting.discard(column.order)
         for order in sorted(waiting, key=lambda order: (-self.problem.priority[order], order)):
-            one = on_what_is_left(self.problem, self.priced, order, left, self.purse, work=ORDER_WORK)
+            one = on_what_is_left(self.problem, self.priced, [order], left, self.purse, work=ORDER_WORK)[0]
             use = use_of(self.problem, order, one.plan)
             take(self.problem, use, left.stock, left.parcels, left.units)
             plans[order] = one

@@ -65,7 +65,9 @@ class _Shipped:
                 self._by(np.where(self._boxes[part] == boxes, self._price[part], FAR), part)
                 for part, boxes in self._layers.trace(self._caps[layer], state, 0)
             ]
-        return [self._by(self._price[part], part) for part in trace(self._states, self._part, self._whole, state)]
+        one = np.zeros(1, np.int64)
+        _, parts = trace(self._states, self._part[:, None], self._whole[:, None], one, one + state)
+        return [self._by(self._price[part], part) for part in parts.tolist()]
 
     def _by(self, price: Ints, part: int) -> Piece:
         return int(self._rows[np.argmin(price)]), part

@@ -185,7 +185,10 @@ def _alone(judge: Judge, price: Floats) -> list[int]:
     """Sites by what a unit costs when they serve all they can."""
     reach = np.where(np.isfinite(price), judge.scene.reach, 0.0)
     load, lines, grams, bulk = judge.loads(reach)
-    each = judge.tariff.price(load, lines, grams, bulk).min(axis=-1) / np.maximum(load, 1.0)
+    cost = judge.tariff.price(load, lines, grams, bulk).min(axis=-1)
+    if judge.scene.toll is not None:
+        cost = cost + (reach * judge.scene.toll).sum(axis=0)
+    each = cost / np.maximum(load, 1.0)
     order: list[int] = np.argsort(np.where(load > 0.0, each, np.inf), kind="stable").tolist()
     return order
 

@@ -179,6 +179,8 @@ def _relax(problem: Problem, order: int, scene: Scene, found: Priced) -> _Relaxe
         # A line used costs its charge whole, so at least this much for each of the units it could hold at most.
         most = np.maximum(1.0, np.minimum(longest, scene.reach[:, site]))
         cost = per_unit[site] + per_line[site] / most + per_kg[site] * scene.weight_g / 1000.0
+        if scene.toll is not None:
+            cost += scene.toll[:, site]
         linear[:, node] = np.minimum(linear[:, node], cost)
     wanted = np.minimum(scene.quantity, reach.sum(axis=1))
     kept = wanted > 0.0

@@ -66,6 +66,20 @@ class Demands:
             free[demand] = np.minimum(by_row[lot[0]], self.quantity.sum()) if alone else reach[demand]
         return reach, free
 
+    def tolls(self, by_row: Ints, usable: Bools) -> Floats:
+        """float64[G, K] from int64[rows, K]: mills of toll for a unit. Where a line can be supplied in several ways,
+        that of the cheapest of those `usable` bool[rows, K]; of a group, the mean of its lines."""
+        rows = self.rows
+        if rows is None:
+            return by_row[self.first].astype(np.float64)
+        cheapest = np.minimum.reduceat(np.where(usable, by_row, np.inf), _heads(rows), axis=0)
+        each = np.where(np.isfinite(cheapest), cheapest, 0.0) * rows.wanted[:, None]
+        found = np.zeros((len(self.first), by_row.shape[1]))
+        for demand, lot in enumerate(rows.lots):
+            lines = np.unique(rows.line[lot])
+            found[demand] = each[lines].sum(axis=0) / max(1, int(rows.wanted[lines].sum()))
+        return found
+
 
 def demands_of(problem: Problem, order: int) -> Demands:
     """The demands of an order, in the order of their first rows where rows hang together."""

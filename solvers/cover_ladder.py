@@ -24,8 +24,8 @@ class Ladder:
     `price` [K, steps]: step prices at 0, 1, 2 ... steps of `scale`, terms by line and unit left out; the first column
     is an empty site. `least` the same, lowered to the cheapest price of that weight or more. `each` [G] is what a unit
     weighs on the grid: grams, or one each where nothing in the order has a weight. `reach` [K, G]; `per_unit`,
-    `per_line` [K] are those of a site's plainest service; `lines_each` [G] lines per unit of a demand; `alike`: a
-    unit costs the same by count everywhere. Where
+    `per_line` [K] are those of a site's plainest service; `toll` [K, G] as in the scene, None for none; `lines_each`
+    [G] lines per unit of a demand; `alike`: a unit costs the same by count everywhere. Where
     dimensional weight counts, goods are taken as equally dense; what an exchange saves is judged exactly afterwards.
     """
 
@@ -37,6 +37,7 @@ class Ladder:
     reach: Floats = field(init=False)
     per_unit: Floats = field(init=False)
     per_line: Floats = field(init=False)
+    toll: Floats | None = field(init=False)
     alike: bool = field(init=False)
     lines_each: Floats = field(init=False)
 
@@ -65,7 +66,10 @@ class Ladder:
         self.price[:, 0] = 0.0
         self.least = np.minimum.accumulate(self.price[:, ::-1], axis=1)[:, ::-1]
         self.per_unit, self.per_line = per_unit, per_line
-        self.alike = bool((per_unit == per_unit[0]).all())
+        self.toll = scene.toll
+        if scene.toll is not None:
+            self.toll = np.vstack([scene.toll.T, np.zeros((int(self.leaving), len(self.each)))])
+        self.alike = bool((per_unit == per_unit[0]).all()) and self.toll is None
         self.lines_each = scene.lines / scene.quantity
         self.reach = np.vstack([scene.reach.T, *([scene.quantity] if self.leaving else [])])
 
@@ -75,7 +79,11 @@ class Ladder:
         cost: Floats = self.per_line[a] * np.ceil(at_a * each) + self.per_line[b] * np.ceil(at_b * each)
         if self.alike:
             return cost
-        return cost + self.per_unit[a] * at_a + self.per_unit[b] * at_b
+        a_unit, b_unit = self.per_unit[a], self.per_unit[b]
+        if self.toll is not None:
+            which = np.arange(len(self.each))[demands]
+            a_unit, b_unit = a_unit + self.toll[a, which], b_unit + self.toll[b, which]
+        return cost + a_unit * at_a + b_unit * at_b
 
 
 def cheapest_choice(menus: list[list[tuple[int, float, float]]], ends: Floats, standing: float) -> Floats | None:

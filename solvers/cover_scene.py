@@ -104,6 +104,7 @@ class Scene:
     Per site: `node`, `bucket` (-1 none), `service` int64[K, S] (option indexes, -1 padded), `room_g` (most grams one
     shipment can weigh, inf none). `reach` [G, K]: units of the demand the site could ship,
     `free` [G, K] what its cell of stock holds for all demands together (at most what the order wants in all).
+    `toll` [G, K]: mills more for a unit there, None where nothing has a toll.
     `room_units`, `room_boxes` by bucket. `siblings`: some node or cell of stock stands behind two sites or demands.
     `binding`: some room may be too small for what could be asked of it. `most_boxes`, `least_value`: see `Limits`.
     """
@@ -123,6 +124,7 @@ class Scene:
     room_g: Floats
     reach: Floats
     free: Floats
+    toll: Floats | None
     room_units: Floats
     room_boxes: Floats
     siblings: bool
@@ -153,6 +155,7 @@ class Scene:
             room_g=self.room_g[sites],
             reach=self.reach[:, sites],
             free=self.free[:, sites],
+            toll=None if self.toll is None else self.toll[:, sites],
             tariff=self.tariff.only(sites),
         )
 
@@ -199,6 +202,7 @@ def set_scene(problem: Problem, order: int, stock: Ints, room_boxes: Ints, room_
         room_g=room_g,
         reach=reach,
         free=free,
+        toll=None if problem.toll is None else demands.tolls(problem.toll[lines.item[span]][:, site_node], usable),
         room_units=room_units.astype(np.float64),
         room_boxes=room_boxes.astype(np.float64),
         siblings=len(set(site_node.tolist())) < len(site_node) or len(set(demands.item.tolist())) < len(demands.item),

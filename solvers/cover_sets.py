@@ -67,6 +67,8 @@ class Judge:
         load, lines, grams, bulk = self.loads(units)
         by_service = self.tariff.price(load, lines, grams, bulk)
         cost = by_service.min(axis=-1).sum(axis=-1)
+        if self.scene.toll is not None:
+            cost = cost + (units * self.scene.toll).sum(axis=(-2, -1))
         filled = load.sum(axis=-1)
         void = self.scene.quantity.sum() - filled
         if self.objective.late_per_day and self.tariff.late_days.any():
@@ -132,6 +134,8 @@ def unit_prices(scene: Scene, tariff: Tariff, load_g: Floats, objective: Objecti
     slope = np.take_along_axis(slope, lead[..., None], axis=-1)[..., 0]
     price: Floats = scene.weight_g[:, None] * slope[..., None, :] + tariff.per_unit[sites, lead][..., None, :]
     price += (scene.lines / scene.quantity)[:, None] * tariff.per_line[sites, lead][..., None, :]
+    if scene.toll is not None:
+        price += scene.toll
     if not objective.fill_always:
         price = np.where(price > objective.unfilled_per_unit, np.inf, price)
     return price

@@ -16,7 +16,7 @@ from solvers.limits import limited
 from solvers.menu import Supply, has_room, spans
 from solvers.plan import Priced
 from solvers.problem import Bools, Ints, Problem
-from solvers.tariff import BEYOND, Contents, box_prices
+from solvers.tariff import BEYOND, Contents, box_prices, tolls
 
 
 class FlowFailedError(RuntimeError):
@@ -62,6 +62,12 @@ def targets(problem: Problem, supply: Supply) -> Targets:
     return Targets(row, np.array(units, np.int64), owner)
 
 
+def everything(problem: Problem) -> Targets:
+    """The targets of a window of which a solution is known that ships all."""
+    owner = np.repeat(np.arange(problem.orders), np.diff(problem.lines.start))
+    return Targets(np.full(len(owner), -1, np.int64), np.zeros(0, np.int64), owner)
+
+
 def class_units(problem: Problem, fill: Targets) -> tuple[int, ...]:
     """What `targets` add up to by descending priority class: one class may not stand in for another."""
     classes, number = np.unique(-problem.priority[fill.owner], return_inverse=True)
@@ -99,7 +105,8 @@ def _usable(problem: Problem, supply: Supply) -> Bools:
     line = every[of]
     light = lines.weight_g[line] <= options.max_weight_g[rows]
     one = np.ones(1, np.int64)
-    price = box_prices(problem, rows, Contents(lines.weight_g[line], lines.volume_mm3[line], one, one, one))
+    more = tolls(problem, line, rows)
+    price = box_prices(problem, rows, Contents(lines.weight_g[line], lines.volume_mm3[line], one, one, one, more))
     good = light & (price < BEYOND) & has_room(problem, rows, supply)
     usable = np.zeros((len(every), problem.nodes), np.bool_)
     usable[line[good], options.node[rows[good]]] = True

@@ -16,7 +16,7 @@ import numpy as np
 from solvers.menu import Supply, has_room, spans
 from solvers.problem import Ints, Problem
 from solvers.solution import Plan, Shipment
-from solvers.tariff import BEYOND, Contents, box_prices
+from solvers.tariff import BEYOND, Contents, box_prices, tolls
 
 MAX_COST = 2**40
 """Arc costs stay below this, so that no path over a whole window overflows the solver's int64."""
@@ -74,7 +74,7 @@ def _arcs(problem: Problem) -> _Arcs | None:
     supply = Supply.of(problem)
     rows, order = spans(options.start, np.arange(problem.orders, dtype=np.int64))
     node, one = options.node[rows], np.ones(1, np.int64)
-    more = (lines.more_line + lines.more_unit)[order]
+    more = (lines.more_line + lines.more_unit)[order] + tolls(problem, order, rows)
     price = box_prices(problem, rows, Contents(lines.weight_g[order], lines.volume_mm3[order], one, one, one, more))
     possible = (
         (price < BEYOND)

@@ -17,6 +17,7 @@ from solvers.greedy import on_what_is_left, sequence
 from solvers.master import EXACT_COLUMNS, FINE, Choice, worth_of
 from solvers.plan import Priced, plan_cost, take, use_of
 from solvers.problem import Ints
+from solvers.resources import take_all, taken_by
 from solvers.solution import Plan
 from solvers.states import FAR
 
@@ -130,15 +131,20 @@ class Fullest(Window):
         return min(FAR, max(equal, fuller) - self.bound + FINE)
 
     def _reserve(self) -> int:
-        return ROUNDING * self.master.steps + POLISH * len(self.alone)
+        return ROUNDING * self.master.steps + self.master.decision + POLISH * len(self.alone)
 
     def _stages(self) -> Choice | None:
+        """The master's decision in stages, paid for."""
+        choice = self._by_stages()
+        self._pay()
+        return choice
+
+    def _by_stages(self) -> Choice | None:
         """Fill each class as far as the columns allow, then the money; where there are many columns, the LP is rounded
         until few orders are open."""
         most = TINY_COLUMNS if self.problem.orders <= TINY_ORDERS else EXACT_COLUMNS
         fixed = None
         if len(self.master.columns) > most:
-            self.purse.pay(ROUNDING * self.master.steps)
             fixed = self.master.rounded(OPEN_ORDERS)
             if fixed is None:
                 return None
@@ -160,15 +166,14 @@ class Fullest(Window):
             for order, plan in enumerate(plans)
         ]
         left = self.supply.copy()
-        for order, one in enumerate(priced):
-            take(self.problem, use_of(self.problem, order, one.plan), left.stock, left.parcels, left.units)
+        take_all(self.problem, taken_by(self.problem, range(len(plans)), plans), left)
         for order in sequence(self.problem).tolist():
             now, own = priced[order], self.alone[order]
             if (now.filled, now.cost) == (own.filled, own.cost) or self._spent():
                 continue
             use = use_of(self.problem, order, now.plan)
             take(self.problem, use, left.stock, left.parcels, left.units, sign=-1)
-            found = on_what_is_left(self.problem, self.priced, order, left, self.purse, work=ORDER_WORK)
+            found = on_what_is_left(self.problem, self.priced, [order], left, self.purse, work=ORDER_WORK)[0]
             if (-found.filled, found.cost) < (-now.filled, now.cost):
                 priced[order], use = found, use_of(self.problem, order, found.plan)
             take(self.problem, use, left.stock, left.parcels, left.units)

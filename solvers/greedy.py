@@ -1,27 +1,24 @@
-"""One order after another, highest priority first, each its cheapest plan on what the earlier ones left.
+"""One order after another, highest priority first, then who has most to lose, each its cheapest plan on what is left.
 
-Always feasible, never waits for anything: the rung below every other method, and the plan that `joint` must beat.
+Orders that fit beside all before them are served together; the others are priced again on what is left, all in one
+pass, until few are left to take turns. Always feasible, never waits for anything: the rung below every other method,
+and the plan that `joint` must beat.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 
 from solvers.alone import Alone, plans_alone
 from solvers.menu import Supply
-from solvers.plan import Priced, fits, take, use_of
-from solvers.problem import Ints, Problem
+from solvers.plan import Priced, derive, fits, take, use_of
+from solvers.problem import Bools, Ints, Problem
 from solvers.purse import Purse
+from solvers.resources import in_turn, take_all, taken_by
 from solvers.single import price_again
 
-
-class Filled(NamedTuple):
-    """A plan for every order in order index, feasible together; `again`: how many were priced anew."""
-
-    plans: list[Priced]
-    again: int
+ROUNDS = 12
+"""Times that the orders of one priority are served together before they take turns."""
 
 
 def sequence(problem: Problem) -> Ints:
@@ -29,29 +26,89 @@ def sequence(problem: Problem) -> Ints:
     return np.lexsort((np.arange(problem.orders), -problem.priority))
 
 
-def one_by_one(problem: Problem, alone: Alone, orders: Ints, supply: Supply, purse: Purse, *, work: int) -> Filled:
-    """Give each order in turn its cheapest plan on what is left of `supply`, which is used up in place.
+def without(problem: Problem, alone: Alone, over: Bools, purse: Purse, *, work: int) -> dict[int, Priced]:
+    """The best plan without anything that is `over` bool[resources] of every order whose own best takes some of it, as
+    far as it has a menu: what it can fall back on."""
+    taken = alone.taken
+    touching = [order for order in np.unique(taken.owner[over[taken.resource]]).tolist() if order in alone.at]
+    left, cells = Supply.of(problem).copy(), problem.stock.size
+    left.stock[over[:cells].reshape(problem.stock.shape)] = 0
+    parcels, units = over[cells:].reshape(2, -1)
+    left.parcels[parcels], left.units[units] = 0, 0
+    if len(problem.derived.item):
+        derive(problem, left.stock)
+    return dict(zip(touching, on_what_is_left(problem, alone, touching, left, purse, work=work), strict=True))
 
-    `alone`: plans on the full supply, by order index. Where such a plan still fits it is still the cheapest, because
+
+def by_regret(problem: Problem, alone: Alone, fallback: dict[int, Priced]) -> Ints:
+    """Order indexes by descending priority, then by what the order loses with its fallback: units, if they come first,
+    then money. Orders without one have the most to lose."""
+    units, money = np.zeros(problem.orders, np.int64), np.zeros(problem.orders, np.int64)
+    for order, one in enumerate(alone.plans):
+        other = fallback.get(order)
+        if other is not None:
+            units[order], money[order] = other.filled - one.filled, one.cost - other.cost
+        elif order not in alone.at:
+            units[order] = -one.filled
+    if not problem.objective.fill_always:
+        units[:] = 0
+    return np.lexsort((np.arange(problem.orders), money, units, -problem.priority))
+
+
+def one_by_one(
+    problem: Problem, alone: Alone, orders: Ints, supply: Supply, purse: Purse, *, work: int
+) -> list[Priced]:
+    """A plan for every order in order index, feasible together on `supply`, which is used up in place.
+
+    `orders`: in turn, by descending priority. `alone`: plans on the full supply, by order index. Where such a plan still fits it is still the cheapest, because
     what is left is only ever less: so only orders that met a conflict are priced again, most of them from their menu.
     """
     chosen = list(alone.plans)
-    again = 0
-    for order in orders.tolist():
+    priority = problem.priority[orders]
+    for one in sorted(set(priority.tolist()), reverse=True):
+        _serve(problem, alone, orders[priority == one].tolist(), supply, purse, chosen, work=work)
+    return chosen
+
+
+def _serve(
+    problem: Problem, alone: Alone, waiting: list[int], left: Supply, purse: Purse, chosen: list[Priced], *, work: int
+) -> None:
+    """Serve orders of one priority from what is left, in place."""
+    for _ in range(ROUNDS):
+        if not waiting:
+            return
+        taken = taken_by(problem, waiting, [chosen[order].plan for order in waiting])
+        fitting = in_turn(taken, left, len(waiting))
+        take_all(problem, taken.only(fitting), left)
+        waiting = [order for order, fits in zip(waiting, fitting.tolist(), strict=True) if not fits]
+        again = [order for order in waiting if order in alone.at]
+        if not again:
+            break
+        for order, priced in zip(again, on_what_is_left(problem, alone, again, left, purse, work=work), strict=True):
+            chosen[order] = priced
+    for order in waiting:
         use = use_of(problem, order, chosen[order].plan)
-        if not fits(use, supply.stock, supply.parcels, supply.units):
-            chosen[order] = on_what_is_left(problem, alone, order, supply, purse, work=work)._replace(bound=None)
-            again += 1
+        if not fits(use, left.stock, left.parcels, left.units):
+            chosen[order] = on_what_is_left(problem, alone, [order], left, purse, work=work)[0]
             use = use_of(problem, order, chosen[order].plan)
-        take(problem, use, supply.stock, supply.parcels, supply.units)
-    return Filled(chosen, again)
+        take(problem, use, left.stock, left.parcels, left.units)
 
 
-def on_what_is_left(problem: Problem, alone: Alone, order: int, left: Supply, purse: Purse, *, work: int) -> Priced:
-    """The order's cheapest plan on a part of the supply that `alone` was priced on."""
-    if order in alone.at:
-        menu, column = alone.at[order]
-        found = price_again(menu, column, left)
-        purse.pay(found.work)
-        return found
-    return plans_alone(problem, np.array([order], np.int64), left, purse, work=work).plans[0]
+def on_what_is_left(
+    problem: Problem, alone: Alone, orders: list[int], left: Supply, purse: Purse, *, work: int
+) -> list[Priced]:
+    """Each order's cheapest plan as if alone on a part of the supply that `alone` was priced on; no bound."""
+    found: dict[int, Priced] = {}
+    by_menu: dict[int, list[int]] = {}
+    for order in orders:
+        if order in alone.at:
+            by_menu.setdefault(id(alone.at[order][0]), []).append(order)
+        else:
+            found[order] = plans_alone(problem, np.array([order], np.int64), left, purse, work=work).plans[0]
+    for mine in by_menu.values():
+        mine.sort()
+        menu = alone.at[mine[0]][0]
+        columns = np.array([alone.at[order][1] for order in mine], np.int64)
+        found.update(zip(mine, price_again(menu, columns, left), strict=True))
+        purse.pay(sum(found[order].work for order in mine))
+    return [found[order]._replace(bound=None) for order in orders]

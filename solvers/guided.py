@@ -1,19 +1,22 @@
 """Guidance as prices: the problem whose plain costs are what the choice goes by.
 
-Weights of shipping and handling become factors of the tariffs, money of rules and balance is added to every box. So no
-method knows of guidance, and what a decision costs is told by the true problem alone.
+Weights of shipping and handling become factors of the tariffs; money of rules and balance and the price of room are
+added to every box, the price of stock to every unit. So no method knows of guidance, and what a decision costs is told
+by the true problem alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import gcd
 from typing import NamedTuple
 
 import numpy as np
 
+from solvers.plan import add_up
 from solvers.problem import UNLIMITED, Guide, Ints, Problem
-from solvers.solution import Solution
+from solvers.solution import Plan, Solution
 from solvers.tariff import BEYOND, times
 
 THOUSAND = 1_000
@@ -32,10 +35,11 @@ class Guided(NamedTuple):
 
 
 class Guidance(NamedTuple):
-    """Mills by which rules and balance steered each order, int64[O] both; never part of its cost."""
+    """Mills by which rules, balance and shadow prices steered each order, int64[O] all; never part of its cost."""
 
     rules: Ints
     balance: Ints
+    stock_price: Ints
 
 
 def guided(problem: Problem) -> Guided:
@@ -47,7 +51,8 @@ def guided(problem: Problem) -> Guided:
     guide = problem.guide
     if guide is None:
         return Guided(problem, 1)
-    if guide.shipping == guide.handling == THOUSAND and not guide.rules.any() and not guide.balance.any():
+    weighted = guide.shipping != THOUSAND or guide.handling != THOUSAND
+    if not (weighted or guide.prices or guide.rules.any() or guide.balance.any()):
         return Guided(problem, 1)
     scale = THOUSAND // gcd(THOUSAND, guide.shipping, guide.handling)
     objective = problem.objective
@@ -61,18 +66,69 @@ def guided(problem: Problem) -> Guided:
                 unfilled_per_unit=objective.unfilled_per_unit * scale,
             ),
             guide=None,
+            toll=times(unit_prices(problem, guide), np.array([scale], np.int64)) if guide.stock.any() else None,
         ),
         scale,
     )
 
 
+def unit_prices(problem: Problem, guide: Guide) -> Ints:
+    """int64[I, N]: mills that a unit of every item is worth to orders to come where it would be drawn."""
+    price = guide.stock.copy()
+    add_up(problem, price)
+    return price
+
+
+def unpriced(problem: Problem) -> Problem:
+    """The problem with a guide that knows no shadow prices."""
+    guide = problem.guide
+    if guide is None or not guide.prices:
+        return problem
+    return replace(problem, guide=replace(guide, stock=np.zeros_like(guide.stock), room=np.zeros_like(guide.room)))
+
+
+def shipping_as(problem: Problem, plans: Sequence[Plan]) -> Problem:
+    """The window in which just the units of each line that these plans ship are wanted, and all of them."""
+    lines = problem.lines
+    head = np.flatnonzero(np.diff(lines.line, prepend=-1))
+    shipped = np.concatenate([np.zeros(0, np.int64), *(_units(problem, at, plan) for at, plan in enumerate(plans))])
+    by_line = np.add.reduceat(shipped, head) if len(head) else shipped
+    units = np.repeat(by_line, np.diff(head, append=len(lines.line)))
+    return replace(
+        problem,
+        # A line that stays whole is asked for as before, but of nobody.
+        lines=replace(
+            lines, quantity=np.where(units > 0, units, lines.quantity), eligible=lines.eligible & (units > 0)[:, None]
+        ),
+        objective=replace(problem.objective, fill_always=True),
+    )
+
+
+def _units(problem: Problem, order: int, plan: Plan) -> Ints:
+    """int64[rows of the order]: what a plan ships in all."""
+    at = problem.lines_of(order)
+    return sum((shipment.units for shipment in plan), np.zeros(at.stop - at.start, np.int64))
+
+
 def guidance(problem: Problem, solution: Solution) -> Guidance:
     """What the guide's money came to for the parcels that were chosen, by order."""
-    rules, balance = (np.zeros(problem.orders, np.int64) for _ in range(2))
-    if problem.guide is not None:
-        np.add.at(rules, solution.boxes.order, problem.guide.rules[solution.boxes.option])
-        np.add.at(balance, solution.boxes.order, problem.guide.balance[solution.boxes.option])
-    return Guidance(rules, balance)
+    rules, balance, kept = (np.zeros(problem.orders, np.int64) for _ in range(3))
+    guide, boxes = problem.guide, solution.boxes
+    if guide is not None:
+        np.add.at(rules, boxes.order, guide.rules[boxes.option])
+        np.add.at(balance, boxes.order, guide.balance[boxes.option])
+    if guide is not None and guide.prices:
+        np.add.at(kept, boxes.order, _of_room(guide.room, problem.options.bucket[boxes.option]))
+        box = np.repeat(np.arange(len(boxes.order)), np.diff(boxes.take_start))
+        node = problem.options.node[boxes.option[box]]
+        each = unit_prices(problem, guide)[problem.lines.item[boxes.take_line], node]
+        np.add.at(kept, boxes.order[box], each * boxes.take_units)
+    return Guidance(rules, balance, kept)
+
+
+def _of_room(room: Ints, bucket: Ints) -> Ints:
+    """Mills of a box in each bucket; bucket -1 reads the entry put behind, which costs nothing."""
+    return np.append(room, 0)[bucket]
 
 
 def _tariffs(problem: Problem, guide: Guide, scale: int) -> Problem:
@@ -84,7 +140,7 @@ def _tariffs(problem: Problem, guide: Guide, scale: int) -> Problem:
         # What cannot be paid stays so, whatever the weight.
         return np.where(values >= BEYOND, values, times(values, np.array([factor], np.int64)))
 
-    money = times(guide.rules + guide.balance, np.array([scale], np.int64))
+    money = times(guide.rules + guide.balance + _of_room(guide.room, options.bucket), np.array([scale], np.int64))
     return replace(
         problem,
         options=replace(

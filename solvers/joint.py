@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from solvers.alone import Alone
 from solvers.columns import Answer, Window, key_of
-from solvers.fill import by_class, known, targets
+from solvers.fill import by_class, everything, known, targets
 from solvers.fullest import Fullest
 from solvers.plan import Priced
 from solvers.problem import Problem
@@ -34,21 +34,30 @@ class Joined(NamedTuple):
     cut: bool
 
 
-def solve(problem: Problem, alone: Alone, greedy: Sequence[Priced], purse: Purse, gap: float = 0.0) -> Joined:
-    """Decide a contested window. `alone`: each order's own best plan; `greedy`: a feasible plan of every order.
+def solve(
+    problem: Problem,
+    alone: Alone,
+    greedy: Sequence[Priced],
+    fallback: dict[int, Priced],
+    purse: Purse,
+    gap: float = 0.0,
+) -> Joined:
+    """Decide a contested window. `alone`: each order's own best plan; `greedy`: a feasible plan of every order;
+    `fallback`: of some, a plan without what is contested.
 
     `purse` bounds the search, which is deterministic but for the caller's clock in it. What is proven within `gap` of
     the best, as a share of its cost, is not improved further.
     """
-    window = Window(problem, alone, greedy, purse, gap)
+    window = Window(problem, alone, greedy, fallback, purse, gap)
     best: Answer | None = None
     if not problem.objective.fill_always:
         best = window.run(None)
     elif known(problem):
-        best = window.run(targets(problem, window.supply))
+        filled = sum(one.filled for one in greedy) == sum(map(problem.demand_of, range(problem.orders)))
+        best = window.run(everything(problem) if filled else targets(problem, window.supply))
     if problem.objective.fill_always and not window.cut and (best is None or not window.is_full(best[0])):
         # The targets may be out of reach.
-        window = Fullest(problem, alone, greedy, purse, gap)
+        window = Fullest(problem, alone, greedy, fallback, purse, gap)
         best = _better(best, window.run(by_class(problem, alone.plans)))
     best = _better(best, (key_of(problem, list(enumerate(greedy))), [one.plan for one in greedy], None))
     assert best is not None, "one by one is an answer"

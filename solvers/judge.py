@@ -355,11 +355,21 @@ def _guided(problem: Problem, solution: Solution) -> Faults:
         right, most = int(costs.total.sum()), 0
     else:
         weighed = guide.shipping * int(boxes.shipping.sum()) + guide.handling * int(boxes.handling.sum())
-        steered = int((guide.rules + guide.balance)[boxes.option].sum())
+        steered = int((guide.rules + guide.balance)[boxes.option].sum()) + _kept(problem, solution)
         right = weighed // 1000 + steered + int((costs.split + costs.late + costs.unfilled).sum())
         most = 1 + len(boxes.order) * (1 + guide.shipping // 1000)
     off = abs(told - right) > most
     return [("guided_total", f"the choice went by {right}, not {told}")] if off else []
+
+
+def _kept(problem: Problem, solution: Solution) -> int:
+    """What the stock and the room that a solution takes would be worth to orders to come, by the guide's prices."""
+    guide, taken = problem.guide, _flat(problem, solution.plans)
+    assert guide is not None, "only a guide has prices"
+    node = problem.options.node[taken.option][taken.of]
+    drawn = _drawn(problem, problem.lines.item[taken.take_line], node, taken.take_units)
+    bucket = problem.options.bucket[solution.boxes.option]
+    return int((drawn * guide.stock).sum()) + int(guide.room[bucket[bucket >= 0]].sum())
 
 
 def _box_money(problem: Problem, boxes: Boxes) -> tuple[Ints, Ints, Bools]:
@@ -398,6 +408,9 @@ def _counted(problem: Problem, boxes: Boxes) -> tuple[Ints, Ints, Ints]:
     box = np.repeat(np.arange(count), np.diff(boxes.take_start))
     more = np.zeros(count, np.int64)
     np.add.at(more, box, lines.more_unit[row] * boxes.take_units)
+    if problem.toll is not None:
+        node = problem.options.node[boxes.option][box]
+        np.add.at(more, box, problem.toll[lines.item[row], node] * boxes.take_units)
     distinct = []
     for number in (lines.line, lines.draw):
         pairs, held = np.unique(np.stack([box, number[row]]), axis=1, return_index=True)

@@ -1,7 +1,7 @@
 """The restricted master problem: pick one plan (column) per order so that stock, room and fill agree.
 
-Set partitioning, built from arrays as sparse matrices and solved by the HiGHS that SciPy carries: the LP for prices,
-the MIP for a decision. Every status is looked at; a run that did not end well answers None.
+Set partitioning. Its LP grows with the columns and gives the prices (`simplex`); the MIP that SciPy carries takes a
+decision where the LP's optimum is not whole. Every status is looked at; a run that did not end well answers None.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csc_matrix
 
 from solvers.fill import Targets
-from solvers.menu import Supply
-from solvers.plan import Use, plan_cost, use_of
-from solvers.problem import Ints, Problem
-from solvers.solution import Shipment
+from solvers.menu import spans
+from solvers.problem import Bools, Ints, Problem
+from solvers.resources import taken_by
+from solvers.simplex import Simplex, Sparse
+from solvers.solution import Flat, Plan, Shipment, flat
 
 NODE_WORK = 100_000
 """Columns times branch-and-bound nodes of one integer run: work, not time, so that runs repeat."""
@@ -27,8 +28,14 @@ NODE_WORK = 100_000
 EXACT_COLUMNS = 400
 """Up to so many columns the integer optimum is searched by branch and bound; above it the LP is rounded by diving."""
 
-LP_WORK, LP_START = 300, 200_000
-"""Work of one relaxation, per entry of its matrix and beside them."""
+LP_START, LP_WORK, PIVOT_WORK = 30_000, 20, 1
+"""Work of one relaxation: to begin with, per entry of its matrix, and per row for every pivot: measured."""
+
+MIP_START, MIP_WORK = 100_000, 500
+"""Work of one integer run: to begin with, and per column for every node: measured."""
+
+WHOLE = 0.999
+"""What the LP picks so much of is picked."""
 
 DIVES = 12
 """Relaxations solved in one dive at most."""
@@ -36,25 +43,24 @@ DIVES = 12
 FINE = 1_000
 """Prices of cells and rooms are counted in thousandths of a mill, so that rounding them moves no bound by a mill."""
 
-Resource = tuple[int, int, int]
-"""(0, item, node): a stock cell; (1, bucket, 0): boxes of a bucket; (2, bucket, 0): its units."""
-
 
 class Column(NamedTuple):
-    """One plan of one order: its cost in mills, what it takes, and the units it gives each fill row."""
+    """One plan of one order: cost in mills, units that ship, what it takes by resource, what it gives each fill row."""
 
     order: int
     cost: int
     plan: tuple[Shipment, ...]
-    takes: dict[Resource, int]
+    units: int
+    takes: dict[int, int]
     fills: dict[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Duals in FINE parts of a mill: `resource` what a unit of it is worth, `fill` int64[rows] what filling one is."""
+    """Duals in FINE parts of a mill: `resource` int64[resources] what a unit of it is worth, `fill` int64[rows] what
+    filling one is."""
 
-    resource: dict[Resource, int]
+    resource: Ints
     fill: Ints
 
 
@@ -72,36 +78,62 @@ class Relaxed(NamedTuple):
     picked: NDArray[np.float64]
 
 
-def column_of(problem: Problem, order: int, plan: tuple[Shipment, ...], targets: Targets | None) -> Column:
-    """The column of a plan."""
-    fills: dict[int, int] = {}
-    first = int(problem.lines.start[order])
+def columns_of(
+    problem: Problem,
+    orders: Sequence[int],
+    plans: Sequence[tuple[int, Plan]],
+    targets: Targets | None,
+    *,
+    full: bool = False,
+) -> list[Column]:
+    """The columns of plans of these orders, each with its cost in mills.
+
+    `full`: only of those that leave no unit of a line that every fullest solution ships whole.
+    """
+    ways = [plan for _, plan in plans]
+    takes: list[dict[int, int]] = [{} for _ in orders]
+    every = flat(problem, orders, ways)
+    taken = taken_by(problem, orders, ways, every)
+    for owner, resource, amount in zip(*(part.tolist() for part in taken), strict=True):
+        takes[owner][resource] = amount
+    owners = every.owner[every.of]
+    shipped = np.zeros(len(orders), np.int64)
+    np.add.at(shipped, owners, every.units)
+    fills: list[dict[int, int]] = [{} for _ in orders]
     if targets is not None:
-        for shipment in plan:
-            for line in np.flatnonzero(shipment.units).tolist():
-                row = int(targets.row[first + line])
-                if row >= 0:
-                    fills[row] = fills.get(row, 0) + int(shipment.units[line])
-    return Column(order, plan_cost(problem, order, plan).total, plan, takes(use_of(problem, order, plan)), fills)
+        row = targets.row[every.row]
+        some = row >= 0
+        for owner, at, units in zip(owners[some].tolist(), row[some].tolist(), every.units[some].tolist(), strict=True):
+            fills[owner][at] = fills[owner].get(at, 0) + units
+    lacks = np.zeros(len(orders), np.bool_)
+    if full and targets is not None:
+        lacks = _lacking(problem, np.array(orders, np.int64), every, targets)
+    return [
+        Column(order, cost, tuple(plan), units, taking, filling)
+        for order, (cost, plan), units, taking, filling, lacking in zip(
+            orders, plans, shipped.tolist(), takes, fills, lacks.tolist(), strict=True
+        )
+        if not lacking
+    ]
 
 
-def takes(use: Use) -> dict[Resource, int]:
-    """What a plan takes, by resource."""
-    found: dict[Resource, int] = {(0, item, node): units for (item, node), units in use.cells.items()}
-    found.update({(1, bucket, 0): boxes for bucket, boxes in use.parcels.items()})
-    found.update({(2, bucket, 0): units for bucket, units in use.units.items()})
+def _lacking(problem: Problem, orders: Ints, every: Flat, targets: Targets) -> Bools:
+    """bool[orders]: the plan leaves units of a line that every fullest solution ships whole."""
+    lines = problem.lines
+    rows, owner = spans(lines.start, orders)
+    first = np.cumsum(lines.start[orders + 1] - lines.start[orders]) - (lines.start[orders + 1] - lines.start[orders])
+    shipped = np.zeros(len(rows), np.int64)
+    mine = every.owner[every.of]
+    np.add.at(shipped, first[mine] + every.row - lines.start[orders[mine]], every.units)
+    short = (targets.row[rows] < 0) & (shipped < lines.quantity[rows])
+    found: Bools = np.bincount(owner, short, len(orders)) > 0
     return found
 
 
-def free_of(supply: Supply, resource: Resource) -> int:
-    """How much of a resource there is."""
-    kind, a, b = resource
-    return int(supply.stock[a, b] if kind == 0 else (supply.parcels[a] if kind == 1 else supply.units[a]))
-
-
 def worth_of(prices: Ints, units: Ints) -> int:
-    """What units of the fill rows are worth at their prices; more than an int64 holds, if need be."""
-    return sum(price * count for price, count in zip(prices.tolist(), units.tolist(), strict=True))
+    """What units of some kinds are worth at their prices; more than an int64 holds, if need be."""
+    some = np.flatnonzero(prices)
+    return sum(price * count for price, count in zip(prices[some].tolist(), units[some].tolist(), strict=True))
 
 
 class Choice(NamedTuple):
@@ -112,70 +144,101 @@ class Choice(NamedTuple):
 
 
 @dataclass(slots=True)
-class Master:
-    """Columns of some orders over what the other orders leave (`supply`), with fill rows if `fill_units` is given.
+class _Grown:
+    """How far the LP has grown: of each order its row and its artificial column, of each resource its row, of each
+    fill row its row and the column of what is short; of each column of the master its column in the LP."""
 
-    `short` int64[rows]: what a unit short of a fill row costs, in mills; None: no row may be short in the end.
-    `_resources` numbers the resources seen; `_entries` and `_fills` are (column, resource or fill row, amount) triples.
+    simplex: Simplex = field(default_factory=Simplex)
+    rows: int = 0
+    width: int = 0
+    order_row: dict[int, int] = field(default_factory=dict)
+    order_short: list[int] = field(default_factory=list)
+    resource_row: dict[int, int] = field(default_factory=dict)
+    fill_row: list[int] = field(default_factory=list)
+    fill_short: list[int] = field(default_factory=list)
+    columns: list[int] = field(default_factory=list)
+    penalty: int = 0
+    fixed: set[int] = field(default_factory=set)
+    entries: int = 0
+    free: Ints | None = None
+    fill_units: Ints | None = None
+
+
+class Master:
+    """Columns of some orders over what the other orders leave (`free`), with fill rows if `fill_units` is given.
+
+    free int64[resources]. `work`: what was done so far, in menu cells priced. `short` int64[rows]: what a unit short of a fill row costs, in mills; None: no row may be
+    short in the end. Only resources that the orders' hungriest plans together could exhaust have a row.
     """
 
-    supply: Supply
-    fill_units: Ints | None
-    short: Ints | None = None
-    columns: list[Column] = field(default_factory=list)
-    _known: set[tuple[int, tuple[tuple[int, bytes], ...]]] = field(default_factory=set)
-    _resources: dict[Resource, int] = field(default_factory=dict)
-    _entries: tuple[list[int], list[int], list[int]] = field(default_factory=lambda: ([], [], []))
-    _fills: tuple[list[int], list[int], list[int]] = field(default_factory=lambda: ([], [], []))
+    def __init__(self, free: Ints, fill_units: Ints | None) -> None:
+        self.free, self.fill_units = free, fill_units
+        self.short: Ints | None = None
+        self.columns: list[Column] = []
+        self._known: set[tuple[int | bytes, ...]] = set()
+        self._takers: dict[int, list[tuple[int, int]]] = {}
+        self._hungriest: dict[int, dict[int, int]] = {}
+        self._appetite: dict[int, int] = {}
+        self._orders: set[int] = set()
+        self._grown = _Grown()
+        self.work = 0
 
     def add(self, column: Column) -> bool:
         """Take a column in; False if it is known already."""
-        key = (column.order, tuple((shipment.option, shipment.units.tobytes()) for shipment in column.plan))
+        key: tuple[int | bytes, ...] = (column.order,)
+        for option, units in column.plan:
+            key += (option, units.tobytes())
         if key in self._known:
             return False
         self._known.add(key)
         at = len(self.columns)
         for resource, amount in column.takes.items():
-            index = self._resources.setdefault(resource, len(self._resources))
-            for values, value in zip(self._entries, (at, index, amount), strict=True):
-                values.append(value)
-        for row, amount in column.fills.items():
-            for values, value in zip(self._fills, (at, row, amount), strict=True):
-                values.append(value)
+            self._takers.setdefault(resource, []).append((at, amount))
+            most = self._hungriest.setdefault(resource, {})
+            more = amount - most.get(column.order, 0)
+            if more > 0:
+                most[column.order] = amount
+                self._appetite[resource] = self._appetite.get(resource, 0) + more
         self.columns.append(column)
+        self._orders.add(column.order)
         return True
 
     @property
     def steps(self) -> int:
-        """Work of one relaxation, in menu cells priced: measured."""
-        return LP_WORK * (len(self._entries[0]) + len(self._fills[0]) + len(self.columns)) + LP_START
+        """Work of the next relaxation, in menu cells priced, as far as it can be foreseen."""
+        entries = sum(map(len, self._takers.values())) + len(self.columns)
+        return LP_START + LP_WORK * entries + PIVOT_WORK * len(self._orders) * len(self._orders)
 
-    def _matrix(self) -> tuple[list[int], list[Resource], Any, Ints]:
+    @property
+    def decision(self) -> int:
+        """Work of an integer run over the columns, as far as it can be foreseen."""
+        return MIP_START + 2 * MIP_WORK * len(self.columns)
+
+    def _scarce(self) -> list[int]:
+        """Resources that the hungriest plans could exhaust, in the order they were seen."""
+        free = self.free[list(self._appetite)].tolist()
+        return [one for (one, most), enough in zip(self._appetite.items(), free, strict=True) if most > enough]
+
+    def _matrix(self) -> tuple[list[int], list[int], Any, Ints]:
         """(orders, scarce resources, sparse matrix: order rows, resource rows, fill rows; capacity of resources)."""
-        order = np.array([column.order for column in self.columns], np.int64)
-        orders, row_of_column = np.unique(order, return_inverse=True)
-        resources = list(self._resources)
-        free = np.array([free_of(self.supply, resource) for resource in resources], np.int64)
-        at, which, amount = (np.array(values, np.int64) for values in self._entries)
-        # A resource that all orders' hungriest plans together cannot exhaust needs no row.
-        ranked = np.lexsort((order[at], which))
-        pair = np.stack([which[ranked], order[at][ranked]])
-        first = np.flatnonzero(np.r_[True, (pair[:, 1:] != pair[:, :-1]).any(axis=0)]) if len(at) else at
-        hungriest = np.maximum.reduceat(amount[ranked], first) if len(at) else amount
-        most = np.zeros(len(resources), np.int64)
-        np.add.at(most, pair[0, first], hungriest)
-        scarce = np.flatnonzero(most > free)
-        row_of = np.full(len(resources), -1, np.int64)
-        row_of[scarce] = len(orders) + np.arange(len(scarce))
-        kept = row_of[which] >= 0
-        fill_at, fill_row, fill_amount = (np.array(values, np.int64) for values in self._fills)
+        orders, scarce = sorted(self._orders), self._scarce()
+        row_of_order = {order: row for row, order in enumerate(orders)}
         base = len(orders) + len(scarce)
-        row = np.concatenate([row_of_column, row_of[which[kept]], base + fill_row])
-        col = np.concatenate([np.arange(len(order)), at[kept], fill_at])
-        value = np.concatenate([np.ones(len(order)), amount[kept], fill_amount])
+        row = [row_of_order[column.order] for column in self.columns]
+        col, value = list(range(len(self.columns))), [1] * len(self.columns)
+        for at, resource in enumerate(scarce, len(orders)):
+            for column, amount in self._takers[resource]:
+                row.append(at)
+                col.append(column)
+                value.append(amount)
+        for at, one in enumerate(self.columns):
+            for fill, amount in one.fills.items():
+                row.append(base + fill)
+                col.append(at)
+                value.append(amount)
         rows = base + (len(self.fill_units) if self.fill_units is not None else 0)
-        matrix = csc_matrix((value, (row, col)), shape=(rows, len(order)))
-        return orders.tolist(), [resources[index] for index in scarce.tolist()], matrix, free[scarce]
+        matrix = csc_matrix((np.array(value, float), (row, col)), shape=(rows, len(self.columns)))
+        return orders, scarce, matrix, self.free[scarce]
 
     def _dive(self, floors: dict[int, int]) -> Choice | None:
         """Round the LP: fix what is nearly whole and the largest fractions, solve again; None if that ends nowhere."""
@@ -212,13 +275,13 @@ class Master:
 
     def _fix(self, fixed: NDArray[np.float64], picked: NDArray[np.float64], bar: float) -> None:
         """Fix columns above the bar, largest first, as long as they fit together."""
-        left: dict[Resource, int] = {}
+        left: dict[int, int] = {}
         done = set()
 
         def put(index: int) -> None:
             done.add(self.columns[index].order)
             for resource, amount in self.columns[index].takes.items():
-                left[resource] = left.get(resource, free_of(self.supply, resource)) - amount
+                left[resource] = left.get(resource, int(self.free[resource])) - amount
 
         for index in np.flatnonzero(fixed).tolist():
             put(index)
@@ -226,7 +289,7 @@ class Master:
             column = self.columns[index]
             if picked[index] < bar:
                 break
-            fits = all(left.get(r, free_of(self.supply, r)) >= amount for r, amount in column.takes.items())
+            fits = all(left.get(r, int(self.free[r])) >= amount for r, amount in column.takes.items())
             if fits and column.order not in done:
                 fixed[index] = 1
                 put(index)
@@ -236,43 +299,112 @@ class Master:
 
         `fixed` float64[columns]: the least part of each column that must be picked, 0 or 1.
         """
-        orders, scarce, matrix, free = self._matrix()
-        count, n_orders, n_scarce = len(self.columns), len(orders), len(scarce)
-        n_fill = matrix.shape[0] - n_orders - n_scarce
-        short = np.full(n_fill, penalty) if self.short is None else self.short
-        cost = np.concatenate([[float(c.cost) for c in self.columns], np.full(n_orders, penalty), short])
-        pick = np.arange(n_orders)
-        equal = csc_matrix(
-            (np.ones(n_orders), (pick, count + pick)), shape=(n_orders, count + n_orders + n_fill)
-        ) + _widened(csc_matrix(matrix[:n_orders]), n_orders + n_fill)
-        upper = _widened(csc_matrix(matrix[n_orders:]), n_orders + n_fill)
-        if n_fill:
-            sign = np.r_[np.ones(n_scarce), -np.ones(n_fill)]
-            upper = csc_matrix(upper.multiply(sign[:, None]))
-            slack = (np.full(n_fill, -1.0), (n_scarce + np.arange(n_fill), count + n_orders + np.arange(n_fill)))
-            upper = upper + csc_matrix(slack, shape=upper.shape)
-        limit = np.concatenate([free, -self.fill_units if self.fill_units is not None else []])
-        bounded = {"A_ub": upper, "b_ub": limit} if upper.shape[0] else {}
-        low = np.zeros(len(cost))
-        if fixed is not None:
-            low[:count] = fixed
-        bounds = np.stack([low, np.full(len(cost), np.inf)], axis=1)
-        result = linprog(cost, A_eq=equal, b_eq=np.ones(n_orders), bounds=bounds, method="highs-ds", **bounded)
-        if result.status != 0 or result.x is None:
+        grown = self._grow(penalty)
+        self._fix_columns(fixed)
+        found = grown.simplex.solve()
+        if found is None:
+            # What is left of this one may be in no state to go on from.
+            self._grown = _Grown()
             return None
-        dual = -result.ineqlin.marginals if bounded else np.zeros(0)
-        worth = np.clip(np.rint(dual * FINE), 0, 2.0**50).astype(np.int64)
-        prices = Prices(dict(zip(scarce, worth[:n_scarce].tolist(), strict=True)), worth[n_scarce:])
-        picked = result.x[:count]
+        self.work += LP_START + LP_WORK * grown.entries + PIVOT_WORK * grown.rows * found.pivots
+        duals, every = np.rint(found.duals * FINE), found.columns
+        limit = 2.0**50
+        worth = np.zeros(len(self.free), np.int64)
+        if grown.resource_row:
+            rows = np.array(list(grown.resource_row.values()))
+            worth[list(grown.resource_row)] = np.clip(-duals[rows], 0, limit).astype(np.int64)
+        fill = np.clip(duals[grown.fill_row], 0, limit).astype(np.int64) if grown.fill_row else np.zeros(0, np.int64)
+        picked = every[grown.columns]
         integral = bool((np.minimum(picked, 1 - picked) < 1e-6).all())
-        return Relaxed(
-            float(result.fun),
-            prices,
-            dict(zip(orders, result.eqlin.marginals.tolist(), strict=True)),
-            np.flatnonzero(picked > 0.5).tolist() if integral else None,
-            float(result.x[count : None if self.short is None else count + n_orders].sum()),
-            picked,
-        )
+        artificial = float(every[grown.order_short].sum())
+        if self.short is None and grown.fill_short:
+            artificial += float(every[grown.fill_short].sum())
+        order = dict(zip(grown.order_row, found.duals[list(grown.order_row.values())].tolist(), strict=True))
+        chosen = np.flatnonzero(picked > 0.5).tolist() if integral else None
+        return Relaxed(found.value, Prices(worth, fill), order, chosen, artificial, picked)
+
+    def _grow(self, penalty: int) -> _Grown:
+        """Bring the LP up to date with orders, columns, what is free and the prices of falling short."""
+        grown, fresh = self._grown, range(len(self._grown.columns), len(self.columns))
+        low: list[float] = []
+        high: list[float] = []
+        entries: list[tuple[list[int], list[int]]] = []
+
+        def row(least: float, most: float, inside: tuple[list[int], list[int]]) -> int:
+            low.append(least)
+            high.append(most)
+            entries.append(inside)
+            return grown.rows + len(low) - 1
+
+        short: list[tuple[int, float]] = []  # (row, cost) of artificial columns
+        if not grown.rows and self.fill_units is not None:
+            price = np.full(len(self.fill_units), penalty) if self.short is None else self.short
+            for units, cost in zip(self.fill_units.tolist(), price.tolist(), strict=True):
+                grown.fill_row.append(row(units, np.inf, ([], [])))
+                short.append((grown.fill_row[-1], cost))
+        for order in sorted(self._orders - grown.order_row.keys()):
+            grown.order_row[order] = row(1, 1, ([], []))
+            short.append((grown.order_row[order], penalty))
+        if grown.free is not self.free:
+            for resource, at in grown.resource_row.items():
+                grown.simplex.bound_row(at, -np.inf, float(self.free[resource]))
+            grown.free = self.free
+        for resource in self._scarce():
+            if resource not in grown.resource_row:
+                known = [(grown.columns[at], n) for at, n in self._takers[resource] if at < len(grown.columns)]
+                inside = ([at for at, _ in known], [n for _, n in known])
+                grown.resource_row[resource] = row(-np.inf, float(self.free[resource]), inside)
+        if low:
+            grown.simplex.add_rows(np.array(low, float), np.array(high, float), Sparse.of(entries))
+            grown.rows += len(low)
+        self._reprice(penalty)
+        self._widen(short, fresh)
+        return grown
+
+    def _reprice(self, penalty: int) -> None:
+        """Set what falling short costs, where it changed."""
+        grown = self._grown
+        if penalty != grown.penalty:
+            for column in grown.order_short + (grown.fill_short if self.short is None else []):
+                grown.simplex.price(column, float(penalty))
+            grown.penalty = penalty
+        if self.fill_units is not None and self.fill_units is not grown.fill_units:
+            grown.fill_units = self.fill_units
+            for at, units in zip(grown.fill_row, self.fill_units.tolist(), strict=True):
+                grown.simplex.bound_row(at, float(units), np.inf)
+
+    def _widen(self, short: list[tuple[int, float]], fresh: range) -> None:
+        """Add artificial columns and the master's new columns."""
+        grown = self._grown
+        fill_rows = set(grown.fill_row)
+        cost = [price for _, price in short]
+        entries: list[tuple[list[int], list[int]]] = [([at], [1]) for at, _ in short]
+        for column, (at, _) in enumerate(short, grown.width):
+            (grown.fill_short if at in fill_rows else grown.order_short).append(column)
+        for at in fresh:
+            one = self.columns[at]
+            rows, values = [grown.order_row[one.order]], [1]
+            for resource, amount in one.takes.items():
+                if resource in grown.resource_row:
+                    rows.append(grown.resource_row[resource])
+                    values.append(amount)
+            for fill, amount in one.fills.items():
+                rows.append(grown.fill_row[fill])
+                values.append(amount)
+            grown.columns.append(grown.width + len(cost))
+            cost.append(one.cost)
+            entries.append((rows, values))
+        if cost:
+            grown.simplex.add_columns(np.array(cost, float), Sparse.of(entries))
+            grown.width += len(cost)
+            grown.entries += sum(len(rows) for rows, _ in entries)
+
+    def _fix_columns(self, fixed: NDArray[np.float64] | None) -> None:
+        grown = self._grown
+        wanted = set(np.flatnonzero(fixed).tolist()) if fixed is not None else set()
+        for at in sorted(wanted ^ grown.fixed):
+            grown.simplex.bound_column(grown.columns[at], 1.0 if at in wanted else 0.0)
+        grown.fixed = wanted
 
     def decide(
         self,
@@ -281,13 +413,21 @@ class Master:
         *,
         most: int = EXACT_COLUMNS,
         fixed: NDArray[np.float64] | None = None,
+        picked: NDArray[np.float64] | None = None,
     ) -> Choice | None:
         """The cheapest integer choice with every fill row in `floors` at least so full, as column indexes.
 
         `maximise`: fill this row as far as possible instead. Searched exactly up to `most` columns, or where some are
-        `fixed` (float64[columns], 1 there). None where nothing was found within NODE_WORK.
+        `fixed` (float64[columns], 1 there); above it what the LP has `picked` whole is fixed, or it is rounded. None
+        where nothing was found within NODE_WORK.
         """
         if len(self.columns) > most and fixed is None:
+            if picked is not None:
+                whole = np.zeros(len(self.columns))
+                whole[: len(picked)] = picked > WHOLE
+                choice = self.decide(floors, fixed=whole)
+                if choice is not None:
+                    return choice
             return self._dive(floors) if maximise is None else None
         orders, scarce, matrix, free = self._matrix()
         base = len(orders) + len(scarce)
@@ -304,6 +444,7 @@ class Master:
             constraints=LinearConstraint(matrix[rows], low, high),
             options={"node_limit": 1 + NODE_WORK // len(cost), "mip_rel_gap": 0.0},
         )
+        self.work += MIP_START + MIP_WORK * len(cost) * (1 + max(0, int(result.mip_node_count or 0)))
         if result.x is None or result.status not in (0, 1):
             return None
         chosen = np.flatnonzero(result.x > 0.5).tolist()
@@ -314,21 +455,13 @@ class Master:
         """Recount a choice in integers: floating-point feasibility is not feasibility."""
         if sorted(self.columns[index].order for index in chosen) != sorted({column.order for column in self.columns}):
             return False
-        used: dict[Resource, int] = {}
+        used: dict[int, int] = {}
         filled: dict[int, int] = {}
         for index in chosen:
             for resource, amount in self.columns[index].takes.items():
                 used[resource] = used.get(resource, 0) + amount
             for row, amount in self.columns[index].fills.items():
                 filled[row] = filled.get(row, 0) + amount
-        return all(amount <= free_of(self.supply, r) for r, amount in used.items()) and all(
+        return all(amount <= self.free[r] for r, amount in used.items()) and all(
             filled.get(row, 0) >= floor for row, floor in floors.items()
         )
-
-
-def _widened(matrix: Any, more: int) -> Any:
-    """The matrix with so many empty columns appended."""
-    return csc_matrix(
-        (matrix.data, matrix.indices, np.r_[matrix.indptr, np.full(more, matrix.indptr[-1])]),
-        shape=(matrix.shape[0], matrix.shape[1] + more),
-    )

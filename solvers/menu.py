@@ -195,21 +195,13 @@ def build_menu(
     return Menu(problem, supply, orders, lines, states, ships, units, rows, owner, start, price, boxes, draws, keeps)
 
 
-def narrowed(one: Menu, left: Supply) -> Menu:
-    """A one-order menu on less supply than it was built for: rows and shipments that became impossible drop out."""
-    problem = one.problem
-    rows, owner = one.rows, one.owner
-    free = _free(problem, one.lines, rows, owner, left)
-    keep = (free > 0).any(axis=0) & has_room(problem, rows, left)
-    rows, owner, free = rows[keep], owner[keep], free[:, keep]
-    price, boxes = one.price[:, keep], one.boxes[:, keep]
-    if len(rows) == 0:
-        rows, owner, free = one.rows[:1], one.owner[:1], np.zeros((one.lines.shape[1], 1), np.int64)
-        price, boxes = one.price[:, :1], one.boxes[:, :1]
-    possible = _possible(problem, rows, owner, free, one.vector, left, one.origin)
-    possible &= _roomy(problem, rows, owner, boxes, one.vector, left, one.origin)
-    price = np.where(possible, price, FAR)
-    return replace(one, supply=left, rows=rows, owner=owner, price=price, boxes=boxes)
+def narrowed(menu: Menu, left: Supply) -> Menu:
+    """The menu on less supply than it was built for: shipments that became impossible are FAR."""
+    problem, rows, owner = menu.problem, menu.rows, menu.owner
+    free = _free(problem, menu.lines, rows, owner, left)
+    possible = _possible(problem, rows, owner, free, menu.vector, left, menu.origin)
+    possible &= _roomy(problem, rows, owner, menu.boxes, menu.vector, left, menu.origin)
+    return replace(menu, supply=left, price=np.where(possible, menu.price, FAR))
 
 
 def _free(problem: Problem, lines: Ints, rows: Ints, owner: Ints, supply: Supply) -> Ints:

@@ -172,3 +172,12 @@ def derive(problem: Problem, stock: Ints, parts: set[int] | None = None) -> None
         whole = (np.maximum(stock[derived.part[inside]], 0) // derived.count[inside][:, None]).min(axis=0)
         source, item = int(derived.source[at]), int(derived.item[at])
         stock[item] = whole if source < 0 else np.where(problem.stock[item] > 0, whole[source], 0)
+
+
+def add_up(problem: Problem, price: Ints) -> None:
+    """Set the rows of derived items in prices of stock int64[I, N], in place: what their parts cost where drawn."""
+    derived = problem.derived
+    for at, item in enumerate(derived.item.tolist()):
+        inside = slice(int(derived.start[at]), int(derived.start[at + 1]))
+        each, source = derived.count[inside] @ price[derived.part[inside]], int(derived.source[at])
+        price[item] = each if source < 0 else each[source]

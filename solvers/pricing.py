@@ -7,18 +7,20 @@ relaxation); the plans themselves are the new columns of the master problem.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
 
 from solvers.coupled import Piece, overdrawn
 from solvers.fill import Targets
-from solvers.master import FINE, Column, Prices, Resource, column_of
+from solvers.master import FINE, Column, Prices, columns_of
 from solvers.menu import Menu
+from solvers.plan import add_up
 from solvers.problem import Ints, Problem
 from solvers.solution import Shipment
 from solvers.states import FAR, cheapest, pairs, parts_of_state
-from solvers.subset import Found, answer, as_plan
+from solvers.subset import Found, answer, as_plan, as_plans
 
 MENU, ORDER, CAREFUL = 15_000, 2_000, 90_000
 """Work of handling one menu and one order, and of one careful look, in menu cells priced: measured."""
@@ -37,10 +39,18 @@ class Offer(NamedTuple):
     column: int
     found: Found
 
-    @property
-    def plan(self) -> tuple[Shipment, ...]:
-        """The plan of the offer."""
-        return as_plan(self.menu, self.column, self.found.pieces)
+
+class _Ready(NamedTuple):
+    """A menu ready to be priced: `fine` int64[M, R] its prices in FINE parts of a mill, `cell` int64[R, n] the stock
+    cell that each row takes each column's goods from, `stay` what staying costs (see `_staying`) but for fill rows, and
+    `fill` int64[G, n] the fill row of each column, None if there is none; `cells`: work of one pass."""
+
+    menu: Menu
+    fine: Ints
+    cell: Ints
+    stay: tuple[Ints, Ints]
+    fill: Ints | None
+    cells: int
 
 
 class Pricer:
@@ -52,125 +62,141 @@ class Pricer:
 
     def __init__(self, problem: Problem, whole: Sequence[Menu], targets: Targets | None) -> None:
         self._problem, self._whole, self._targets = problem, whole, targets
-        self._menus: list[tuple[Menu, Ints]] = []
+        self._ready: list[_Ready | None] = [None] * len(whole)
         self.orders: set[int] = set()
 
+    @property
+    def _menus(self) -> list[_Ready]:
+        return [ready for ready in self._ready if ready is not None]
+
     def take_in(self, orders: set[int]) -> None:
-        """Price these orders from now on; those without a menu (too large, or nothing to ship) stay out of `orders`."""
+        """Price these orders, never fewer than before; those without a menu (too large, or nothing to ship) stay out
+        of `orders`."""
         wanted = np.zeros(self._problem.orders, np.bool_)
         wanted[list(orders)] = True
-        found = [menu.only(np.flatnonzero(wanted[menu.orders])) for menu in self._whole if wanted[menu.orders].any()]
-        self._menus = [(menu, np.where(menu.price < FAR, menu.price * FINE, FAR)) for menu in found]
-        self.orders = {order for menu in found for order in menu.orders.tolist()}
+        for at, (menu, ready) in enumerate(zip(self._whole, self._ready, strict=True)):
+            columns = np.flatnonzero(wanted[menu.orders])
+            if len(columns) > (0 if ready is None else len(ready.menu.orders)):
+                self._ready[at] = self._made_ready(menu.only(columns))
+                self.orders.update(menu.orders[columns].tolist())
 
-    def column(self, offer: Offer) -> Column:
-        """The offer as a column of the master; for plain goods every number is in the menu already."""
-        problem, menu, pieces = self._problem, offer.menu, offer.found.pieces
-        if not menu.origin.plain:
-            return column_of(problem, offer.order, offer.plan, self._targets)
-        objective = problem.objective
-        lines = menu.lines[offer.column].tolist()
-        cost = late = 0
-        taken: dict[Resource, int] = {}
-        fills: dict[int, int] = {}
-        for row, state in pieces:
-            option = int(menu.rows[row])
-            node, bucket = int(problem.options.node[option]), int(problem.options.bucket[option])
-            late = max(late, int(problem.options.late_days[option]))
-            cost += int(menu.price[state, row])
-            for line, units in zip(lines, menu.vector[state].tolist(), strict=True):
-                if units:
-                    cell = (0, int(problem.lines.item[line]), node)
-                    taken[cell] = taken.get(cell, 0) + units
-                    fill_row = int(self._targets.row[line]) if self._targets is not None else -1
-                    if fill_row >= 0:
-                        fills[fill_row] = fills.get(fill_row, 0) + units
-            if bucket >= 0:
-                taken[1, bucket, 0] = taken.get((1, bucket, 0), 0) + int(menu.boxes[state, row])
-                taken[2, bucket, 0] = taken.get((2, bucket, 0), 0) + int(menu.units[state])
-        left = int(menu.keeps.left[offer.found.state, offer.column])
-        cost += objective.late_per_day * late + objective.unfilled_per_unit * left
-        cost -= objective.split_parcel if pieces else 0
-        return Column(offer.order, cost, offer.plan, taken, fills)
+    def _made_ready(self, menu: Menu) -> _Ready:
+        fine = np.where(menu.price < FAR, menu.price * FINE, FAR)
+        cell = self._problem.lines.item[menu.lines[menu.owner]] * self._problem.nodes + menu.node[:, None]
+        fill = None if self._targets is None else self._targets.row[menu.lines]
+        fill = None if fill is None or (fill < 0).all() else fill
+        cells = menu.price.size + 4 * pairs(menu.states.shape) * len(menu.orders)
+        return _Ready(menu, fine, cell, self._staying(menu), fill, cells)
+
+    def columns(self, offers: Sequence[Offer]) -> list[Column]:
+        """The offers as columns of the master; offers of one menu stand together."""
+        objective, late = self._problem.objective, self._problem.options.late_days
+        plans: list[tuple[int, tuple[Shipment, ...]]] = []
+        for _, group in groupby(offers, key=lambda offer: id(offer.menu)):
+            same = list(group)
+            menu = same[0].menu
+            ways = as_plans(menu, [one.column for one in same], [one.found.pieces for one in same])
+            for (_, _, _, column, found), plan in zip(same, ways, strict=True):
+                cost = sum(int(menu.price[state, row]) for row, state in found.pieces)
+                cost += objective.late_per_day * max((int(late[option]) for option, _ in plan), default=0)
+                cost += objective.unfilled_per_unit * int(menu.keeps.left[found.state, column])
+                plans.append((cost - (objective.split_parcel if plan else 0), plan))
+        return columns_of(self._problem, [offer.order for offer in offers], plans, self._targets)
 
     def steps(self, offers: Sequence[Offer]) -> int:
         """Work of one pricing pass in menu cells: all menus, the splits of every order, and the careful looks."""
-        cells = sum(menu.price.size + 4 * pairs(menu.states.shape) * len(menu.orders) for menu, _ in self._menus)
-        careful = sum(one.found.careful * (40 * pairs(one.menu.states.shape) + CAREFUL) for one in offers)
+        careful = [one for one in offers if one.found.careful]
+        looks = sum(one.found.careful * (40 * pairs(one.menu.states.shape) + CAREFUL) for one in careful)
         late = 2 if self._problem.objective.late_per_day else 1
-        return late * (cells + MENU * len(self._menus)) + ORDER * len(offers) + careful
+        return late * sum(ready.cells + MENU for ready in self._menus) + ORDER * len(offers) + looks
 
-    def offers(self, prices: Prices) -> list[Offer]:
-        """The best plan of every order at these prices; value FAR and no plan if it cannot ship what it must."""
+    def offers(self, prices: Prices, below: Ints) -> list[Offer]:
+        """The best plan of every order at these prices; value FAR and no plan if it cannot ship what it must.
+
+        `below` int64[orders]: FINE parts of a mill. An order whose value is not below its own comes without a plan, and
+        its value is a lower bound.
+        """
         found = []
-        for menu, fine in self._menus:
-            priced = self._with_tolls(menu, fine, prices)
-            stay, free = self._staying(menu, prices)
-            late = self._problem.objective.late_per_day * FINE
-            for column, one in enumerate(answer(menu, priced, stay, late)):
-                value = one.value - int(free[column]) if one.value < FAR else FAR
-                found.append(Offer(int(menu.orders[column]), value, menu, column, one))
+        late = self._problem.objective.late_per_day * FINE
+        tolls = self._tolls(prices)
+        for ready in self._menus:
+            menu = ready.menu
+            priced, (stay, free) = self._with_tolls(ready, tolls), self._stay_at(ready, prices)
+            limit = np.minimum(below[menu.orders] + free, FAR)
+            answers = answer(menu, priced, stay, late, below=limit)
+            orders, constants = menu.orders.tolist(), free.tolist()
+            for column, one in enumerate(answers):
+                value = one.value - constants[column] if one.value < FAR else FAR
+                found.append(Offer(orders[column], value, menu, column, one))
         return found
 
-    def _with_tolls(self, menu: Menu, fine: Ints, prices: Prices) -> Ints:
-        options, lines = self._problem.options, self._problem.lines
-        cell = np.zeros(self._problem.stock.shape, np.int64)
-        toll = np.zeros((2, len(self._problem.bucket_parcels) + 1), np.int64)
-        for (kind, a, b), worth in prices.resource.items():
-            if kind == 0:
-                cell[a, b] = worth
-            else:
-                toll[kind - 1, a] = worth
-        self._add_up(cell)
-        node, bucket = options.node[menu.rows], options.bucket[menu.rows]
-        total = fine
-        at = cell[lines.item[menu.lines[menu.owner]], node[:, None]]
+    def _tolls(self, prices: Prices) -> tuple[Ints, Ints]:
+        """(int64[cells], int64[2, buckets + 1]) prices of cells, those of derived items included, and of rooms."""
+        shape, buckets = self._problem.stock.shape, len(self._problem.bucket_parcels)
+        cells = self._problem.stock.size
+        cell = prices.resource[:cells]
+        if len(self._problem.derived.item):
+            cell = cell.copy()
+            add_up(self._problem, cell.reshape(shape))
+        room = np.zeros((2, buckets + 1), np.int64)
+        room[:, :buckets] = prices.resource[cells:].reshape(2, buckets)
+        return cell, room
+
+    def _with_tolls(self, ready: _Ready, tolls: tuple[Ints, Ints]) -> Ints:
+        """The menu's prices with what the shipments take at its price."""
+        menu, total, (cell, toll) = ready.menu, ready.fine, tolls
+        options = self._problem.options
+        at = cell[ready.cell]
         if at.any():
             total = total + menu.vector @ at.T
         # Bucket -1 reads the spare last entry, which is never priced.
         if toll.any():
-            own = menu.origin.own(menu.vector)
+            bucket, own = options.bucket[menu.rows], menu.origin.own(menu.vector)
             total = total + menu.boxes * toll[0, bucket] + own[:, None] * toll[1, bucket]
             for columns, source in menu.origin.places:
                 lent = self._problem.source_bucket[options.day[menu.rows], source[menu.owner]]
                 total = total + (menu.vector @ columns)[:, None] * toll[1, lent]
-        return np.minimum(total, FAR)
+        return total if total is ready.fine else np.minimum(total, FAR)
 
-    def _add_up(self, cell: Ints) -> None:
-        """Price the rows of derived items, in place: what their parts cost where they are drawn."""
-        derived = self._problem.derived
-        for at, item in enumerate(derived.item.tolist()):
-            inside = slice(int(derived.start[at]), int(derived.start[at + 1]))
-            each, source = derived.count[inside] @ cell[derived.part[inside]], int(derived.source[at])
-            cell[item] = each if source < 0 else each[source]
-
-    def _staying(self, menu: Menu, prices: Prices) -> tuple[Ints, Ints]:
+    def _staying(self, menu: Menu) -> tuple[Ints, Ints]:
         """(stay int64[M, G], free int64[G]): the price of shipping only a state; the constant in every value."""
         objective, targets = self._problem.objective, self._targets
         stay = menu.staying(objective.unfilled_per_unit * FINE)
         stay[0] += objective.split_parcel * (FINE - 1)
         free = np.full(len(menu.orders), FINE * objective.split_parcel, np.int64)
-        if targets is None:
-            return np.minimum(stay, FAR), free
-        row = targets.row[menu.lines]
-        worth = np.where(row >= 0, prices.fill[row] if len(prices.fill) else 0, 0)
+        if targets is not None:
+            must = (targets.row[menu.lines] < 0).astype(np.int64)
+            stay = np.where((menu.vector.max(axis=0) - menu.vector) @ must.T > 0, FAR, stay)
+        return np.minimum(stay, FAR), free
+
+    def _stay_at(self, ready: _Ready, prices: Prices) -> tuple[Ints, Ints]:
+        """The same with what the fill rows pay."""
+        (stay, free), menu = ready.stay, ready.menu
+        if ready.fill is None or not prices.fill.any():
+            return stay, free
+        worth = np.where(ready.fill >= 0, prices.fill[ready.fill], 0)
         most = menu.vector.max(axis=0)
-        missing = most - menu.vector
-        stay += missing @ worth.T
-        free = free + worth @ most
-        must = (row < 0).astype(np.int64)
-        return np.where(missing @ must.T > 0, FAR, np.minimum(stay, FAR)), free
+        return np.minimum(stay + (most - menu.vector) @ worth.T, FAR), free + worth @ most
 
     def near(self, prices: Prices, order: int, slack: int, most: int) -> list[tuple[Shipment, ...]] | None:
         """Every plan of an order within `slack` of its best value, or None if there are more than `most`.
 
         Depth first over shipments, cut by the exact least cost of what is still to ship.
         """
-        for menu, fine in self._menus:
+        tolls = self._tolls(prices)
+        for ready in self._menus:
+            menu = ready.menu
             for column in np.flatnonzero(menu.orders == order).tolist():
-                one = menu.one(column)
-                stay, _ = self._staying(one, prices)
-                priced = self._with_tolls(one, fine[:, menu.rows_of(column)], prices)
+                one, rows = menu.one(column), menu.rows_of(column)
+                alone = _Ready(
+                    one,
+                    ready.fine[:, rows],
+                    ready.cell[rows],
+                    (ready.stay[0][:, [column]], ready.stay[1][[column]]),
+                    None if ready.fill is None else ready.fill[[column]],
+                    0,
+                )
+                priced, (stay, _) = self._with_tolls(alone, tolls), self._stay_at(alone, prices)
                 late = self._problem.objective.late_per_day * FINE
                 best = answer(one, priced, stay, late)[0].value
                 search = _Near(one, priced, stay[:, 0], late, min(best + slack, FAR - 1), most)

@@ -19,6 +19,9 @@ Bools = NDArray[np.bool_]
 UNLIMITED = 2**62
 """No limit: larger than any quantity, weight or money that a window can hold."""
 
+DEAREST = 2**30
+"""Mills of a shadow price at most, so that none is ever taken for a price at which nothing can go."""
+
 
 class InvalidProblemError(ValueError):
     """The arrays contradict each other: a fault of the caller, never of the data."""
@@ -129,13 +132,27 @@ class Guide:
     """What steers the choice beside what it costs; never part of a cost.
 
     `shipping`, `handling`: weights in thousandths. `rules`, `balance` int64[J]: mills for every box by an option, not
-    negative.
+    negative. Shadow prices, what it is worth to keep something for orders to come, at most DEAREST each: `stock`
+    int64[I, N], mills for every unit of a real item drawn at a node (0 in the rows of derived items), and `room`
+    int64[D], mills for every box in a bucket.
+
+    A price says where units come from, never whether they ship: with `Objective.fill_always` units come first, and
+    where money decides, what ships is decided without the two prices first. Only with `prices_refuse` may a unit stay
+    because it is worth more elsewhere.
     """
 
     shipping: int
     handling: int
     rules: Ints
     balance: Ints
+    stock: Ints
+    room: Ints
+    prices_refuse: bool = False
+
+    @property
+    def prices(self) -> bool:
+        """Whether anything has a shadow price."""
+        return bool(self.stock.any() or self.room.any())
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +164,7 @@ class Options:
 
     shipping = curve price at the billable weight + ship_parcel + ship_line * l + ship_unit * u + ship_per_kg * w / 1000
     handling = handle_parcel + handle_line * d + handle_unit * u + more_line of each draw + more_unit of each unit
+               + `Problem.toll` of each unit
 
     `curve` is a row of `Curves`, -1 where the price is a lane's and has none. `dim_divisor` 0 for none, else
     `billable = max(w, ceil(mm3 / dim_divisor))`. `max_weight_g` is per box; heavier shipments are packed first-fit
@@ -193,7 +211,8 @@ class Problem:
     in the option's bucket; units too, but those of an item with a source in `source_bucket[option's day, source]`,
     int64[T, N], -1 for no limit.
     `node_rank` int64[N], lower first (mode SEQUENCE). `distance_m` int64[O, N], UNLIMITED where unknown (mode NEAREST).
-    `modes`: how each order is routed.
+    `modes`: how each order is routed. `toll` int64[I, N]: mills more of handling for each unit of an item that leaves
+    by an option of the node, derived items included; None for none. Only guided problems have tolls: see `guided`.
     """
 
     lines: Lines
@@ -211,6 +230,7 @@ class Problem:
     modes: tuple[Mode, ...]
     objective: Objective = Objective()
     guide: Guide | None = None
+    toll: Ints | None = None
 
     @property
     def orders(self) -> int:
@@ -291,7 +311,18 @@ class Problem:
         if guide is None:
             return True
         shapes = guide.rules.shape == size and guide.balance.shape == size
+        shapes = shapes and guide.stock.shape == self.stock.shape and guide.room.shape == self.bucket_parcels.shape
         return shapes and min(guide.shipping, guide.handling) >= 0 and bool((guide.rules + guide.balance >= 0).all())
+
+    def _prices_within(self) -> bool:
+        """Shadow prices are of real goods, not negative and not beyond DEAREST."""
+        guide, toll = self.guide, self.toll
+        if toll is not None and (toll.shape != self.stock.shape or not bool((toll >= 0).all())):
+            return False
+        if guide is None:
+            return True
+        held = all(bool(((column >= 0) & (column <= DEAREST)).all()) for column in (guide.stock, guide.room))
+        return held and not guide.stock[self.derived.item].any()
 
     def _claims(self) -> list[tuple[str, bool]]:
         lines, options, curves = self.lines, self.options, self.curves
@@ -355,4 +386,5 @@ class Problem:
             ("limits.max_parcels at least 1", bool((limits.max_parcels >= 1).all())),
             ("limits.min_split_value not negative", bool((limits.min_split_value >= 0).all())),
             ("guide", self._guide_not_negative()),
+            ("shadow prices", self._prices_within()),
         ]

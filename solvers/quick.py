@@ -66,9 +66,9 @@ class _Pour:
 
     def __init__(self, problem: Problem, order: int, rows: Ints, supply: Supply) -> None:
         self.problem, self.rows = problem, rows
-        at = problem.lines_of(order)
+        at = self.at = problem.lines_of(order)
         self.missing = problem.lines.quantity[at].copy()
-        self.weight, self.volume = problem.lines.weight_g[at], problem.lines.volume_mm3[at]
+        self.weight = problem.lines.weight_g[at]
         item, node = problem.lines.item[at], problem.options.node[rows]
         self.free = np.where(problem.lines.eligible[at][:, node], supply.stock[item][:, node], 0)
         self.free[self.weight[:, None] > problem.options.max_weight_g[rows]] = 0
@@ -93,7 +93,7 @@ class _Pour:
         units = takes.sum(axis=0)
         objective = self.problem.objective
         late = objective.late_per_day * np.maximum(self.problem.options.late_days[self.rows] - self.late, 0)
-        price = about(self.problem, self.rows, takes, self.weight, self.volume)
+        price = about(self.problem, self.rows, takes, self.at)
         price = price + late + (objective.split_parcel if self.shipments else 0)
         each = np.where((units > 0) & (price < BEYOND), price / np.maximum(units, 1), np.inf)
         # What is not carried now needs another parcel: as good as a quarter dearer.

@@ -19,8 +19,8 @@ from solvers.plan import Priced, charged
 from solvers.problem import UNLIMITED, Bools, Ints, Problem
 from solvers.purse import Purse
 from solvers.quick import quick_plan
-from solvers.states import Line, Shape, pairs, size
-from solvers.subset import as_plan, best_alone
+from solvers.states import Line, Shape, pairs, plain, size
+from solvers.subset import as_plans, best_alone
 
 MAX_SKUS = 12
 """Orders with more distinct SKUs are priced by `cover`."""
@@ -150,6 +150,53 @@ def _alike(problem: Problem, rows: list[int], odd: Bools) -> Hashable:
     return (*shared, tuple(lines.alone[rows].tolist()), pattern(problem, rows))
 
 
+def _alike_orders(
+    problem: Problem, orders: Ints, at: Ints, most: Ints, *, work: int
+) -> list[tuple[Shape, list[tuple[int, list[int]]]]]:
+    """Orders that one menu serves, with their columns, by shape; of those that the exact DP can take.
+
+    `at`: the orders' rows of `Lines`; `most`: the units of each that could ship.
+    """
+    odd = _odd(problem)
+    size = problem.lines.start[orders + 1] - problem.lines.start[orders]
+    owner = np.repeat(np.arange(len(orders)), size)
+    strange = np.bincount(owner, odd[at], len(orders)) > 0
+    strange |= problem.limits.whole_lines[orders]
+    groups = _plain_orders(problem, orders, at, most, owner, strange, work=work)
+    first = np.cumsum(size) - size
+    others: dict[tuple[Shape, Hashable], list[tuple[int, list[int]]]] = defaultdict(list)
+    for index in np.flatnonzero(strange).tolist():
+        here, order = slice(int(first[index]), int(first[index] + size[index])), int(orders[index])
+        shape, rows = _shaped(problem, order, at[here].tolist(), most[here].tolist())
+        if shape and _exact(shape, work):
+            others[shape, _alike(problem, rows, odd)].append((order, rows))
+    return groups + [(shape, members) for (shape, _), members in others.items()]
+
+
+def _plain_orders(
+    problem: Problem, orders: Ints, at: Ints, most: Ints, owner: Ints, strange: Bools, *, work: int
+) -> list[tuple[Shape, list[tuple[int, list[int]]]]]:
+    """The orders with nothing odd about them, all at once: alike in their units and in which lines share an item."""
+    kept = np.flatnonzero((most > 0) & ~strange[owner])
+    kept = kept[np.lexsort((kept, -most[kept], owner[kept]))]
+    count = np.bincount(owner[kept], minlength=len(orders))
+    edge = np.cumsum(count) - count
+    found = []
+    for lines in np.unique(count[count > 0]).tolist():
+        mine = np.flatnonzero(count == lines)
+        columns = kept[edge[mine][:, None] + np.arange(lines)]
+        item = problem.lines.item[at[columns]]
+        same = np.argmax(item[:, :, None] == item[:, None, :], axis=2)
+        _, group = np.unique(np.hstack([most[columns], same]), axis=0, return_inverse=True)
+        for one in np.unique(group).tolist():
+            inside = np.flatnonzero(group == one)
+            shape = plain(tuple(most[columns[inside[0]]].tolist()))
+            if _exact(shape, work):
+                rows = at[columns[inside]].tolist()
+                found.append((shape, list(zip(orders[mine[inside]].tolist(), rows, strict=True))))
+    return found
+
+
 def menus(
     problem: Problem, orders: Ints, supply: Supply, purse: Purse, skipped: set[int], *, work: int
 ) -> Iterator[Menu]:
@@ -157,16 +204,8 @@ def menus(
 
     Those missing can ship nothing or are larger; those that `purse` does not afford are added to `skipped`.
     """
-    at, most = fillable(problem, orders, supply)
-    first = np.r_[0, np.cumsum(problem.lines.start[orders + 1] - problem.lines.start[orders])].tolist()
-    odd, quantity, lines = _odd(problem), most.tolist(), at.tolist()
-    groups: dict[tuple[Shape, Hashable], list[tuple[int, list[int]]]] = defaultdict(list)
-    for index, order in enumerate(orders.tolist()):
-        here = slice(first[index], first[index + 1])
-        shape, rows = _shaped(problem, order, lines[here], quantity[here])
-        if shape and _exact(shape, work):
-            groups[shape, _alike(problem, rows, odd)].append((order, rows))
-    for (shape, _), members in sorted(groups.items(), key=lambda group: pairs(group[0][0])):
+    groups = _alike_orders(problem, orders, *fillable(problem, orders, supply), work=work)
+    for shape, members in sorted(groups, key=lambda group: pairs(group[0])):
         # All options of all members are one axis of the table, so the batch is cut by cells rather than orders.
         options = int(np.mean([problem.options.start[o + 1] - problem.options.start[o] for o, _ in members])) + 1
         states = size(shape)
@@ -189,14 +228,16 @@ def price_alone(menu: Menu) -> list[Priced]:
     work = 2 * len(menu.units) * len(menu.rows) // max(1, len(menu.orders)) + 4 * splits
     if objective.late_per_day and menu.late.any():
         work *= 2
-    answers = []
-    for column, found in enumerate(best_alone(menu)):
-        cost = found.value - objective.split_parcel
-        own = work + found.careful * (CAREFUL + 40 * splits)
-        answers.append(Priced(as_plan(menu, column, found.pieces), cost, int(menu.units[found.state]), cost, own))
-    return answers
+    found = best_alone(menu)
+    plans = as_plans(menu, range(len(found)), [one.pieces for one in found])
+    units = menu.units.tolist()
+    return [
+        Priced(plan, cost, units[one.state], cost, work + one.careful * (CAREFUL + 40 * splits))
+        for one, plan, cost in zip(found, plans, [one.value - objective.split_parcel for one in found], strict=True)
+    ]
 
 
-def price_again(menu: Menu, column: int, left: Supply) -> Priced:
-    """The plan of one order of a menu on a part of the menu's supply: prices stay, shipments become impossible."""
-    return price_alone(narrowed(menu.one(column), left))[0]
+def price_again(menu: Menu, columns: Ints, left: Supply) -> list[Priced]:
+    """The plans of some orders of a menu, each as if alone on a part of the menu's supply: prices stay, shipments
+    become impossible."""
+    return price_alone(narrowed(menu.only(columns), left))

@@ -199,13 +199,25 @@ def with_one_more(states: States, part_cost: Ints, before: Ints) -> Ints:
     return least
 
 
-def trace(states: States, part_cost: Ints, least: Ints, state: int) -> list[int]:
-    """The parts of a cheapest way to ship `state`; part_cost and least int64[M] of one order."""
-    parts = []
-    while state:
-        part, state = first_part(states, part_cost, least, state)
+def trace(states: States, part_cost: Ints, least: Ints, orders: Ints, goals: Ints) -> tuple[Ints, Ints]:
+    """(order, part) of all parts of a cheapest way to ship state `goals` of each of `orders`, both int64[n].
+
+    part_cost and least int64[M, G]: what `cheapest` took and gave. Parts of one order come in the order they are found.
+    """
+    owners, parts = [orders[:0]], [goals[:0]]
+    orders, goals = orders[goals > 0], goals[goals > 0]
+    while len(orders):
+        part, rest = np.empty_like(goals), np.empty_like(goals)
+        for goal in np.unique(goals).tolist():
+            mine = np.flatnonzero(goals == goal)
+            first, left = parts_of_state(states, goal)
+            column = orders[mine]
+            best = np.argmin(part_cost[first[:, None], column] + least[left[:, None], column], axis=0)
+            part[mine], rest[mine] = first[best], left[best]
+        owners.append(orders)
         parts.append(part)
-    return parts
+        orders, goals = orders[rest > 0], rest[rest > 0]
+    return np.concatenate(owners), np.concatenate(parts)
 
 
 def first_part(states: States, part_cost: Ints, before: Ints, state: int) -> tuple[int, int]:

@@ -6,6 +6,7 @@ another per lateness; only orders whose plan overdraws a node are looked at one 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from solvers import coupled
 from solvers.coupled import MAX_LAYERS, Piece
 from solvers.layers import Layers, by_boxes
-from solvers.menu import Menu
+from solvers.menu import Menu, spans
 from solvers.problem import UNLIMITED, Ints
 from solvers.solution import Shipment
 from solvers.states import FAR, cheapest, trace
@@ -33,8 +34,29 @@ class Found(NamedTuple):
 
 def as_plan(menu: Menu, column: int, pieces: list[Piece]) -> tuple[Shipment, ...]:
     """The shipments of an answer, ascending by option. Rows are those of the whole menu."""
-    parts = sorted((int(menu.rows[row]), -state) for row, state in pieces)
-    return tuple(Shipment(option, menu.units_in_line_order(column, -state)) for option, state in parts)
+    return as_plans(menu, [column], [pieces])[0]
+
+
+def as_plans(menu: Menu, columns: Sequence[int], answers: Sequence[list[Piece]]) -> list[tuple[Shipment, ...]]:
+    """`as_plan` for many answers at once."""
+    sizes = [len(pieces) for pieces in answers]
+    flat = np.array([piece for pieces in answers for piece in pieces], np.int64).reshape(-1, 2)
+    column = np.repeat(np.array(columns, np.int64), sizes)
+    answer_of = np.repeat(np.arange(len(answers)), sizes)
+    option = menu.rows[flat[:, 0]]
+    rank = np.lexsort((-flat[:, 1], option, answer_of))
+    column, option, state = column[rank], option[rank], flat[rank, 1]
+    start, order = menu.problem.lines.start, menu.orders[column]
+    end = np.cumsum(start[order + 1] - start[order])
+    first = end - (start[order + 1] - start[order])
+    units = np.zeros(int(end[-1]) if len(end) else 0, np.int64)
+    units[(first - start[order])[:, None] + menu.lines[column]] = menu.vector[state]
+    shipments = [
+        Shipment(by, units[low:high])
+        for by, low, high in zip(option.tolist(), first.tolist(), end.tolist(), strict=True)
+    ]
+    edge = np.cumsum([0, *sizes]).tolist()
+    return [tuple(shipments[low:high]) for low, high in zip(edge[:-1], edge[1:], strict=True)]
 
 
 def best_alone(menu: Menu) -> list[Found]:
@@ -44,11 +66,14 @@ def best_alone(menu: Menu) -> list[Found]:
     return answer(menu, menu.price, stay, objective.late_per_day, fullest=objective.fill_always)
 
 
-def answer(menu: Menu, price: Ints, stay: Ints, late_price: int, *, fullest: bool = False) -> list[Found]:
+def answer(
+    menu: Menu, price: Ints, stay: Ints, late_price: int, *, fullest: bool = False, below: Ints | None = None
+) -> list[Found]:
     """The best state and plan of every order of the menu.
 
     price int64[M, R]: of each shipment, FAR where impossible (the menu's own, or with tolls added). stay int64[M, G]:
     what it costs to ship only that state, FAR where not allowed. `fullest`: as many units as can be, then cheapest.
+    `below` int64[G]: orders of at least this value are of no interest: their value is a lower bound, without pieces.
     """
     columns = np.arange(len(menu.orders))
     part = np.minimum.reduceat(price, menu.start, axis=1)
@@ -57,29 +82,53 @@ def answer(menu: Menu, price: Ints, stay: Ints, late_price: int, *, fullest: boo
     shared = cheapest(menu.states, among)
     least = shared if several is None else np.minimum(shared, part)
     state, value = _chosen(menu, least + stay, fullest)
-    whole = (part[state, columns] == least[state, columns]) & (state > 0)
-    at_state = price[state[menu.owner], np.arange(len(menu.rows))]
-    index = np.where(at_state == part[state, columns][menu.owner], np.arange(len(menu.rows)), len(menu.rows))
-    row = np.minimum.reduceat(index, menu.start).tolist()
-    answers = []
-    for column, (chosen, worth) in enumerate(zip(state.tolist(), value.tolist(), strict=True)):
-        if worth >= FAR:
-            answers.append(Found(FAR, 0, []))
-            continue
-        if whole[column]:
-            pieces = [(row[column], chosen)]
-        else:
-            parts = trace(menu.states, among[:, column], shared[:, column], chosen)
-            rows = menu.rows_of(column)
-            pieces = [(rows.start + int(np.argmin(price[p, rows])), p) for p in parts]
-        answers.append(Found(worth, chosen, pieces))
-    answers = _in_fewer_boxes(menu, price, stay, answers, fullest=fullest)
-    for column, found in enumerate(answers):
-        if len(found.pieces) > 1:
-            over = coupled.overdrawn(menu.one(column), _local(menu, column, found.pieces))
-            if over:
-                answers[column] = _careful(menu, column, price, stay[:, column], tuple(over), fullest=fullest)
+    reached = value < FAR
+    if below is not None:
+        value = np.minimum(value, FAR)
+        reached &= value < below
+    whole = (part[state, columns] == least[state, columns]) & (state > 0) & reached
+    split = np.flatnonzero(reached & (state > 0) & ~whole)
+    owner, parts = trace(menu.states, among, shared, split, state[split])
+    owner, parts = np.concatenate([np.flatnonzero(whole), owner]), np.concatenate([state[whole], parts])
+    rows = _cheapest_rows(menu, price, owner, parts)
+    pieces: list[list[Piece]] = [[] for _ in columns]
+    for column, row, shipped in zip(owner.tolist(), rows.tolist(), parts.tolist(), strict=True):
+        pieces[column].append((row, shipped))
+    answers = [
+        Found(worth, chosen, some) if worth < FAR else Found(FAR, 0, [])
+        for worth, chosen, some in zip(value.tolist(), state.tolist(), pieces, strict=True)
+    ]
+    if (menu.keeps.parcels <= MAX_LAYERS).any():
+        answers = _in_fewer_boxes(menu, price, stay, answers, fullest=fullest)
+    for column in _coupled(menu, answers):
+        over = coupled.overdrawn(menu.one(column), _local(menu, column, answers[column].pieces))
+        if over:
+            answers[column] = _careful(menu, column, price, stay[:, column], tuple(over), fullest=fullest)
     return _less_late(menu, price, stay, late_price, answers, fullest=fullest) if late_price else answers
+
+
+def _cheapest_rows(menu: Menu, price: Ints, owner: Ints, parts: Ints) -> Ints:
+    """int64[n]: the first row of order `owner` that ships state `parts` cheapest, for n of both."""
+    if not len(owner):
+        return owner
+    edge = np.append(menu.start, len(menu.rows))
+    row, at = spans(edge, owner)
+    offered = price[parts[at], row]
+    first = np.flatnonzero(np.diff(at, prepend=-1))
+    best = np.minimum.reduceat(offered, first)
+    found: Ints = np.minimum.reduceat(np.where(offered == best[at], row, len(menu.rows)), first)
+    return found
+
+
+def _coupled(menu: Menu, answers: list[Found]) -> list[int]:
+    """Orders whose shipments may compete: for a node's goods and room, or for those of another node of the dock."""
+    several = [column for column, one in enumerate(answers) if len(one.pieces) > 1]
+    if menu.origin.places or not several:
+        return several
+    node = menu.node
+    # Every shipment by itself fits, and buckets belong to one node.
+    at = [node[[row for row, _ in answers[column].pieces]].tolist() for column in several]
+    return [column for column, nodes in zip(several, at, strict=True) if len(set(nodes)) < len(nodes)]
 
 
 def _chosen(menu: Menu, total: Ints, fullest: bool) -> tuple[Ints, Ints]:

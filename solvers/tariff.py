@@ -56,7 +56,7 @@ def shipment_cost(problem: Problem, option: int, units: Ints) -> ShipmentCost | 
     divisor = int(options.dim_divisor[option])
     shipping = handling = boxes = 0
     for same, inside, grams in groups:
-        n_lines, draws, more = _counted(problem, rows, inside)
+        n_lines, draws, more = _counted(problem, option, rows, inside)
         pieces = sum(inside)
         mm3 = sum(v * u for v, u in zip(volume, inside, strict=True))
         carried = _curve_price(problem.curves, int(options.curve[option]), grams, mm3, divisor)
@@ -92,12 +92,15 @@ def boxes_of(problem: Problem, order: int, option: int, units: Ints) -> tuple[In
     return rows, pack(lines.weight_g[rows].tolist(), units[some].tolist(), limit, lines.alone[rows].tolist())
 
 
-def _counted(problem: Problem, rows: Ints, inside: Sequence[int]) -> tuple[int, int, int]:
-    """(lines, draws, mills more of handling) of one box; `inside`: units by row."""
+def _counted(problem: Problem, option: int, rows: Ints, inside: Sequence[int]) -> tuple[int, int, int]:
+    """(lines, draws, mills more of handling) of one box by an option; `inside`: units by row."""
     lines = problem.lines
     held = [(row, units) for row, units in zip(rows.tolist(), inside, strict=True) if units]
     draws = {int(lines.draw[row]): int(lines.more_line[row]) for row, _ in held}
     more = sum(draws.values()) + sum(int(lines.more_unit[row]) * units for row, units in held)
+    if problem.toll is not None:
+        at_node = problem.toll[:, int(problem.options.node[option])]
+        more += sum(int(at_node[int(lines.item[row])]) * units for row, units in held)
     return len({int(lines.line[row]) for row, _ in held}), len(draws), more
 
 
@@ -109,13 +112,27 @@ def _curve_price(curves: Curves, curve: int, grams: int, mm3: int, divisor: int)
     return int(curves.price[curve, at]) if at < curves.price.shape[1] else UNLIMITED
 
 
+LIGHT = 1 << 17
+"""Grams up to which a weight finds its step in a table instead of by search."""
+
+
 class _Steps(NamedTuple):
-    """All curves as one ascending array: curve c owns keys from c * `stride`, so one search serves every curve."""
+    """All curves over the union of their breaks, ascending in `up_to_g`: curve c has price[c, step] int64.
+
+    `step` int64[grams + 1] is the step of each weight up to the last break that is any use, None where that is heavy.
+    The step after the last finds no carrier.
+    """
 
     curves: Curves
-    keys: Ints
-    stride: int
+    up_to_g: Ints
     price: Ints
+    step: Ints | None
+
+    def of(self, curve: Ints, billable: Ints) -> Ints:
+        """Prices by curve at billable weights, BEYOND where it does not carry them."""
+        if self.step is None:
+            return self.price[curve, np.searchsorted(self.up_to_g, billable)]
+        return self.price[curve, self.step[np.minimum(billable, len(self.step) - 1)]]
 
 
 _last_steps: _Steps | None = None
@@ -127,13 +144,18 @@ def _steps(curves: Curves) -> _Steps:
     known = _last_steps
     if known is not None and known.curves is curves:
         return known
-    count = len(curves.price)
-    stride = 2**62 // (count + 1)
-    keys = np.minimum(curves.up_to_g, stride - 1) + stride * np.arange(count, dtype=np.int64)[:, None]
-    # One sentinel column: a weight over the last break finds no carrier instead of the next curve's first price.
-    keys = np.hstack([keys, stride * np.arange(1, count + 1, dtype=np.int64)[:, None] - 1])
-    price = np.hstack([np.minimum(curves.price, BEYOND), np.full((count, 1), BEYOND, np.int64)])
-    _last_steps = _Steps(curves, keys.ravel(), stride, price.ravel())
+    up_to_g = np.unique(curves.up_to_g)
+    # One sentinel column: a weight over the last break finds no carrier.
+    price = np.full((len(curves.price), len(up_to_g) + 1), BEYOND, np.int64)
+    held = np.hstack([np.minimum(curves.price, BEYOND), np.full((len(curves.price), 1), BEYOND, np.int64)])
+    for row, (breaks, prices) in enumerate(zip(curves.up_to_g, held, strict=True)):
+        price[row, :-1] = prices[np.searchsorted(breaks, up_to_g)]
+    useful = up_to_g[(price[:, :-1] < BEYOND).any(axis=0)]
+    step = None
+    if len(useful) and useful[-1] < LIGHT:
+        # The last entry stands for all that is heavier.
+        step = np.searchsorted(up_to_g, np.arange(int(useful[-1]) + 2))
+    _last_steps = _Steps(curves, up_to_g, price, step)
     return _last_steps
 
 
@@ -178,9 +200,8 @@ def box_shipping(problem: Problem, option: Ints, inside: Contents) -> Ints:
         if divisor.any():
             billable = np.maximum(weight, np.where(divisor > 0, -(-volume // np.maximum(divisor, 1)), 0))
         steps = _steps(problem.curves)
-        query = np.minimum(billable, steps.stride - 1) + steps.stride * np.maximum(curve, 0)
-        carried = steps.price[np.searchsorted(steps.keys, query)]
-        total = total + np.where(curve >= 0, carried, 0)
+        carried = steps.of(np.maximum(curve, 0), billable)
+        total = total + (carried if (curve >= 0).all() else np.where(curve >= 0, carried, 0))
     if max(int(weight.max(initial=0)), int(volume.max(initial=0))) >= HEAVIEST:
         total = np.where((weight >= HEAVIEST) | (volume >= HEAVIEST), BEYOND, total)
     held: Ints = np.minimum(total, BEYOND)
@@ -218,7 +239,7 @@ def _together(problem: Problem, option: Ints, owner: Ints, states: Ints, rows: I
     weight = totals(states, problem.lines.weight_g[rows])
     at_weight = weight[:, owner]
     at_volume = totals(states, problem.lines.volume_mm3[rows])[:, owner]
-    cost = box_prices(problem, option, _contents(problem, states, rows, at_weight, at_volume, owner))
+    cost = box_prices(problem, option, _contents(problem, option, states, rows, at_weight, at_volume, owner))
     boxes = np.ones(cost.shape, np.int64)
     limit = problem.options.max_weight_g[option]
     over = at_weight > limit
@@ -233,7 +254,9 @@ def _together(problem: Problem, option: Ints, owner: Ints, states: Ints, rows: I
     return cost, boxes
 
 
-def _contents(problem: Problem, states: Ints, rows: Ints, weight: Ints, volume: Ints, owner: Ints) -> Contents:
+def _contents(
+    problem: Problem, option: Ints, states: Ints, rows: Ints, weight: Ints, volume: Ints, owner: Ints
+) -> Contents:
     """One box for every state: states int64[M, n], rows int64[G, n]; weight, volume int64[M, R] as given."""
     lines, some = problem.lines, states > 0
     units = states.sum(axis=1)[:, None]
@@ -245,6 +268,8 @@ def _contents(problem: Problem, states: Ints, rows: Ints, weight: Ints, volume: 
     if more_line.any() or more_unit.any():
         _, head = np.unique(draw, return_index=True)
         more = (states @ more_unit.T + _present(some, draw) @ more_line[:, head].T)[:, owner]
+    if problem.toll is not None:
+        more = more + totals(states, np.asarray(tolls(problem, rows[owner], option[:, None])))
     n_lines = some.sum(axis=1)[:, None]
     if len(set(line.tolist())) == len(line):
         # As mostly: each row a line and a draw of its own.
@@ -264,9 +289,8 @@ def _present(some: Bools, label: Ints) -> Ints:
 
 def totals(states: Ints, per_unit: Ints) -> Ints:
     """int64[M, G]: states int64[M, n] times per_unit int64[G, n], summed over lines and held at HEAVIEST."""
-    largest = states.max(axis=0).tolist()
-    worst = max((sum(a * b for a, b in zip(largest, row, strict=True)) for row in per_unit.tolist()), default=0)
-    if worst < HEAVIEST:
+    # In floating point only to see that nothing comes near.
+    if float((per_unit.astype(np.float64) @ states.max(axis=0).astype(np.float64)).max(initial=0)) < HEAVIEST // 2:
         return states @ per_unit.T
     exact = states.astype(object) @ per_unit.astype(object).T
     held: Ints = np.minimum(exact, HEAVIEST).astype(np.int64)
@@ -297,22 +321,34 @@ def _packed(problem: Problem, option: Ints, states: Ints, rows: Ints, limit_g: i
         return cost, boxes
     packed, one, every = np.array(inside, np.int64), rows[None, :], np.zeros(len(option), np.int64)
     weight, volume = totals(packed, problem.lines.weight_g[one]), totals(packed, problem.lines.volume_mm3[one])
-    each = box_prices(problem, option, _contents(problem, packed, one, weight, volume, every))
+    each = box_prices(problem, option, _contents(problem, option, packed, one, weight, volume, every))
     whole = np.minimum(times(each, np.array(counts, np.int64)[:, None]), BEYOND)
     cost[carried] = np.minimum(np.add.reduceat(whole, starts, axis=0), BEYOND)
     return cost, boxes
 
 
-def about(problem: Problem, option: Ints, takes: Ints, unit_weight: Ints, unit_volume: Ints) -> Ints:
+def tolls(problem: Problem, row: Ints, option: Ints) -> Ints | int:
+    """Mills of toll for a unit of each row that leaves by an option; the two broadcast against each other."""
+    if problem.toll is None:
+        return 0
+    each: Ints = problem.toll[problem.lines.item[row], problem.options.node[option]]
+    return each
+
+
+def about(problem: Problem, option: Ints, takes: Ints, rows: slice) -> Ints:
     """About what candidate shipments cost, one by each option, for ranking them: int64[R] mills, BEYOND at most.
 
-    takes int64[n, R]; unit_weight, unit_volume int64[n]. Over the weight limit a shipment counts as so many equal
-    boxes; every row in it as a line. The split penalty of boxes after the first is in.
+    takes int64[n, R]: units of the n `rows` of `Lines`, those of an order. Over the weight limit a shipment counts as
+    so many equal boxes; every row in it as a line. The split penalty of boxes after the first is in.
     """
-    units, lines = takes.sum(axis=0), (takes > 0).sum(axis=0)
-    weight, volume = (totals(takes.T, column[None, :])[:, 0] for column in (unit_weight, unit_volume))
+    units, lines, of = takes.sum(axis=0), (takes > 0).sum(axis=0), problem.lines
+    weight, volume = (totals(takes.T, column[rows][None, :])[:, 0] for column in (of.weight_g, of.volume_mm3))
     boxes = np.maximum(1, -(-weight // np.maximum(problem.options.max_weight_g[option], 1)))
     inside = Contents(weight // boxes, volume // boxes, lines, lines, -(-units // boxes))
     split = problem.objective.split_parcel * (boxes - 1)
-    held: Ints = np.minimum(times(box_prices(problem, option, inside), boxes) + split, BEYOND)
+    price = times(box_prices(problem, option, inside), boxes) + split
+    if problem.toll is not None:
+        at = np.arange(rows.start, rows.stop)[:, None]
+        price = price + (takes * tolls(problem, at, option)).sum(axis=0)
+    held: Ints = np.minimum(price, BEYOND)
     return held

@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from api.cli.codes import EPILOG, ExitCode
-from api.cli.plans import cost_line, hidden, missing_lines, node_table, plan_table
+from api.cli.plans import cost_line, hidden, kept_lines, missing_lines, node_table, plan_table
 from api.cli.replay import connect
 from api.cli.terminal import CommandError, Terminal, complete
 from engine.explaining.document import Explanation
@@ -62,6 +62,8 @@ def _show(terminal: Terminal, explanation: Explanation) -> None:
     nodes = ", ".join(dict.fromkeys(parcel.node_id for parcel in alone.parcels)) or "nowhere"
     terminal.say(f"Had it been alone in its window: from {nodes}, {cost_line(alone)} (difference {alone.difference})")
     terminal.out.print(node_table(explanation.nodes))
+    for line in kept_lines(explanation.nodes):
+        terminal.say(line)
     if left := hidden(explanation):
         terminal.say(f"... and {left} more nodes (--json shows all)")
     if not explanation.reproduced:

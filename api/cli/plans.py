@@ -33,7 +33,10 @@ def cost_line(plan: PlanView) -> str:
         )
         if money != "0"
     ]  # fmt: skip
-    return f"cost {cost.total}" + (f" = {' + '.join(terms)}" if terms else "")
+    steered = (
+        "" if plan.guidance.stock_price == "0" else f", and stock worth {plan.guidance.stock_price} to orders to come"
+    )
+    return f"cost {cost.total}" + (f" = {' + '.join(terms)}" if terms else "") + steered
 
 
 def missing_lines(plan: PlanView) -> list[str]:
@@ -51,25 +54,39 @@ def missing_lines(plan: PlanView) -> list[str]:
 
 def node_table(nodes: Sequence[NodeView]) -> Table:
     """What each node would have meant: chosen ones first, then by what the order would cost from there."""
-    table = _table("Nodes", ("node", "units", "cost alone", "difference", "what would have to change"))
+    priced = any(node.kept for node in nodes)
+    columns = ("node", "units", "cost alone", "difference", *(["stock price"] if priced else []))
+    table = _table("Nodes", (*columns, "what would have to change"))
     for node in sorted(nodes, key=_worth)[:NODES_SHOWN]:
         plan = node.plan
-        told = ("", "", "") if plan is None else (str(plan.units), plan.cost.total, _signed(plan.difference))
+        told = [""] * 3 if plan is None else [str(plan.units), plan.cost.total, _signed(plan.difference)]
+        if priced:
+            told.append("" if plan is None else plan.guidance.stock_price)
         table.add_row(
             node.node_id, *told, "chosen" if node.chosen else node.change, style="bold" if node.chosen else ""
         )
     return table
 
 
+def kept_lines(nodes: Sequence[NodeView]) -> list[str]:
+    """Of each node shown, what is kept there and for whom."""
+    shown = sorted(nodes, key=_worth)[:NODES_SHOWN]
+    return [f"{node.node_id}: {kept.sku} is {kept.text}" for node in shown for kept in node.kept]
+
+
 def alternatives_table(quote: Quote) -> Table:
     """The other plans of a quote, the best first."""
-    table = _table("Alternatives", ("from", "units", "parcels", "arrives", "cost", "difference"))
+    priced = any(
+        plan.guidance.stock_price != "0" for plan in (quote.chosen, *(other.plan for other in quote.alternatives))
+    )
+    columns = ("from", "units", "parcels", "arrives", "cost", "difference")
+    table = _table("Alternatives", (*columns, "stock price") if priced else columns)
     for other in quote.alternatives:
         nodes = ", ".join(dict.fromkeys(parcel.node_id for parcel in other.plan.parcels))
         last = max(parcel.deliver_by[:10] for parcel in other.plan.parcels)
         plan = other.plan
         row = (nodes, str(plan.units), str(len(plan.parcels)), last, plan.cost.total, _signed(plan.difference))
-        table.add_row(*row)
+        table.add_row(*row, *([plan.guidance.stock_price] if priced else []))
     return table
 
 
@@ -91,6 +108,15 @@ def _signed(money: str) -> str:
 def _table(title: str, columns: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in columns:
-        right = column in ("units", "parcels", "cost", "cost alone", "difference", "shipping", "handling")
+        right = column in (
+            "units",
+            "parcels",
+            "cost",
+            "cost alone",
+            "difference",
+            "stock price",
+            "shipping",
+            "handling",
+        )
         table.add_column(column, justify="right" if right else "left")
     return table

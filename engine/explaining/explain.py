@@ -11,7 +11,7 @@ import msgspec
 from engine.deciding import decide
 from engine.decisions import Cost, Decision, Guidance, Parcel
 from engine.domain import Order, decimal, mills
-from engine.explaining.document import Explanation, NodeView, Obstacle, PlanView, PolicyView
+from engine.explaining.document import Explanation, Kept, NodeView, Obstacle, PlanView, PolicyView
 from engine.explaining.funnel import barriers, lacking
 from engine.explaining.scene import Scene, only
 from engine.explaining.stock import Shelf
@@ -104,6 +104,7 @@ def node_views(
     used = {parcel.node_id for parcel in chosen.parcels}
     used |= {line.node_id for parcel in chosen.parcels for line in parcel.lines if line.node_id is not None}
     priced = 0
+    kept = kept_at(window)
     for index, node_id in enumerate(network.node_ids):
         node = documents[node_id]
         barred = list(
@@ -127,7 +128,20 @@ def node_views(
             obstacles=tuple(obstacles),
             plan=plan,
             change="" if picked else _change(window, obstacles, plan, chosen, lead=bool(leads[index])),
+            kept=kept.get(node_id, ()),
         )
+
+
+def kept_at(window: WindowInput) -> dict[str, tuple[Kept, ...]]:
+    """By node, the goods of a window that the price sheet wants kept there, and for whom."""
+    weight = thousandths(window.policy.objective.stock_price)
+    found: dict[str, tuple[Kept, ...]] = {}
+    for sku, keeps in window.prices.stock.items() if window.prices is not None and weight else ():
+        for keep in keeps:
+            text = f"kept for {keep.for_zone or 'orders to come'}, where it is expected to save {decimal(keep.mills)}"
+            price = decimal(keep.mills * weight // 1000)
+            found[keep.node_id] = (*found.get(keep.node_id, ()), Kept(sku=sku, price=price, text=text))
+    return found
 
 
 def _unheld(snapshot: Snapshot) -> Snapshot:
@@ -166,5 +180,5 @@ def _steered(cost: Cost, guidance: Guidance, weights: ObjectiveTerms) -> int:
     weighted = mills(cost.shipping) * thousandths(weights.shipping) + mills(cost.handling) * thousandths(
         weights.handling
     )
-    plain = (cost.split, cost.late, cost.unfilled, guidance.rules, guidance.balance)
+    plain = (cost.split, cost.late, cost.unfilled, guidance.rules, guidance.balance, guidance.stock_price)
     return weighted // 1000 + sum(mills(money) for money in plain)

@@ -108,6 +108,12 @@ class MemoryLedger(MemoryRetention, MemoryBacklog, MemoryMoving):
         """As `Ledger.sweep`."""
         return memory_holds.sweep(self._partition(partition), self._clock.epoch_ms())
 
+    async def overdue(self, partitions: Sequence[str]) -> dict[str, bool]:
+        """As `Ledger.overdue`."""
+        now_ms = self._clock.epoch_ms()
+        holding = {name: kept.holds for name in partitions if (kept := self._partition(name)).holds}
+        return {name: min(holds.values()) <= now_ms for name, holds in holding.items()}
+
     async def partitions_with_holds(self) -> set[str]:
         """As `Ledger.partitions_with_holds`."""
         return {name for name, kept in self._partitions.items() if kept.holds or kept.soft}
@@ -270,6 +276,16 @@ class MemoryLedger(MemoryRetention, MemoryBacklog, MemoryMoving):
         """As `Ledger.sku`."""
         kept = self._partition(partition).skus.get(sku)
         return None if kept is None else kept[1]
+
+    async def put_prices(self, partition: str, body: bytes) -> int:
+        """As `Ledger.put_prices`."""
+        kept = self._partition(partition)
+        kept.prices = Document(kept.versions().prices + 1, body)
+        return kept.prices.version
+
+    async def prices(self, partition: str) -> Document | None:
+        """As `Ledger.prices`."""
+        return self._partition(partition).prices
 
     async def entries(self, partition: str, after: str = "0") -> AsyncIterator[Entry]:
         """As `Ledger.entries`."""

@@ -165,6 +165,7 @@ class Partition:
     """The last versions of each."""
     policy_set: int = 1
     catalog: int = 0
+    prices: Document | None = None
     skus: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     changed: list[tuple[int, str]] = field(default_factory=list)
     """(catalogue version, sku), ascending; an entry whose version is not the SKU's own any more is stale."""
@@ -182,7 +183,8 @@ class Partition:
 
     def versions(self) -> Versions:
         """The current versions."""
-        return Versions(self.network.version if self.network else 0, self.policy_set, self.catalog)
+        network, prices = (document.version if document else 0 for document in (self.network, self.prices))
+        return Versions(network, self.policy_set, self.catalog, prices)
 
     def matrices_version(self) -> int:
         """The version of all zone matrices together."""

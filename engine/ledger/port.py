@@ -55,6 +55,8 @@ class Versions(NamedTuple):
     network: int
     policy: int
     catalog: int
+    prices: int = 0
+    """Of the price sheet; 0: there is none. Advice, so a decision may rest on an earlier one."""
 
 
 class Row(NamedTuple):
@@ -305,6 +307,9 @@ class Ledger(Retaining, Backlogging, Moving, Protocol):
     async def sweep(self, partition: str) -> int:
         """Write down some of what has lapsed, in one short step; returns how much, 0 when nothing is left."""
 
+    async def overdue(self, partitions: Sequence[str]) -> dict[str, bool]:
+        """Those of the partitions in which anything is held softly, and whether some of that has lapsed already."""
+
     async def partitions_with_holds(self) -> set[str]:
         """The partitions in which anything is held softly. Walks over all there is: not for every day."""
 
@@ -381,6 +386,12 @@ class Ledger(Retaining, Backlogging, Moving, Protocol):
 
     async def sku(self, partition: str, sku: str) -> bytes | None:
         """One catalogue entry."""
+
+    async def put_prices(self, partition: str, body: bytes) -> int:
+        """Replace the price sheet; returns its version. It is derived, so the log does not tell of it."""
+
+    async def prices(self, partition: str) -> Document | None:
+        """The price sheet; None if none was made."""
 
     def entries(self, partition: str, after: str = "0") -> AsyncIterator[Entry]:
         """The log after an entry id, oldest first, to its present end. What was trimmed is left out ("0": from where

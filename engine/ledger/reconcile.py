@@ -291,12 +291,12 @@ class _Audit:
             found = await self._ledger.versions(self._partition)
             kinds = self.model.kinds
             expected = kinds.get("network", 0), kinds.get("policy", 0) + 1, kinds.get("skus", 0)
-            if tuple(found) == expected:
+            if found[:3] == expected:
                 return
             before = self.model.entries
             await self.catch_up()
             if self.model.entries == before:
-                self._report([Difference("versions", str(expected), str(tuple(found)))])
+                self._report([Difference("versions", str(expected), str(found[:3]))])
                 return
 
 

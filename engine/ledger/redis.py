@@ -15,10 +15,11 @@ goes through scripts, each of which first finishes what an earlier one may have 
     {p}:movable   orders that may be decided again, by when that ends;  {p}:reports  what was last found of them
     {p}:network  {p}:skus  documents;  {p}:changed  SKUs by catalogue version
     {p}:policies  current version by policy id;  {p}:policy:<id>  its last versions
+    {p}:prices    the price sheet and its version, which are not in the log
     {p}:matrices  zone matrices;  {p}:matrix_versions  theirs
     {p}:gone:<n>  a filter of the ids that left (see lua/bloom.lua)
     {}:partitions  their names;  {}:waiting  those where orders ever waited
-    {}:<task>     the lease of the one that does it: projector (feeds the archive), reoptimise:<partition>
+    {}:<task>     the lease of the one that does it: projector (feeds the archive), pricer, reoptimise:<partition>
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ from engine.ledger.port import (
 )
 from engine.ledger.redis_backlog import OUTCOMES, RedisBacklog
 from engine.ledger.redis_commit import Committing
+from engine.ledger.redis_holds import RedisHolds
 from engine.ledger.redis_moving import RedisMoving
 from engine.ledger.redis_retention import RedisRetention, logged
 from engine.ledger.retention import before
@@ -68,11 +70,9 @@ _ALWAYS = frozenset({"read", "snapshot", "archived", "evict", "queue", "movable"
 _LOG_PAGE = 16
 """Log entries per reading; one may be half a megabyte."""
 _WAIT_GRACE_S = 5
-_SCAN_KEYS = 2_000
-"""Keys looked at in one step of a scan."""
 
 
-class RedisLedger(RedisRetention, RedisBacklog, RedisMoving):
+class RedisLedger(RedisHolds, RedisRetention, RedisBacklog, RedisMoving):
     """Implements `Ledger` on the store at a URL (`redis://`, `rediss://` or `unix://`).
 
     A call waits at most `timeout_s`, for a free connection and for its answer together. Nothing is tried twice here:
@@ -174,22 +174,6 @@ class RedisLedger(RedisRetention, RedisBacklog, RedisMoving):
         """As `Ledger.cancel`."""
         return Cancelled((await self.command(partition, order_id, states.CANCEL)).answer.value)
 
-    async def sweep(self, partition: str) -> int:
-        """As `Ledger.sweep`."""
-        done: int = await self._run("sweep", partition, layout.SWEEP_PLACES, layout.SWEEP_ORDERS)
-        return done
-
-    async def partitions_with_holds(self) -> set[str]:
-        """As `Ledger.partitions_with_holds`; a scan in short steps."""
-        found: set[str] = set()
-        cursor = 0
-        while True:
-            reply = await scripts.send(self._client, "SCAN", cursor, "MATCH", "{*}:holds", "COUNT", _SCAN_KEYS)
-            cursor = int(reply[0])
-            found.update(key.decode()[1 : -len("}:holds")] for key in reply[1])
-            if not cursor:
-                return found
-
     async def write_stock(self, partition: str, writes: Sequence[StockWrite]) -> list[StockOutcome]:
         """As `Ledger.write_stock`; raises ValueError for a write no cell could take."""
         layout.require_writes(writes)
@@ -247,9 +231,11 @@ class RedisLedger(RedisRetention, RedisBacklog, RedisMoving):
 
     async def versions(self, partition: str) -> Versions:
         """As `Ledger.versions`."""
-        [found] = await self._read(partition, ("HMGET", "meta", "network", "policy", "catalog"))
+        found, prices = await self._read(
+            partition, ("HMGET", "meta", "network", "policy", "catalog"), ("HGET", "prices", "version")
+        )
         network, policy, catalog = found
-        return Versions(int(network or 0), int(policy or 1), int(catalog or 0))
+        return Versions(int(network or 0), int(policy or 1), int(catalog or 0), int(prices or 0))
 
     async def put_network(
         self,
@@ -357,6 +343,16 @@ class RedisLedger(RedisRetention, RedisBacklog, RedisMoving):
         body: bytes | None
         [body] = await self._read(partition, ("HGET", "skus", sku))
         return body
+
+    async def put_prices(self, partition: str, body: bytes) -> int:
+        """As `Ledger.put_prices`."""
+        version: int = await self._run("prices", partition, body)
+        return version
+
+    async def prices(self, partition: str) -> Document | None:
+        """As `Ledger.prices`."""
+        [(version, sheet)] = await self._read(partition, ("HMGET", "prices", "version", "sheet"))
+        return None if version is None else Document(int(version), sheet)
 
     async def entries(self, partition: str, after: str = "0") -> AsyncIterator[Entry]:
         """As `Ledger.entries`."""

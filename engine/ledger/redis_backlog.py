@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
-from redis.asyncio import Redis
 
 from engine.ledger import redis_orders, scripts
 from engine.ledger.backlog import INCOMING_MAX, Incoming, Queue
@@ -31,7 +30,7 @@ _WAITING = "{}:waiting"
 class RedisBacklog:
     """Mixed into `RedisLedger`, whose connections and scripts it uses."""
 
-    _client: Redis
+    _client: scripts.PromptRedis
     _waiting_in: set[str]
     """Partitions that are on the list of those where orders wait."""
 

@@ -73,7 +73,7 @@ def snapshot(asked: Asked, reply: Sequence[Any]) -> Snapshot:
     """A snapshot from the script's reply: what has lapsed, and what the standing order holds, taken out."""
     skus, days, order_ids, again, idempotency_keys, expecting, moving = asked
     at_ms, network, policy, catalog, rows, loads, decided, told, _, parts, evicted, *rest = reply
-    orders_gone, keys_gone, ripe, expected, kept = rest
+    orders_gone, keys_gone, ripe, expected, prices, kept = rest
     assert len(rows) == len(skus), "every SKU has its row"
     standing, own = _standing(again, parts, at_ms)
     held = _held(moving, kept, own)
@@ -82,7 +82,7 @@ def snapshot(asked: Asked, reply: Sequence[Any]) -> Snapshot:
         lapsed.setdefault(told[at], []).append(_unpack(told[at + 1]))
     return Snapshot(
         at_ms,
-        Versions(network, policy, catalog),
+        Versions(network, policy, catalog, prices),
         tuple(
             layout.seen_row(row, lapsed.get(k, ()), own[0].get(sku, ()))
             for k, (sku, row) in enumerate(zip(skus, rows, strict=True))

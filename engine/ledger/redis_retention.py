@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
-from redis.asyncio import Redis
 
 from engine.ledger import scripts
 from engine.ledger.journal import Body, Logged
@@ -32,7 +31,7 @@ def logged(entry_id: bytes, fields: Sequence[bytes]) -> Logged:
 class RedisRetention:
     """Mixed into `RedisLedger`, whose connections and scripts it uses."""
 
-    _client: Redis
+    _client: scripts.PromptRedis
     _scripts: dict[str, scripts.Script]
     _enrolled: set[str]
 

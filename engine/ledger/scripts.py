@@ -36,6 +36,7 @@ _PARTS = {
     "matrix": (*_BEGINNING, "matrix"),
     "policy": (*_BEGINNING, "policy"),
     "skus": (*_BEGINNING, "skus"),
+    "prices": (*_BEGINNING, "prices"),
     "read": (*_BEGINNING, "read"),
     "archived": (*_BEGINNING, "archived"),
     "evict": (*_BEGINNING, "bloom", "evict"),
@@ -89,6 +90,17 @@ class PromptRedis(Redis):
         async with asyncio.timeout(self._timeout_s):
             return await execute(*args, **options)
 
+    async def execute_all(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+        """Many commands in one round trip, each on its own; the reply of one that fails is its exception.
+
+        Raises as `execute_command` for the whole.
+        """
+        pipeline = self.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        async with asyncio.timeout(self._timeout_s):
+            return await pipeline.execute(raise_on_error=False)
+
 
 async def run(client: Redis, called: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
     """Run a script by its hash; send its text only where the store does not know it (any more)."""
@@ -105,6 +117,14 @@ async def send(client: Redis, *command: Argument) -> Any:
         return await execute(*command)
     except vendor.NoScriptError as error:
         raise _UnknownScriptError from error
+    except (vendor.RedisError, OSError) as error:
+        raise _wrapped(error) from error
+
+
+async def send_all(client: PromptRedis, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+    """Send commands in one round trip; the reply of one that fails is its exception. Raises LedgerUnavailableError."""
+    try:
+        return await client.execute_all(commands)
     except (vendor.RedisError, OSError) as error:
         raise _wrapped(error) from error
 

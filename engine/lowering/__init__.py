@@ -8,6 +8,7 @@ goods      SKUs, kits and substitutes      cells     the stock of the snapshot
 places     which nodes may serve whom      docks     what is drawn from along a dock
 rows       the ways to supply each line    options   the ways a parcel can go
 days       ship days and the room on them   dues   what stock to come in covers
+prices     what stock and room are worth to orders to come
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from engine.lowering.dues import Dues, dues_of
 from engine.lowering.goods import Goods, touched
 from engine.lowering.options import PICKUP, Ways, priced, ways_of
 from engine.lowering.places import Places, places_of
+from engine.lowering.prices import Prices, prices_of
 from engine.lowering.question import WindowInput
 from engine.lowering.rows import Demand, Rows, demand_of, lines_of, own_supplies, values_of, with_substitutes
 from engine.policy import ObjectiveTerms
@@ -56,6 +58,12 @@ class Lowered:
     ways: Ways
     reachable: Bools
     dues: Mapping[int, Dues]
+
+    @property
+    def priced_by(self) -> int:
+        """Version of the price sheet that bears on the choice; 0 where none does."""
+        sheet, guide = self.window.prices, self.problem.guide
+        return sheet.version if sheet is not None and guide is not None and guide.prices else 0
 
     def grouped(self, order: int) -> bool:
         """Whether some lines of an order go together or not at all."""
@@ -112,7 +120,7 @@ def lower(window: WindowInput) -> Lowered:
         source_bucket=days.source_bucket,
         modes=steering.modes,
         objective=objective(window.policy.objective),
-        guide=_guide(window.policy.objective, steering, ways, days),
+        guide=_guide(window.policy.objective, steering, ways, days, prices_of(window, days, stock)),
     )
     problem.validate()
     return Lowered(window, problem, limits, goods, cells, places, days, demand, rows, ways, reachable, dues)
@@ -173,14 +181,14 @@ def objective(terms: ObjectiveTerms) -> Objective:
     )
 
 
-def _guide(terms: ObjectiveTerms, steering: Steering, ways: Ways, days: Days) -> Guide | None:
+def _guide(terms: ObjectiveTerms, steering: Steering, ways: Ways, days: Days, prices: Prices) -> Guide | None:
     """What steers the choice beside costs; None where nothing does.
 
     Balance is in proportion to the part of the node's capacity that the ship day has used already.
     """
     shipping, handling, balance = thousandths(terms.shipping), thousandths(terms.handling), mills(terms.balance)
     money = steering.money.any()
-    if shipping == handling == 1000 and not balance and not money:
+    if shipping == handling == 1000 and not balance and not money and not prices.any:
         return None
     nothing = np.zeros(len(ways.order), np.int64)
     used = np.append(days.load, 0)[days.bucket[ways.turn, days.of_order[ways.order], ways.node]]
@@ -189,6 +197,9 @@ def _guide(terms: ObjectiveTerms, steering: Steering, ways: Ways, days: Days) ->
         handling,
         rules=steering.money[ways.order, ways.node] if money else nothing,
         balance=balance * used // 1000,
+        stock=prices.stock,
+        room=prices.room,
+        prices_refuse=terms.stock_price_refuses,
     )
 
 

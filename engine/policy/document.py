@@ -42,7 +42,9 @@ class ObjectiveTerms(Record, frozen=True, kw_only=True):
 
     `shipping` and `handling` multiply these costs when plans are compared, never in a decision's `cost`.
     `balance`: money per parcel at a node whose day is full, less in proportion where it is emptier; guidance, too.
-    `stock_price` multiplies the prices of scarce stock; it has no effect as long as no such prices are made.
+    `stock_price` multiplies the prices of scarce stock and room (see `/v1/prices`), 0 for none; guidance, too: with
+    them the choice falls on nodes whose stock is worth less to orders to come. A price says where from, never whether:
+    only with `fill` "economic" and `stock_price_refuses` may a unit stay because it is worth more to others.
     """
 
     fill: Literal["always", "economic"] = "always"
@@ -52,6 +54,7 @@ class ObjectiveTerms(Record, frozen=True, kw_only=True):
     late_per_day: Price = "5.00"
     unfilled_per_unit: Price = "25.00"
     stock_price: Weight = "1"
+    stock_price_refuses: bool = False
     balance: Price = "0"
 
 

@@ -7,8 +7,10 @@ import urllib.request
 from pathlib import Path
 
 import msgspec
+import redis
 
 from api.cli.codes import ExitCode
+from engine.ledger.server.files import running_url
 from tests.cli.conftest import NETWORK, Running, apportion, end, serve
 
 ORDERS = 40
@@ -52,6 +54,33 @@ def test_load_replay_and_resume(service: Running, tmp_path: Path) -> None:
     audit = apportion("reconcile", "--check", "--data-dir", str(service.data_dir), "--partition", "newcomer", "--json")
     assert audit.returncode == ExitCode.OK, audit.stdout + audit.stderr
     assert msgspec.json.decode(audit.stdout)["orders"] == ORDERS
+
+
+def test_reconcile_checks_every_partition(service: Running, tmp_path: Path) -> None:
+    """Protects from false peace: unless one is named all partitions are audited, and a fault in any of them is found."""
+    for name in ("sound", "spoilt"):
+        prepare(service, tmp_path, name)
+        at = ("--url", service.url, "--partition", name)
+        apportion("import", "stock.csv", "--kind", "stock", *at, cwd=tmp_path)
+    at = ("reconcile", "--check", "--data-dir", str(service.data_dir), "--json")
+    audit = apportion(*at)
+    assert audit.returncode == ExitCode.OK, audit.stdout + audit.stderr
+    report = msgspec.json.decode(audit.stdout)
+    audited = {each["partition"]: each for each in report["partitions"]}
+    assert {"sound", "spoilt"} <= audited.keys()
+    assert all(each["cells"] and each["clean"] for each in audited.values())
+    assert report["cells"] == sum(each["cells"] for each in audited.values())
+    url = running_url(service.data_dir)
+    assert url is not None
+    with redis.Redis.from_url(url) as client:
+        client.setrange("{spoilt}:stock:A", 6, b"\x07\x00")
+    audit = apportion(*at)
+    assert audit.returncode == ExitCode.PROBLEMS, audit.stdout + audit.stderr
+    report = msgspec.json.decode(audit.stdout)
+    assert [each["partition"] for each in report["partitions"] if not each["clean"]] == ["spoilt"]
+    assert report["wrong"] == 1
+    assert apportion(*at, "--partition", "sound").returncode == ExitCode.OK
+    assert apportion(*at, "--partition", "spoilt").returncode == ExitCode.PROBLEMS
 
 
 def test_import_orders_in_bulk(service: Running, tmp_path: Path) -> None:

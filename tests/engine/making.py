@@ -16,6 +16,7 @@ from engine.ledger.port import LOAD, SLOT, DayLoad, Row, Snapshot, Versions
 from engine.lowering import Lowered, WindowInput, lower, touched
 from engine.network import Network, parse_network
 from engine.policy import Policy
+from engine.pricing.sheet import PriceSheet
 from solvers.problem import Ints
 from solvers.solution import Shipment, Solution, check, settle
 
@@ -88,6 +89,7 @@ def window(
     policy: Mapping[str, Any] | None = None,
     as_placed: bool = False,
     strict_skus: bool = False,
+    prices: PriceSheet | None = None,
 ) -> WindowInput:
     """A window of these orders; `stock` is {sku: {node_id: cell}}, `loads` {day: {node_id: (parcels, units)}}."""
     items = {each.sku: each for each in skus}
@@ -117,6 +119,7 @@ def window(
         policy=msgspec.convert(policy or {}, Policy),
         as_placed=as_placed,
         strict_skus=strict_skus,
+        prices=prices,
     )
 
 

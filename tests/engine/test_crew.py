@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import time
 from dataclasses import replace
 
 import pytest
 
+import engine.crew as room
 from engine.crew import CrewError, InlineCrew, ProcessCrew, pack, unpack
 from engine.explaining import Inquiry
+from engine.ledger.journal import summary
 from engine.lowering import WindowInput
 from engine.metrics import Metrics
 from engine.policy import Policy
@@ -88,3 +92,22 @@ async def test_the_worker_decides_as_we_would_in_place(question):
         assert [(proposal.order_id, proposal.state) for proposal in again] == [one[:2] for one in inline]
     finally:
         await crew.stop()
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP], ids=["fails", "hangs"])
+async def test_a_solver_that_fails_or_hangs_is_abandoned_counted_and_told(question, monkeypatch, blow):
+    """The window is decided one by one within the safety cut; the metric, the record and every decision say so."""
+    monkeypatch.setattr(room, "GRACE_SECONDS", 3.0)
+    metrics = Metrics()
+    crew = ProcessCrew(metrics)
+    await crew.start()
+    try:
+        assert crew._worker is not None
+        crew._worker._process.send_signal(blow)
+        decided = await crew.decide(question)
+    finally:
+        await crew.stop()
+    assert metrics.registry.get_sample_value("apportion_solves_abandoned_total") == 1
+    record = json.loads(summary(decided.record))
+    assert (record["abandoned"], record["solver"]) == (True, "greedy")
+    assert {json.loads(one.decision)["window"]["solver"] for one in decided.proposals} == {"greedy"}

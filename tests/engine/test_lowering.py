@@ -6,11 +6,14 @@ import random
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+import msgspec
 import numpy as np
 import pytest
 
+from engine.deciding import decide
 from engine.domain import Sku, epoch_ms
 from engine.lowering import Lowered, days_of, lower
+from engine.pricing.sheet import Keep, PriceSheet, RoomPrice
 from engine.promise import to_date, to_day
 from solvers.problem import UNLIMITED, Mode
 from tests.engine.making import MONDAY, card, column, compiled, document, node, order, window
@@ -282,3 +285,49 @@ def test_instants_before_a_quarter_hour_belong_to_the_quarter_that_began():
     for at, day in ((change - timedelta(milliseconds=1), 8), (change, 8), (change + timedelta(hours=21), 9)):
         lowered = lower(window(network, [order("O", ("X", 1))], {"X": {"A": 1}}, at=at))
         assert to_date(ship_days(lowered)[0]) == date(2026, 3, day)
+
+
+def priced_window(**policy: object):
+    """A unit at each of two nodes, A's worth 2.000; a parcel from A on Monday takes 0.150 of room."""
+    limited = node("A", capacity={"parcels_per_day": 9})
+    network = compiled(document([limited, node("B")], [card()]))
+    stock = {"S": {"A": {"on_hand": 1}, "B": {"on_hand": 1}}}
+    sheet = PriceSheet(
+        1, "lp", {"S": (Keep("A", 2_000, "US:021"), Keep("gone", 9)), "other": (Keep("B", 7),)},
+        (RoomPrice("A", MON, 150), RoomPrice("A", FRI, 99)), version=4,
+    )  # fmt: skip
+    return window(network, [order("O", ("S", 1))], stock, policy={"objective": policy}, prices=sheet)
+
+
+def test_prices_become_those_of_the_problem_weighted_by_the_policy():
+    """By node and SKU, and by day and node; of names that the window does not have nothing is left."""
+    lowered = lower(priced_window(stock_price="0.5"))
+    assert lowered.problem.guide is not None
+    assert lowered.problem.guide.stock.tolist() == [[1_000, 0]]
+    assert sorted(lowered.problem.guide.room.tolist())[-1] == 75
+    assert (lowered.priced_by, lowered.problem.guide.prices_refuse) == (4, False)
+    assert lower(priced_window(fill="economic", stock_price_refuses=True)).problem.guide.prices_refuse
+
+
+def test_a_weight_of_nothing_switches_prices_off():
+    """Then nothing steers, and the decision says that no prices did."""
+    lowered = lower(priced_window(stock_price=0))
+    assert (lowered.problem.guide, lowered.priced_by) == (None, 0)
+
+
+def test_a_decision_tells_what_prices_steered_it_by():
+    """The dearer node keeps its unit, and what the other's was worth is told, beside the version of the sheet."""
+    decision = msgspec.json.decode(decide(priced_window(), now=lambda: 0.0).proposals[0].decision)
+    assert [parcel["node_id"] for parcel in decision["parcels"]] == ["B"]
+    assert (decision["guidance"]["stock_price"], decision["window"]["price_version"]) == ("0", 4)
+    only = priced_window()
+    stock = only.snapshot.rows[0].slots.copy()
+    stock["on_hand"][stock["node"] == only.network.numbers["B"]] = 0
+    only = replace(only, snapshot=replace(only.snapshot, rows=(replace_row(only, stock),)))
+    decision = msgspec.json.decode(decide(only, now=lambda: 0.0).proposals[0].decision)
+    assert decision["guidance"]["stock_price"] == "2.15"
+
+
+def replace_row(asked, slots):
+    """The first row with other cells."""
+    return asked.snapshot.rows[0]._replace(slots=slots)

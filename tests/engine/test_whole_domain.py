@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 from engine.domain import Component, Order, Sku, Substitute, mills
 from engine.ledger.port import Proposal
 from engine.lowering import WindowInput
+from engine.network import Network
+from engine.pricing.sheet import Keep, PriceSheet, RoomPrice
 from engine.promise import to_day
 from tests.engine.making import card, compiled, document, node, order, window
 from tests.engine.reading import decided, said
@@ -105,7 +108,19 @@ def random_window(rng: random.Random) -> WindowInput:
     orders = [random_order(rng, f"O{i}") for i in range(rng.randrange(1, 5))]
     loads = {MON: {node_id: (rng.randrange(3), rng.randrange(3)) for node_id in NODES}}
     skus = random_catalogue(rng)
-    return window(network, orders, stock, skus=skus, policy=policy, loads=loads)
+    return window(network, orders, stock, skus=skus, policy=policy, loads=loads, prices=_prices(rng, network, stock))
+
+
+def _prices(rng: random.Random, network: Network, stock: Mapping[str, object]) -> PriceSheet | None:
+    """Prices of some of the stock, now and then."""
+    if rng.random() < 0.5:
+        return None
+    kept = {
+        sku: tuple(Keep(node_id, rng.randint(1, 3_000), "US:021") for node_id in network.node_ids)
+        for sku in stock
+        if rng.random() < 0.5
+    }
+    return PriceSheet(1, "lp", kept, tuple(RoomPrice(node_id, MON, 40) for node_id in network.node_ids), version=9)
 
 
 def leaves(asked: WindowInput, decision: dict[str, Any]) -> Counter[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -35,8 +37,12 @@ def realistic(
     objective: Objective | None = None,
     repeats: bool = False,
     room: tuple[int, int] | None = None,
+    tolls: int = 0,
 ) -> Problem:
-    """One order of light retail goods; `cover` is the chance that a node holds a SKU, often not all of it."""
+    """One order of light retail goods; `cover` is the chance that a node holds a SKU, often not all of it.
+
+    `tolls`: mills of toll on a unit at most.
+    """
     rng = np.random.default_rng(seed)
     items = lines - 2 if repeats else lines
     stock = np.where(rng.random((items, nodes)) < cover, rng.integers(1, 15, (items, nodes)), 0)
@@ -65,7 +71,8 @@ def realistic(
         rooms=[room] * nodes if room else [],
         objective=objective or Objective(fill_always=True, unfilled_per_unit=0),
     )
-    return world.order(wants, ways).problem()
+    problem = world.order(wants, ways).problem()
+    return replace(problem, toll=rng.integers(0, tolls + 1, problem.stock.shape)) if tolls else problem
 
 
 class Programme:
@@ -175,6 +182,7 @@ def optimum(problem: Problem, nodes: int = 100_000) -> tuple[int, float, float]:
                 continue
             x, t = model.column(most), model.column(1)
             cost[x] = float(options.ship_unit[j] + options.handle_unit[j])
+            cost[x] += 0 if problem.toll is None else float(problem.toll[item, node])
             cost[t] = float(options.ship_line[j] + options.handle_line[j])
             model.row([(x, 1.0), (t, -most)], -np.inf, 0)
             model.row([(t, 1.0)] + [(step, -1.0) for step, _ in steps], -np.inf, 0)
@@ -236,6 +244,11 @@ SCENARIOS = {
     ),
     "economic": (range(6), {"lines": 16, "nodes": 6, "cover": 0.4, "objective": Objective(False, 0, 0, 1500)}),
     "repeats": (range(5), {"lines": 16, "nodes": 6, "cover": 0.5, "repeats": True}),
+    "priced": (range(4), {"lines": 16, "nodes": 6, "cover": 0.5, "repeats": True, "tolls": 2500}),
+    "refusing": (
+        range(4),
+        {"lines": 16, "nodes": 6, "cover": 0.4, "tolls": 2500, "objective": Objective(False, 0, 0, 2500)},
+    ),
 }
 
 

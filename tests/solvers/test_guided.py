@@ -12,7 +12,7 @@ from solvers.choose import Budget, solve
 from solvers.guided import guidance, guided
 from solvers.menu import Supply
 from solvers.part import part
-from solvers.problem import Guide, Mode, Objective, Problem
+from solvers.problem import Guide, Ints, Mode, Objective, Problem
 from solvers.solution import check, settle
 from tests.solvers.worlds import Want, Way, World, random_world
 
@@ -21,15 +21,22 @@ def steered(problem: Problem, seed: int, shipping: int = 1000, handling: int = 1
     """The window with random money on its options."""
     rng = np.random.default_rng(seed)
     size = len(problem.options.node)
-    guide = Guide(shipping, handling, rng.integers(0, 3, size) * 300, rng.integers(0, 4, size) * 70)
-    return replace(problem, guide=guide)
+    rules, balance = rng.integers(0, 3, size) * 300, rng.integers(0, 4, size) * 70
+    return replace(problem, guide=_guide(problem, shipping, handling, rules, balance))
+
+
+def _guide(problem: Problem, shipping: int, handling: int, rules: Ints, balance: Ints) -> Guide:
+    """A guide without shadow prices."""
+    return Guide(
+        shipping, handling, rules, balance, np.zeros_like(problem.stock), np.zeros_like(problem.bucket_parcels)
+    )
 
 
 def test_a_guide_that_steers_nothing_is_the_very_same_problem() -> None:
     """Weights of one and no money cost nothing, not even a copy."""
     problem = random_world(1, orders=3)
     none = np.zeros(len(problem.options.node), np.int64)
-    for guide in (None, Guide(1000, 1000, none, none)):
+    for guide in (None, _guide(problem, 1000, 1000, none, none)):
         neutral = replace(problem, guide=guide)
         assert guided(neutral).problem is neutral
 
@@ -54,19 +61,20 @@ def test_the_guided_price_of_a_parcel_is_exact() -> None:
     world = World([[9]], objective=Objective(split_parcel=50))
     world.order([Want(0, 3, weight_g=100)], [Way(0, ship_parcel=333, ship_unit=7, handle_line=21, max_weight_g=100)])
     size = np.ones(1, np.int64)
-    problem = replace(world.problem(), guide=Guide(1001, 499, 10 * size, 5 * size))
+    problem = world.problem()
+    problem = replace(problem, guide=_guide(problem, 1001, 499, 10 * size, 5 * size))
     answer = solve(problem)
     assert answer.total == 3 * (333 + 7 + 21) + 2 * 50
     exact = 1.001 * 3 * 340 + 0.499 * 3 * 21 + 3 * 15 + 2 * 50
     assert answer.guided_total == np.ceil(exact)
-    assert [one.tolist() for one in guidance(problem, answer)] == [[30], [15]]
+    assert [one.tolist() for one in guidance(problem, answer)] == [[30], [15], [0]]
 
 
 def test_money_of_a_rule_moves_an_order_and_is_no_part_of_its_cost() -> None:
     """The dearer node is chosen where a rule makes the cheaper one seem dearer still."""
     world = World([[9, 9]]).order([Want(0)], [Way(0, ship_parcel=100), Way(1, ship_parcel=150)])
     problem = world.problem()
-    away = replace(problem, guide=Guide(1000, 1000, np.array([60, 0]), np.array([0, 5])))
+    away = replace(problem, guide=_guide(problem, 1000, 1000, np.array([60, 0]), np.array([0, 5])))
     assert (solve(problem).total, solve(away).total, solve(away).guided_total) == (100, 150, 155)
     assert solve(away).gap == 0
 

@@ -86,7 +86,15 @@ def test_a_multi_line_window_is_decided_together_too() -> None:
     problem = world.problem()
     together = solve(problem)
     assert (together.solver, together.total, together.gap) == ("joint", 210, 0)
-    assert solve(problem, Budget(floor=True)).total == 1000
+
+
+def test_one_by_one_who_has_most_to_lose_goes_first() -> None:
+    """The last unit goes to the order for which the way round is longest, not to the one that came first."""
+    world = World([[1, 9], [1, 9]])
+    world.order([Want(0), Want(1)], [Way(0, ship_parcel=100), Way(1, ship_parcel=110)])
+    world.order([Want(0), Want(1)], [Way(0, ship_parcel=100), Way(1, ship_parcel=900)])
+    answer = solve(world.problem(), Budget(floor=True))
+    assert (answer.solver, answer.total) == ("greedy", 110 + 100)
 
 
 def test_the_higher_priority_gets_the_last_unit_whatever_it_costs() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import comb
 
 import numpy as np
@@ -141,7 +141,13 @@ class World:
             objective=self.objective,
             guide=None
             if self.weights is None
-            else Guide(*self.weights, column(ways, "rules"), column(ways, "balance")),
+            else Guide(
+                *self.weights,
+                rules=column(ways, "rules"),
+                balance=column(ways, "balance"),
+                stock=np.zeros((len(self.stock) + len(self.made), nodes), np.int64),
+                room=np.zeros(len(self.rooms), np.int64),
+            ),
         )
         derive(problem, problem.stock)
         problem.validate()
@@ -191,6 +197,21 @@ class World:
 def column(rows: Sequence[object], name: str, kind: type = np.int64) -> np.ndarray:
     """One field of every row."""
     return np.array([getattr(row, name) for row in rows], kind)
+
+
+def with_prices(problem: Problem, seed: int, most: int = 1200, *, refuse: bool = True) -> Problem:
+    """The window with random shadow prices of stock, many of them 0, and of room, beside the guide it may have."""
+    rng = np.random.default_rng(seed)
+    stock = rng.integers(0, most + 1, problem.stock.shape) * rng.integers(0, 2, problem.stock.shape)
+    stock[problem.derived.item] = 0
+    room = rng.integers(0, most // 2 + 1, problem.bucket_parcels.shape)
+    guide = problem.guide
+    if guide is None:
+        none = np.zeros(len(problem.options.node), np.int64)
+        guide = Guide(1000, 1000, none, none, stock, room)
+    priced = replace(problem, guide=replace(guide, stock=stock, room=room, prices_refuse=refuse))
+    priced.validate()
+    return priced
 
 
 def random_world(

@@ -3,6 +3,7 @@
 local P = string.sub(KEYS[1], 1, -5) -- "{partition}:", from "{partition}:meta"
 local META, LOG = KEYS[1], P .. 'log'
 local GAIN, CELL, LOAD, USE = '<I4', '<I2i4i4i4i4', '<I4I4', '<BI4'
+local PRICES = P .. 'prices'
 local NONE = {}
 local call = redis.call
 

@@ -1,8 +1,8 @@
 -- Units: instants in ms since the epoch. ARGV: skus, days, order ids, one id or '' to tell all of, its command id,
--- idempotency keys, SKUs of which to tell what is to come in, orders of which to tell what they hold. Returns {ms, network, policy, catalog versions, packed rows, packed days, content and decision per order,
--- lapsed, whether more lapsed, what is kept of the one order, evicted, indexes of unknown orders that may have left, the
--- same for keys, names that are ripe, units waited for and packed incoming units (with id) per SKU, what is kept of the
--- orders asked for}. `lapsed`: index of row (or day, from #skus on), member, ...
+-- idempotency keys, SKUs of which to tell what is to come in, orders of which to tell what they hold. Returns {ms, network,
+-- policy, catalog versions, packed rows, packed days, content and decision per order, lapsed, whether more lapsed, what is kept of the one order, evicted, indexes of unknown orders that may have left, the
+-- same for keys, names that are ripe, units waited for and packed incoming units (with id) per SKU, version of the prices,
+-- what is kept of the orders asked for}. `lapsed`: index of row (or day, from #skus on), member, ...
 local skus, days, ids, one, command_id, idempotency_keys, expecting, moving = unpack(cmsgpack.unpack(ARGV[1]))
 local INCOMING_MAX = 500
 local now = now_ms()
@@ -60,5 +60,5 @@ for k, id in ipairs(moving) do held[k] = call('HGET', order_key(id), 'm') end
 return {
   now, version_of('network', 0), version_of('policy', 1), version_of('catalog', 0),
   rows, loads, decided, lapsed, #lapsed >= 2 * LAPSED_MAX and 1 or 0, standing, evicted_now, orders_gone, keys_gone,
-  ripe, expected, held,
+  ripe, expected, tonumber(call('HGET', PRICES, 'version') or 0), held,
 }

@@ -136,9 +136,7 @@ async def test_two_projectors_bring_each_entry_once(store: RedisLedger, partitio
     retention = await store.retention(partition)
     assert await archives[0].read(reading.archived, partition) == (retention.newest, retention.entries)
     assert (await reconcile(store, partition, past=Witness(archives[1]))).clean
-    assert [await store.lease("one", 5_000), await store.lease("two", 5_000), await store.lease("one", 5_000)] == [
-        True, False, True,
-    ]  # fmt: skip
+    assert [await store.lease("projector", name, 5_000) for name in ("one", "two", "one")] == [True, False, True]
     for archive in archives:
         await archive.close()
 

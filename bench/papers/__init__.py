@@ -1,0 +1,1 @@
+"""The literature's experiments on deciding well, run on the engine's own code."""

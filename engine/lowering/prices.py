@@ -1,0 +1,43 @@
+"""The price sheet as a window's problem has it: mills by SKU and node, and by bucket."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from engine.lowering.days import Days
+from engine.lowering.question import WindowInput
+from engine.policy.document import thousandths
+from solvers.problem import DEAREST, Ints
+
+
+class Prices(NamedTuple):
+    """Weighted by the policy: `stock` int64[I, N] over all items of the problem, `room` int64[D]; 0 for none."""
+
+    stock: Ints
+    room: Ints
+
+    @property
+    def any(self) -> bool:
+        """Whether anything has a price."""
+        return bool(self.stock.any() or self.room.any())
+
+
+def prices_of(window: WindowInput, days: Days, stock: Ints) -> Prices:
+    """`stock` int64[I, N]: that of the problem, of which the first rows are the window's SKUs."""
+    found = Prices(np.zeros_like(stock), np.zeros_like(days.room_parcels))
+    sheet, weight = window.prices, thousandths(window.policy.objective.stock_price)
+    if sheet is None or not weight:
+        return found
+    index = {node_id: n for n, node_id in enumerate(window.network.node_ids)}
+    for i, sku in enumerate(window.skus):
+        for keep in sheet.stock.get(sku, ()):
+            if keep.node_id in index:
+                found.stock[i, index[keep.node_id]] = min(keep.mills * weight // 1000, DEAREST)
+    for price in sheet.room:
+        node = index.get(price.node_id)
+        if node is not None:
+            bucket = days.bucket[:, :, node][days.ship[:, :, node] == price.day]
+            found.room[bucket[bucket >= 0]] = min(price.mills * weight // 1000, DEAREST)
+    return found

@@ -1,0 +1,159 @@
+"""Demand learned from the orders that came: rates by kind of order, and futures sampled from them.
+
+Every order seen counts one for its kind (its basket and its zone), a forecast counts as orders seen before; the rate of
+a kind is then Gamma distributed with that count as its shape, the number to come is Poisson. A future takes whole
+baskets of orders seen, so that what is bought together stays together, and sends each where one of its items was sent
+before, or, as far as little is known of the item, where any order was. Kinds never seen so come about as well.
+Old orders fade by a half-life, counted in orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+FORECAST_WORTH = 300.0
+"""Orders that a forecast weighs as much as, unless told otherwise."""
+
+POOLING = 30.0
+"""Orders of an item that must have been seen until half of its zones are its own and not those of all orders."""
+
+KINDS_MAX = 50_000
+"""Kinds remembered; of more, those with the least weight are forgotten."""
+
+LARGEST_GROWTH = 1e12
+"""Weights of new orders grow instead of old ones fading; beyond this all are scaled back."""
+
+Basket = tuple[tuple[Hashable, int], ...]
+"""(SKU, units) of each line, in a fixed order."""
+
+
+class Kind(NamedTuple):
+    """Orders that are alike: what is bought and where it goes."""
+
+    basket: Basket
+    zone: Hashable
+
+
+class Future(NamedTuple):
+    """One possible course of things: `orders` int64[K] of each of `kinds`."""
+
+    kinds: tuple[Kind, ...]
+    orders: Ints
+
+
+@dataclass(slots=True)
+class Demand:
+    """The orders seen, as weights by kind.
+
+    `half_life`: after so many orders one counts half; None: for ever (demand that does not change). Deterministic.
+    """
+
+    half_life: float | None = None
+    pooling: float = POOLING
+    _growth: float = 1.0
+    _weight: dict[Kind, float] = field(default_factory=dict)
+
+    def expect(self, forecast: Sequence[tuple[Kind, float]], worth: float = FORECAST_WORTH) -> None:
+        """Take a forecast as orders seen: kinds with their rates, in any unit, weighing `worth` orders together."""
+        total = sum(rate for _, rate in forecast)
+        if total > 0:
+            for kind, rate in forecast:
+                self._weight[kind] = self._weight.get(kind, 0.0) + self._growth * worth * rate / total
+
+    def observe(self, kind: Kind) -> None:
+        """One order came."""
+        if self.half_life is not None:
+            self._growth *= 2.0 ** (1.0 / self.half_life)
+            if self._growth > LARGEST_GROWTH:
+                self._weight = {kind: weight / self._growth for kind, weight in self._weight.items()}
+                self._growth = 1.0
+        self._weight[kind] = self._weight.get(kind, 0.0) + self._growth
+        if len(self._weight) > 2 * KINDS_MAX:
+            heaviest = sorted(self._weight.items(), key=lambda one: -one[1])[:KINDS_MAX]
+            self._weight = dict(heaviest)
+
+    @property
+    def seen(self) -> float:
+        """Orders that the weights amount to."""
+        return sum(self._weight.values()) / self._growth
+
+    def sample(self, horizon: float, rng: np.random.Generator) -> Future:
+        """A future of about `horizon` orders: rates drawn from what is known of them, then numbers drawn from those.
+
+        Nothing seen: nothing comes.
+        """
+        if not self._weight or horizon <= 0:
+            return Future((), np.zeros(0, np.int64))
+        seen = _Seen.of(list(self._weight), np.array(list(self._weight.values())) / self._growth)
+        rate = rng.gamma(seen.weight)
+        total = float(rate.sum())
+        if total <= 0:
+            return Future((), np.zeros(0, np.int64))
+        came = rng.choice(len(rate), int(rng.poisson(horizon)), p=rate / total)
+        basket = seen.basket[came]
+        zone = self._zones(seen, rate, basket, rng)
+        pair, count = np.unique(basket * len(seen.zones) + zone, return_counts=True)
+        which, where = np.divmod(pair, len(seen.zones))
+        kinds = tuple(Kind(seen.baskets[b], seen.zones[z]) for b, z in zip(which.tolist(), where.tolist(), strict=True))
+        return Future(kinds, count.astype(np.int64))
+
+    def _zones(self, seen: _Seen, rate: Floats, basket: Ints, rng: np.random.Generator) -> Ints:
+        """int64[N]: a zone for each basket, that of an order seen which holds a random item of it, or of any order."""
+        size = seen.basket_start[basket + 1] - seen.basket_start[basket]
+        line = seen.basket_start[basket] + (rng.random(len(basket)) * size).astype(np.int64)
+        item = seen.basket_item[line]
+        edges = np.append(0.0, np.cumsum(rate[seen.kind_of]))
+        low, high = edges[seen.item_start[item]], edges[seen.item_start[item + 1]]
+        own = rng.random(len(basket)) * (seen.item_weight[item] + self.pooling) < seen.item_weight[item]
+        own &= high > low
+        drawn = low + rng.random(len(basket)) * (high - low)
+        found = np.clip(np.searchsorted(edges, drawn, side="right") - 1, 0, len(seen.kind_of) - 1)
+        anyone = rng.choice(len(rate), len(basket), p=rate / rate.sum())
+        zone: Ints = seen.zone[np.where(own, seen.kind_of[found], anyone)]
+        return zone
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The kinds as arrays: basket, zone and weight [K]; items of basket b are `basket_item[basket_start[b]:...]`; kinds
+    that hold item i are `kind_of[item_start[i]:item_start[i + 1]]`, `item_weight` their weight."""
+
+    baskets: list[Basket]
+    zones: list[Hashable]
+    basket: Ints
+    zone: Ints
+    weight: Floats
+    basket_start: Ints
+    basket_item: Ints
+    kind_of: Ints
+    item_start: Ints
+    item_weight: Floats
+
+    @staticmethod
+    def of(kinds: Sequence[Kind], weight: Floats) -> _Seen:
+        """The kinds numbered."""
+        baskets: dict[Basket, int] = {}
+        zones: dict[Hashable, int] = {}
+        items: dict[Hashable, int] = {}
+        basket = np.array([baskets.setdefault(kind.basket, len(baskets)) for kind in kinds], np.int64)
+        zone = np.array([zones.setdefault(kind.zone, len(zones)) for kind in kinds], np.int64)
+        inside = [[items.setdefault(sku, len(items)) for sku, _ in one] for one in baskets]
+        start = np.cumsum([0, *map(len, inside)], dtype=np.int64)
+        flat = np.array([item for one in inside for item in one], np.int64)
+        size = start[basket + 1] - start[basket]
+        owner = np.repeat(np.arange(len(kinds), dtype=np.int64), size)
+        held = flat[np.arange(len(owner)) - np.repeat(np.cumsum(size) - size, size) + np.repeat(start[basket], size)]
+        order = np.argsort(held, kind="stable")
+        item_start = np.searchsorted(held[order], np.arange(len(items) + 1)).astype(np.int64)
+        item_weight = np.bincount(held, weights=weight[owner], minlength=len(items)).astype(np.float64)
+        return _Seen(
+            list(baskets), list(zones), basket, zone, weight, start, flat, owner[order], item_start, item_weight
+        )

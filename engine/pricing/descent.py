@@ -1,0 +1,30 @@
+"""Prices followed without a solver: up where a cell sells faster than its stock lasts, down where it sells slower.
+
+Dual mirror descent with the budget rate re-reckoned from what is left (Balseiro, Lu & Mirrokni 2023, "The Best of Many
+Worlds"; the adaptive form keeps to the pace of the remaining stock instead of the first).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+STEP = 0.034
+"""Part of the price of a typical parcel by which a price moves for each unit sold ahead of the pace."""
+
+
+def stepped(price: Floats, used: Ints, elapsed: float, stock: Ints, remaining: float, rate: float) -> Floats:
+    """The prices after some time: max(0, price + rate * (used - elapsed * stock / remaining)).
+
+    price float64[I, N] in money; used int64[I, N] units taken meanwhile; stock int64[I, N] free before that. `elapsed`
+    and `remaining`, from the same instant to the next replenishment, in one unit of time (orders, hours), above 0.
+    `rate`: money for each unit ahead of the pace; STEP times a parcel's price.
+    """
+    if remaining <= 0:
+        raise ValueError("no time is left to spread the stock over")
+    pace = stock * min(1.0, elapsed / remaining)
+    moved: Floats = np.maximum(0.0, price + rate * (used - pace))
+    return moved

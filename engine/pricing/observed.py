@@ -1,0 +1,121 @@
+"""What the log tells a pricer of one partition: demand, its pace, where it goes, and what was taken since prices."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from engine.destinations import plain_postal
+from engine.domain import Order, ShipTo, mills
+from engine.ledger.journal import CELL_STRIDE, Logged, again_of
+from engine.ledger.retention import START, place
+from engine.pricing.demand import Demand, Kind
+
+HALF_LIFE = 20_000.0
+"""Orders after which one counts half in what is known of demand."""
+
+PACE_ORDERS = 2_000
+"""The last so many orders tell how fast they come."""
+
+PACE_MS = 3_600_000
+"""Orders of a shorter time are taken as those of an hour: a burst is not a pace."""
+
+POSTAL_LENGTH = 3
+"""Characters of a postal code that make a destination zone."""
+
+
+class Destination(NamedTuple):
+    """Orders that go to one zone at one service level are alike."""
+
+    zone: str
+    level: str
+
+
+class _Cost(msgspec.Struct):
+    shipping: str
+    handling: str
+
+
+class _Told(msgspec.Struct):
+    """What of a decision tells the price of a parcel."""
+
+    parcels: list[msgspec.Raw]
+    cost: _Cost
+
+
+_order = msgspec.json.Decoder(Order).decode
+_told = msgspec.json.Decoder(_Told).decode
+
+
+def zone_of(ship_to: ShipTo) -> str:
+    """A destination by name: the merchant's own zone, else by postal prefix, region, or place to a degree."""
+    if ship_to.zone is not None:
+        return ship_to.zone
+    if ship_to.postal_code is not None:
+        return f"{ship_to.country}:{plain_postal(ship_to.postal_code)[:POSTAL_LENGTH]}"
+    if ship_to.region is not None:
+        return f"{ship_to.country}-{ship_to.region}"
+    if ship_to.lat is not None and ship_to.lon is not None:
+        return f"{ship_to.country} {ship_to.lat:.0f},{ship_to.lon:.0f}"
+    return ship_to.country
+
+
+@dataclass(slots=True)
+class Observed:
+    """One partition's log up to the entry `at`. `orders`: new ones seen; `places`: one destination of each zone.
+
+    `taken`: units held by (SKU, node number) since they were last counted (`counted`), in `since` orders.
+    """
+
+    at: str = START
+    orders: int = 0
+    demand: Demand = field(default_factory=lambda: Demand(half_life=HALF_LIFE))
+    places: dict[str, ShipTo] = field(default_factory=dict)
+    taken: Counter[tuple[str, int]] = field(default_factory=Counter)
+    since: int = 0
+    parcel_mills: float = 0.0
+    _came_ms: deque[int] = field(default_factory=lambda: deque(maxlen=PACE_ORDERS))
+
+    def take(self, logged: Logged) -> None:
+        """One more entry of the log."""
+        self.at = logged.entry_id
+        if logged.kind != "commit":
+            return
+        for k, kept in enumerate(logged.body.orders):
+            if again_of(kept) is None:
+                self._new(_order(logged.raw[4 * k + 2]), logged.raw[4 * k + 3], place(logged.entry_id)[0])
+        rows, cells = logged.body.rows, logged.body.cells
+        for at in range(0, len(cells), CELL_STRIDE):
+            if cells[at + 8] > 0:
+                self.taken[rows[2 * cells[at]], cells[at + 2]] += cells[at + 8]
+
+    def _new(self, order: Order, decision: bytes, at_ms: int) -> None:
+        self.orders += 1
+        self.since += 1
+        self._came_ms.append(at_ms)
+        if order.pickup_node is not None:
+            return  # it has no choice of nodes, so no price decides anything of it
+        basket: Counter[str] = Counter()
+        for line in order.lines:
+            basket[line.sku] += line.quantity
+        zone = zone_of(order.ship_to)
+        self.places[zone] = order.ship_to
+        self.demand.observe(Kind(tuple(sorted(basket.items())), Destination(zone, order.level)))
+        told = _told(decision)
+        if told.parcels:
+            each = (mills(told.cost.shipping) + mills(told.cost.handling)) / len(told.parcels)
+            self.parcel_mills += (each - self.parcel_mills) / min(self.orders, PACE_ORDERS)
+
+    def pace(self) -> float:
+        """Orders in a millisecond."""
+        if not self._came_ms:
+            return 0.0
+        return len(self._came_ms) / max(self._came_ms[-1] - self._came_ms[0], PACE_MS)
+
+    def counted(self) -> None:
+        """What was taken is in the prices now."""
+        self.taken.clear()
+        self.since = 0

@@ -1,0 +1,69 @@
+"""The price sheet of a partition: what a unit of stock, and a box of room, is worth to the orders still to come.
+
+Derived from the log and from stock, so it is kept beside the log and not in it: lost, it is made anew. What a window
+used of it is in the window's record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+
+class Keep(Struct, frozen=True, array_like=True):
+    """One node's stock of a SKU. `mills`: what a unit kept is expected to save later. `for_zone`: the destination for
+    most of what is kept; "" where nobody can say."""
+
+    node_id: str
+    mills: int
+    for_zone: str = ""
+
+
+class RoomPrice(Struct, frozen=True, array_like=True):
+    """Mills of a box that leaves a node on a day (days since 1970-01-01 in the node's calendar)."""
+
+    node_id: str
+    day: int
+    mills: int
+
+
+class PriceSheet(Struct, frozen=True, array_like=True):
+    """Prices above 0 only: `stock` by SKU, and `room`. Version 0 has not been stored.
+
+    `source`: "lp", the duals of a programme over `futures` sampled courses of `horizon` orders each, or "adaptive",
+    earlier prices followed by what sold since. `seen`: orders that the demand was learned from.
+    """
+
+    at_ms: int
+    source: Literal["lp", "adaptive"]
+    stock: dict[str, tuple[Keep, ...]]
+    room: tuple[RoomPrice, ...] = ()
+    horizon: float = 0.0
+    futures: int = 0
+    seen: float = 0.0
+    version: int = 0
+
+    def only(self, skus: Iterable[str], days: Container[int]) -> PriceSheet:
+        """The part that bears on a window of these SKUs whose parcels may leave on these days."""
+        return msgspec.structs.replace(
+            self,
+            stock={sku: self.stock[sku] for sku in skus if sku in self.stock},
+            room=tuple(price for price in self.room if price.day in days),
+        )
+
+
+_decode = msgspec.msgpack.Decoder(PriceSheet).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def packed(sheet: PriceSheet) -> bytes:
+    """The sheet as it is stored."""
+    return _encode(sheet)
+
+
+def unpacked(body: bytes, version: int) -> PriceSheet:
+    """A stored sheet at its version. Raises msgspec.DecodeError if another program made it."""
+    return msgspec.structs.replace(_decode(body), version=version)

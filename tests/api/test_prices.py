@@ -1,0 +1,115 @@
+"""Shadow prices over HTTP: learned from orders, published, steering, told; and cheaper over the whole stream."""
+
+from __future__ import annotations
+
+import random
+import time
+from decimal import Decimal
+from typing import Any
+
+from engine.pricing.pricer import Pricer, Told
+from engine.pricing.sheet import Keep, PriceSheet, packed
+from engine.settings import Settings
+from tests.api.conftest import problem
+from tests.api.scenes import Scene, order_of, shipped
+
+BOSTON, YORK = {"country": "US", "zone": "Boston"}, {"country": "US", "zone": "York"}
+NODES: dict[str, dict[str, Any]] = {"near-boston": {}, "york": {}}
+LANES = [
+    {"node_id": node_id, "to": to, "service": "ground", "parcel": parcel, "transit_days": 2}
+    for node_id, to, parcel in (
+        ("near-boston", "Boston", "5.00"), ("near-boston", "York", "5.50"),
+        ("york", "Boston", "15.00"), ("york", "York", "6.00"),
+    )
+]  # fmt: skip
+STREAM = 60
+SETTINGS = Settings(price_orders_min=10, price_horizon_days=STREAM / 24 / 20)
+
+
+def pricer_of(scene: Scene) -> Pricer:
+    """The pricer as its process runs it, called from here."""
+    return Pricer(scene.engine.ledger, scene.engine.registry, SETTINGS, time.monotonic, "test")
+
+
+async def stream(scene: Scene, name: str, pricer: Pricer | None) -> tuple[Decimal, list[Told], list[dict[str, Any]]]:
+    """Orders of one SKU, three of four to York, on stock that does not suffice near Boston: what they cost."""
+    rng = random.Random(7)
+    places = [rng.choice([YORK, YORK, YORK, BOSTON]) for _ in range(STREAM)]
+    await scene.stock({name: {"near-boston": sum(place is BOSTON for place in places), "york": 100}})
+    decisions, told = [], []
+    for k, place in enumerate(places):
+        if pricer is not None and k % 5 == 0:
+            made = await pricer.price(scene.partition)
+            told += [made] if made is not None else []
+        decisions.append(await scene.order(f"{name}-{k}", (name, 1), ship_to=place))
+    return sum((Decimal(one["cost"]["total"]) for one in decisions), Decimal()), told, decisions
+
+
+async def test_the_last_units_are_kept_for_whom_they_save_most(scene: Scene) -> None:
+    """With prices York is served from York, Boston's stock lasts, the whole stream is cheaper, and it is said why."""
+    await scene.open(NODES, {}, lanes=LANES, policy={"objective": {"stock_price": 0}})
+    without, _, _ = await stream(scene, "plain", pricer_of(scene))
+    await scene.policy(objective={"stock_price": 1})
+    pricer = pricer_of(scene)
+    # The demand of the new SKU is learned as it comes.
+    with_prices, told, decisions = await stream(scene, "priced", pricer)
+    print(f"without prices {without}, with them {with_prices}")
+    assert with_prices < without
+    assert {one.source for one in told} <= {"lp", "adaptive"}
+    assert not any(one.error for one in told)
+    steered = [one for one in decisions if one["window"]["price_version"] and shipped(one) == {("york", "priced"): 1}]
+    assert steered
+    answer = await scene.http.get(f"/v1/orders/{steered[0]['order_id']}/explanation")
+    explained = answer.json()
+    assert explained["reproduced"]
+    [near] = [node for node in explained["nodes"] if node["node_id"] == "near-boston"]
+    [kept] = near["kept"]
+    assert kept["text"].startswith("kept for Boston, where it is expected to save ")
+    assert near["plan"]["guidance"]["stock_price"] == kept["price"]
+    assert near["plan"]["cost"]["total"] == "5.50"
+
+
+async def test_a_sheet_steers_is_shown_and_can_be_switched_off(scene: Scene) -> None:
+    """A published sheet moves the next but one choice at the latest, never a cost; weight 0 leaves it aside."""
+    await scene.open(NODES, {"S": {"near-boston": 9, "york": 9}}, lanes=LANES)
+    assert (await scene.http.get("/v1/prices")).json()["version"] == 0
+    problem(await scene.http.get("/v1/prices/S"), 404, "not-found")
+    sheet = PriceSheet(1_795_600_000_000, "lp", {"S": (Keep("near-boston", 3_100, "Boston"),)}, futures=4, seen=50.5)
+    assert await scene.engine.ledger.put_prices(scene.partition, packed(sheet)) == 1
+    shown = (await scene.http.get("/v1/prices")).json()
+    assert {name: shown[name] for name in ("version", "source", "skus", "cells", "futures", "orders_seen")} == {
+        "version": 1, "source": "lp", "skus": 1, "cells": 1, "futures": 4, "orders_seen": 50.5,
+    }  # fmt: skip
+    node = {"node_id": "near-boston", "price": "3.10", "kept_for": "Boston"}
+    assert (await scene.http.get("/v1/prices/S")).json() == {"sku": "S", "version": 1, "nodes": [node]}
+    assert (await scene.http.get("/v1/prices/other")).json()["nodes"] == []
+    await scene.order("first", ("S", 1), ship_to=YORK)  # it may still go by no sheet, for nothing waits for one
+    while not (await scene.engine.registry.books(scene.partition)).prices:
+        await scene.http.get("/v1/prices")
+    second = await scene.order("second", ("S", 1), ship_to=YORK)
+    assert (shipped(second), second["cost"]["total"]) == ({("york", "S"): 1}, "6.00")
+    assert (second["guidance"]["stock_price"], second["window"]["price_version"]) == ("0", 1)
+    kept = await scene.order("kept", ("S", 1), ship_to=BOSTON)
+    assert (shipped(kept), kept["guidance"]["stock_price"]) == ({("near-boston", "S"): 1}, "3.10")
+    quote = (await scene.http.post("/v1/quotes", json=order_of("q", ("S", 1), ship_to=YORK))).json()
+    assert quote["alternatives"][0]["plan"]["guidance"]["stock_price"] == "3.10"
+    await scene.policy(objective={"stock_price": "0"})
+    off = await scene.order("off", ("S", 1), ship_to=YORK)
+    assert (shipped(off), off["window"]["price_version"]) == ({("near-boston", "S"): 1}, 0)
+    explained = (await scene.http.get("/v1/orders/second/explanation")).json()
+    assert explained["reproduced"], "its record has the prices that it went by"
+
+
+async def test_few_orders_make_no_prices(scene: Scene) -> None:
+    """Below the least number of orders nothing is published, and the next round finds them counted."""
+    await scene.open(NODES, {"S": {"near-boston": 9, "york": 9}}, lanes=LANES)
+    pricer = pricer_of(scene)
+    for k in range(9):
+        await scene.order(f"o{k}", ("S", 1), ship_to=YORK)
+    assert await pricer.price(scene.partition) is None
+    assert await scene.engine.ledger.prices(scene.partition) is None
+    await scene.order("o9", ("S", 1), ship_to=YORK)
+    told = await pricer.price(scene.partition)
+    assert told is not None
+    assert (told.source, told.error) == ("lp", "")
+    assert await pricer.price(scene.partition) is None, "nothing came since"

@@ -1,0 +1,90 @@
+"""Learned demand: it converges, keeps baskets together, follows change, and repeats by its seed."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from engine.pricing.demand import Demand, Kind
+
+PAIR = Kind((("A", 1), ("B", 2)), "east")
+ALONE = Kind((("C", 1),), "west")
+
+
+def shares(demand: Demand, horizon: int, futures: int = 20, seed: int = 0) -> Counter[Kind]:
+    """Mean part of each kind in sampled futures."""
+    rng, found = np.random.default_rng(seed), Counter()
+    for _ in range(futures):
+        future = demand.sample(horizon, rng)
+        for kind, count in zip(future.kinds, future.orders.tolist(), strict=True):
+            found[kind] += count / horizon / futures
+    return found
+
+
+def test_learning_converges_to_the_true_rates():
+    """After enough orders futures hold each kind as often as it comes."""
+    rng, demand = np.random.default_rng(1), Demand()
+    for pair in (rng.random(5_000) < 0.3).tolist():
+        demand.observe(PAIR if pair else ALONE)
+    found = shares(demand, 2_000)
+    assert found[PAIR] == pytest.approx(0.3, abs=0.02)
+    assert found[ALONE] == pytest.approx(0.7, abs=0.02)
+
+
+def test_baskets_stay_together():
+    """What was never bought apart is never sampled apart, wherever it is sent."""
+    demand = Demand()
+    for _ in range(50):
+        demand.observe(PAIR)
+        demand.observe(ALONE)
+    assert {kind.basket for kind in shares(demand, 500)} == {PAIR.basket, ALONE.basket}
+
+
+def test_a_kind_never_seen_comes_about_by_its_parts():
+    """An item bought a few times in one zone is expected, if less often, in the others as well."""
+    demand = Demand(pooling=10)
+    for _ in range(10):
+        demand.observe(PAIR)
+    for _ in range(90):
+        demand.observe(ALONE)
+    found = shares(demand, 2_000)
+    strange = found[Kind(PAIR.basket, "west")]
+    assert 0.02 < strange < found[PAIR]
+
+
+def test_a_forecast_counts_as_orders_and_is_outweighed_by_them():
+    """With no order seen the forecast is all there is; a wrong one fades as orders come."""
+    demand = Demand()
+    demand.expect([(PAIR, 9.0), (ALONE, 1.0)], worth=300)
+    assert shares(demand, 2_000)[ALONE] < 0.2
+    for _ in range(2_700):
+        demand.observe(ALONE)
+    assert shares(demand, 2_000)[ALONE] > 0.85
+
+
+def test_old_orders_fade_by_the_half_life():
+    """After a change of the mix, one half-life of orders later the new kind has half the weight."""
+    demand = Demand(half_life=500)
+    for _ in range(20_000):
+        demand.observe(PAIR)
+    for _ in range(500):
+        demand.observe(ALONE)
+    assert shares(demand, 4_000)[ALONE] == pytest.approx(0.5, abs=0.05)
+    assert demand.seen == pytest.approx(500 / np.log(2), rel=0.01)
+
+
+def test_the_same_seed_gives_the_same_future():
+    """A priced window can be replayed: nothing but the generator decides what is sampled."""
+    demand = Demand()
+    for at in range(100):
+        demand.observe(Kind((("A", 1), (f"S{at % 7}", 1)), at % 3))
+    one, two = (demand.sample(300, np.random.default_rng(5)) for _ in range(2))
+    assert one.kinds == two.kinds
+    assert (one.orders == two.orders).all()
+
+
+def test_nothing_seen_nothing_comes():
+    """Without orders and forecast there is no future to price."""
+    assert Demand().sample(100, np.random.default_rng(0)).kinds == ()
