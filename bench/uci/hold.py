@@ -23,10 +23,8 @@ import typer
 from msgspec import Struct
 
 from bench.uci.judge import Judge
-from bench.uci.recipe import Delivery, Workload
-from bench.uci.run import Run
-from bench.uci.runs import Task, build
-from bench.uci.source import data_directory
+from bench.uci.recipe import Delivery, Workload, workload
+from bench.uci.source import data_directory, read_centres, read_invoices, read_regions
 from bench.uci.targets import PARTITION, MemoryTarget
 from engine.domain import Order, epoch_ms, mills
 from engine.ledger import states
@@ -243,6 +241,14 @@ def markdown(results: Sequence[Held]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _work(directory: Path, cut: str, days: int, seed: int, limit: int, lines_max: int | None) -> Workload:
+    invoices = read_invoices(directory)
+    if lines_max is not None:
+        invoices = [invoice for invoice in invoices if len(invoice.items) <= lines_max]
+    whole = workload(invoices, read_regions(directory), read_centres(directory), cut, days, seed)
+    return replace(whole, orders=whole.orders[:limit])
+
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
@@ -255,6 +261,9 @@ def hold(
         list[str] | None, typer.Option(help="Hours held, or hindsight; default 0, 1, 4, hindsight.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="The first so many orders.")] = 1_000,
+    lines_max: Annotated[
+        int | None, typer.Option(min=1, help="Only orders of so many lines, and stock for them.")
+    ] = None,
     pace: Annotated[int, typer.Option(min=1, help="So many times as fast as recorded.")] = 1,
     every: Annotated[int, typer.Option(min=1, help="Minutes between two looks.")] = 30,
     min_saving: Annotated[str, typer.Option(help="As in a policy.")] = "0.50",
@@ -269,10 +278,9 @@ def hold(
         return
     results: list[Held] = []
     for k in days or (3, 10, 30):
-        whole = build(Task(directory, Run(cut, k, "optimise"), 1, seed, limit, None, ""))
-        workload = paced(whole, pace)
+        paced_work = paced(_work(directory, cut, k, seed, limit, lines_max), pace)
         for held in hours or ("0", "1", "4", HINDSIGHT):
-            results.append(asyncio.run(Replay(workload, held, Terms(every, min_saving, max_orders, work)).run(k)))
+            results.append(asyncio.run(Replay(paced_work, held, Terms(every, min_saving, max_orders, work)).run(k)))
             print(msgspec.json.encode(results[-1]).decode(), file=sys.stderr, flush=True)
     if output is not None:
         output.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")

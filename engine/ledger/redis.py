@@ -60,6 +60,7 @@ from engine.ledger.redis_holds import RedisHolds
 from engine.ledger.redis_moving import RedisMoving
 from engine.ledger.redis_prices import RedisPrices
 from engine.ledger.redis_retention import RedisRetention, logged
+from engine.ledger.retention import before
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.decode
@@ -388,7 +389,7 @@ class RedisLedger(RedisHolds, RedisRetention, RedisBacklog, RedisMoving, RedisPr
         if not answer:
             return []
         first = answer[0][1][0][0].decode()
-        return await self._log(partition, _before(first), "+", layout.TAIL_ENTRIES_MAX)
+        return await self._log(partition, before(first), "+", layout.TAIL_ENTRIES_MAX)
 
     async def ping(self) -> None:
         """As `Ledger.ping`."""
@@ -403,9 +404,3 @@ class RedisLedger(RedisHolds, RedisRetention, RedisBacklog, RedisMoving, RedisPr
 def _strides(flat: Sequence[Any], width: int) -> list[tuple[Any, ...]]:
     assert len(flat) % width == 0, "a flat list is torn"
     return [tuple(flat[at : at + width]) for at in range(0, len(flat), width)]
-
-
-def _before(entry_id: str) -> str:
-    """The greatest id below an entry's."""
-    ms, _, number = entry_id.partition("-")
-    return f"{ms}-{int(number) - 1}" if int(number) else f"{int(ms) - 1}-{2**64 - 1}"

@@ -89,3 +89,9 @@ def place(entry_id: str) -> tuple[int, int]:
 def entry_id(ms: int, number: int) -> str:
     """The entry id of a place."""
     return f"{ms}-{number}"
+
+
+def before(entry_id: str) -> str:
+    """The greatest entry id below one."""
+    ms, number = place(entry_id)
+    return f"{ms}-{number - 1}" if number else f"{ms - 1}-{2**64 - 1}"

@@ -46,8 +46,8 @@ CLOSING_MS = 300_000
 """How long before they close orders are looked at once more."""
 PAGE_ORDERS = 50
 """Orders read in one call: some 150 kB."""
-TURN_LINES = 4_000
-"""The most order lines of one turn."""
+TURN_LINES = 500
+"""The most order lines of one turn: about as many as the work of a window pays for at a policy's default."""
 MOVES_TOLD = 100
 """The most moves that a report names."""
 ROUNDS = 3

@@ -20,7 +20,7 @@ from tests.engine.archive.conftest import follow
 from tests.engine.ledger.shop import Shop, content, load
 
 LONG_MS, GONE_MS = 3_600_000, -5_000
-ENDED, STANDING = ("lapsed", "released", "rerouted", "replaced"), ("held", "ready", "filled", "waits")
+ENDED, STANDING = ("lapsed", "released", "rerouted", "replaced", "moved"), ("held", "ready", "filled", "waits")
 ANOTHER = b'{"status":"another"}'
 
 
@@ -48,6 +48,11 @@ async def _lives(shop: Shop) -> Shop:
     await shop.order("rerouted", {("A", 0): 2}, loads=(load(0, 1, 2),))
     await _again(shop, "rerouted", "reroute", {("A", 1): 2}, loads=(load(1, 1, 2),))
     await give(partition, "rerouted", "cancel", "X")
+    await shop.order("moved", {("A", 0): 1}, closes_ms=9)
+    seen = await shop.ledger.snapshot(partition, ["A"], (), (), moving=["moved"])
+    other = replace(shop.proposal(seen, "moved", {("A", 1): 1}, decision=ANOTHER), again=Again("reoptimise", 1, ""))
+    assert await shop.ledger.swap(partition, shop.batch(seen, other), [[0]]) == [True]
+    await give(partition, "moved", "cancel")
     await shop.order("replaced", {}, state="refused")
     await _again(shop, "replaced", "replace", {}, state="refused", content=content("second"), order=b'{"second":1}')
     await shop.order("waits", {}, state="backordered", waits=(Wait("A", 2),), rank=1)
@@ -77,7 +82,8 @@ async def test_the_archive_knows_an_order_as_the_store_does(ledger: Ledger, arch
     live = await _records(ledger, partition)
     assert {name: await archive.read(reading.order, partition, name) for name in live} == live
     assert (live["rerouted"].decision, live["rerouted"].current) != (ANOTHER, ANOTHER)
-    assert live["rerouted"].current == live["replaced"].decision == ANOTHER
+    assert live["rerouted"].current == live["replaced"].decision == live["moved"].current == ANOTHER
+    assert live["moved"].decision != ANOTHER
     await archive.write(writing.rebuild, partition)
     assert {name: await archive.read(reading.order, partition, name) for name in live} == live
     listed = await archive.read(reading.order_page, partition, None, (0, -1, ""), 9)

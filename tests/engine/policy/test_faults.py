@@ -53,6 +53,7 @@ def test_every_field_has_its_documented_default():
         "window": {"max_wait_ms": 10.0, "max_orders": 200},
         "solver": {"work": 20_000_000, "budget_ms": 2_000, "gap": 0.0005},
         "capacity_horizon_days": 0,
+        "reoptimise": {"mode": "off", "every_seconds": 300, "min_saving": "0.50", "max_orders": 200},
         "rules": [],
     }  # fmt: skip
 
@@ -76,6 +77,11 @@ def test_a_policy_without_faults_passes():
         ({"colour": 1, "objective": {"fill": "never"}}, ["$.colour", "$.objective.fill"]),
         ({"rules": [rule("r", money={"A": "-1", "B": "x"})]}, ["$.rules[0].then.money.A", "$.rules[0].then.money.B"]),
         ({"capacity_horizon_days": 31}, ["$.capacity_horizon_days"]),
+        (
+            {"reoptimise": {"mode": "dry", "every_seconds": 0, "min_saving": "-1", "max_orders": 2_001, "now": 1}},
+            [f"$.reoptimise.{name}" for name in ("now", "mode", "every_seconds", "min_saving", "max_orders")],
+        ),
+        ({"reoptimise": {"mode": True, "min_saving": "1000000"}}, ["$.reoptimise.mode", "$.reoptimise.min_saving"]),
         ({"objective": {"shipping": 100.5}}, ["$.objective.shipping"]),
         ({"objective": {"shipping": "100.5", "handling": 0.0001}}, ["$.objective.shipping", "$.objective.handling"]),
         (b'{"mode": "nearest", "mode": "nearest"}', ["$.mode"]),
