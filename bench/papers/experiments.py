@@ -241,7 +241,7 @@ def e1b(where: Geometry, draw: Draw) -> Iterator[Row]:
 
     plans = [
         live(),
-        Plan("descent, no forecast", lambda _: descent(world, STEP * PARCEL * SCALE), Rhythm(100)),
+        Plan("descent, no forecast", lambda _: descent(world, STEP * PARCEL * SCALE), Rhythm(200)),
         *bids(outlook, lambda now: world.rate * now.remaining, (50,)),
         *(Plan(f"learned, forecast {name}", learning(guess), Rhythm(50)) for name, guess in guesses.items()),
         Plan("learned, forecast sigma 0.5, windows of 100", learning(guesses["sigma 0.5"]), Rhythm(50, 100)),
@@ -330,7 +330,7 @@ def e1_shift(where: Geometry, draw: Draw) -> Iterator[Row]:
 
     plans = [
         live(),
-        Plan("descent, no forecast", lambda _: descent(world, STEP * PARCEL * SCALE), Rhythm(100)),
+        Plan("descent, no forecast", lambda _: descent(world, STEP * PARCEL * SCALE), Rhythm(200)),
         Plan("bid prices, rates to come known", lambda _: true_rates(outlook, ahead), Rhythm(50)),
         Plan(
             "bid prices, first mix for ever",
