@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -29,6 +30,8 @@ from bench.uci.targets import PARTITION, MemoryTarget
 from engine.domain import Order, epoch_ms, mills
 from engine.ledger import states
 from engine.policy import Policy, ReoptimiseTerms, SolverTerms, WindowTerms
+from engine.pricing.pricer import Pricer
+from engine.settings import Settings
 
 HINDSIGHT = "hindsight"
 ROUNDS_MAX = 12
@@ -44,6 +47,7 @@ class Terms(NamedTuple):
     min_saving: str
     max_orders: int
     work: int
+    prices: bool
 
 
 class Held(Struct, kw_only=True):
@@ -54,6 +58,7 @@ class Held(Struct, kw_only=True):
 
     days: int
     hold: str
+    prices: bool
     orders: int
     cost_per_order: float
     spent_per_order: float
@@ -111,6 +116,8 @@ class Replay:
         self._terms = terms
         self._target = MemoryTarget()
         self._standing: deque[Order] = deque()
+        self._pricer: Pricer | None = None
+        self._priced_ms = 0
         self._looked_ms = 0
 
     async def run(self, days: int) -> Held:
@@ -134,6 +141,10 @@ class Replay:
             ),
         )
         await self._target.open(self._work, policy)
+        if self._terms.prices:
+            engine = self._target.engine
+            ahead = Settings(price_orders_min=50, price_horizon_days=max(0.01, self._between_days()))
+            self._pricer = Pricer(engine.ledger, engine.registry, ahead, time.monotonic, "replay")
         for delivery, orders in periods(self._work):
             await self._until(epoch_ms(delivery.at))
             await self._target.deliver(delivery.movements, epoch_ms(delivery.at))
@@ -143,10 +154,29 @@ class Replay:
                 for at_ms, placed in groupby(orders, _ms):
                     await self._until(at_ms)
                     some = list(placed)
+                    await self._price(at_ms)
                     await self._target.decide(some)
                     self._standing += [] if off else some
         await self._until(FOREVER_MS)
         return await self._figures(days)
+
+    def _between_days(self) -> float:
+        """From one delivery to the next."""
+        first, *following = (epoch_ms(delivery.at) for delivery in self._work.deliveries)
+        return (following[0] - first) / (24 * HOUR_MS) if following else 7.0
+
+    async def _price(self, at_ms: int) -> None:
+        """Prices of stock as often as standing orders are looked at, by the pricer of production, waited for."""
+        if self._pricer is None or at_ms < self._priced_ms + self._terms.every_minutes * MINUTE_MS:
+            return
+        self._priced_ms = at_ms
+        self._target.set(at_ms)
+        await self._pricer.round()
+        registry, versions = self._target.engine.registry, await self._target.engine.ledger.versions(PARTITION)
+        books = await registry.books(PARTITION, versions)
+        while versions.prices and (books.prices is None or books.prices.version != versions.prices):
+            await asyncio.sleep(0)
+            books = await registry.books(PARTITION, versions)
 
     async def _know_all(self, orders: list[Order]) -> None:
         """All orders of a period at its beginning, until nothing is saved any more."""
@@ -203,6 +233,7 @@ class Replay:
         return Held(
             days=days,
             hold=self._hold,
+            prices=self._terms.prices,
             orders=count,
             cost_per_order=round(cost / 1000 / count, 4),
             spent_per_order=round(spent / 1000 / count, 4),
@@ -227,12 +258,14 @@ def markdown(results: Sequence[Held]) -> str:
         "|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for each in results:
-        base = next((other for other in results if (other.days, other.hold) == (each.days, "0")), None)
+        base = next(
+            (other for other in results if (other.days, other.hold) == (each.days, "0") and not other.prices), None
+        )
         saved = removed = ""
         if base is not None and base is not each:
             saved = f"{1 - each.spent_per_unit / base.spent_per_unit:.2%}"
             removed = f"{1 - each.extra / max(1, base.extra):.1%}"
-        held = each.hold if each.hold == HINDSIGHT else f"{each.hold} h"
+        held = (each.hold if each.hold == HINDSIGHT else f"{each.hold} h") + (", prices" if each.prices else "")
         lines.append(
             f"| {each.days} | {held} | {each.orders:,} | {each.cost_per_order:.2f} | {each.spent_per_order:.3f} "
             f"| {saved} | {each.parcels_per_order:.3f} | {each.extra:,} | {removed} | {each.fill:.2%} | {each.moves:,} "
@@ -264,6 +297,7 @@ def hold(
     lines_max: Annotated[
         int | None, typer.Option(min=1, help="Only orders of so many lines, and stock for them.")
     ] = None,
+    prices: Annotated[list[str] | None, typer.Option(help="Prices of stock: off, on; default off.")] = None,
     pace: Annotated[int, typer.Option(min=1, help="So many times as fast as recorded.")] = 1,
     every: Annotated[int, typer.Option(min=1, help="Minutes between two looks.")] = 30,
     min_saving: Annotated[str, typer.Option(help="As in a policy.")] = "0.50",
@@ -279,8 +313,12 @@ def hold(
     results: list[Held] = []
     for k in days or (3, 10, 30):
         paced_work = paced(_work(directory, cut, k, seed, limit, lines_max), pace)
-        for held in hours or ("0", "1", "4", HINDSIGHT):
-            results.append(asyncio.run(Replay(paced_work, held, Terms(every, min_saving, max_orders, work)).run(k)))
+        for held, by_price in product(hours or ("0", "1", "4", HINDSIGHT), prices or ("off",)):
+            results.append(
+                asyncio.run(
+                    Replay(paced_work, held, Terms(every, min_saving, max_orders, work, by_price == "on")).run(k)
+                )
+            )
             print(msgspec.json.encode(results[-1]).decode(), file=sys.stderr, flush=True)
     if output is not None:
         output.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")

@@ -329,7 +329,7 @@ class Reoptimiser:
             same = [each for each in standings if _unchanged(each, snapshot, set(skus))]
             if not same:
                 return None, []
-            if len(same) == len(standings) and current.versions == books.versions == snapshot.versions:
+            if len(same) == len(standings) and current.versions[:3] == books.versions[:3] == snapshot.versions[:3]:
                 gains = self._partitions.setdefault(partition, _Partition()).gains
                 gains.update({sku: row.gain for sku, row in zip(skus, snapshot.rows, strict=True)})
                 window_id = next(self._window_ids)
@@ -409,6 +409,7 @@ def _window(
         policy=edition.policy,
         policy_version=edition.version,
         strict_skus=books.strict_skus,
+        prices=books.prices_of(skus, snapshot.days),
         present=tuple(standing.record.current for standing in standings),
         as_shipping=True,
     )
