@@ -74,7 +74,14 @@ def test_bounds_lie_below_every_policy(data: Path):
 
 def test_a_row_depends_on_its_numbers_alone(data: Path):
     """Any path of any experiment can be had again by seed, instance and sequence."""
-    for name, only in (("e1b", "forecast none"), ("e3", "futures, none"), ("e1-shift", "half-life")):
+    wanted = {
+        "e1b": "forecast none",
+        "e3": "futures, none",
+        "e1-shift": "learned, no",
+        "e1-replenish": "learned",
+        "e2": "W=10,",
+    }
+    for name, only in wanted.items():
         draw = Draw(5, 2, 1, (only,), futures=2)
         assert list(rows(name, data, draw)) == list(rows(name, data, draw))
 
