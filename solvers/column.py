@@ -9,6 +9,7 @@ import numpy as np
 
 from solvers.fill import Targets
 from solvers.menu import spans
+from solvers.plan import Priced
 from solvers.problem import Bools, Ints, Problem
 from solvers.resources import taken_by
 from solvers.solution import Flat, Plan, Shipment, flat
@@ -75,3 +76,19 @@ def _lacking(problem: Problem, orders: Ints, every: Flat, targets: Targets) -> B
     short = (targets.row[rows] < 0) & (shipped < lines.quantity[rows])
     found: Bools = np.bincount(owner, short, len(orders)) > 0
     return found
+
+
+def key_of(problem: Problem, columns: Sequence[Column | tuple[int, Priced]]) -> tuple[int, ...]:
+    """What a window is judged by: units filled by descending priority (negative, if they come first), then money."""
+    classes = sorted(set(problem.priority.tolist()), reverse=True)
+    filled = dict.fromkeys(classes, 0)
+    cost = 0
+    for one in columns:
+        if isinstance(one, Column):
+            order, units, money = one.order, one.units, one.cost
+        else:
+            order, units, money = one[0], one[1].filled, one[1].cost
+        filled[int(problem.priority[order])] += units
+        cost += money
+    fill = [-filled[one] for one in classes] if problem.objective.fill_always else []
+    return (*fill, cost)

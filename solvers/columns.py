@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from solvers.alone import COVER, Alone, plans_alone
-from solvers.column import Column, columns_of
+from solvers.column import columns_of, key_of
 from solvers.fill import Targets, class_units
 from solvers.greedy import on_what_is_left
 from solvers.master import EXACT_COLUMNS, FINE, Choice, Master, Prices, worth_of
@@ -56,22 +56,6 @@ MAX_PENALTY = 2**42
 
 Answer = tuple[tuple[int, ...], list[Plan], int | None]
 """(key, plans, bound)."""
-
-
-def key_of(problem: Problem, columns: Sequence[Column | tuple[int, Priced]]) -> tuple[int, ...]:
-    """What a window is judged by: units filled by descending priority (negative, if they come first), then money."""
-    classes = sorted(set(problem.priority.tolist()), reverse=True)
-    filled = dict.fromkeys(classes, 0)
-    cost = 0
-    for one in columns:
-        if isinstance(one, Column):
-            order, units, money = one.order, one.units, one.cost
-        else:
-            order, units, money = one[0], one[1].filled, one[1].cost
-        filled[int(problem.priority[order])] += units
-        cost += money
-    fill = [-filled[one] for one in classes] if problem.objective.fill_always else []
-    return (*fill, cost)
 
 
 class Window:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from solvers.columns import NEAR_WORK, ORDER_WORK, TINY_ORDERS, Answer, Window, key_of
+from solvers.column import key_of
+from solvers.columns import NEAR_WORK, ORDER_WORK, TINY_ORDERS, Answer, Window
 from solvers.fill import Targets
 from solvers.greedy import on_what_is_left, sequence
 from solvers.master import EXACT_COLUMNS, FINE, Choice, worth_of

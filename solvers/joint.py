@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from solvers.alone import Alone
-from solvers.columns import Answer, Window, key_of
+from solvers.column import key_of
+from solvers.columns import Answer, Window
 from solvers.fill import by_class, everything, known, targets
 from solvers.fullest import Fullest
 from solvers.plan import Priced
