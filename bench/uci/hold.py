@@ -9,6 +9,7 @@ and again and again until nothing is saved any more: no bound, but what this sol
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import time
 from collections import deque
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import msgspec
+import structlog
 import typer
 from msgspec import Struct
 
@@ -310,6 +312,7 @@ def hold(
     if directory is None:
         print("bench.uci.hold: the UCI data is not here (see python -m bench.uci --help); skipped")
         return
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     results: list[Held] = []
     for k in days or (3, 10, 30):
         paced_work = paced(_work(directory, cut, k, seed, limit, lines_max), pace)

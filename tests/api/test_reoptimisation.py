@@ -75,6 +75,25 @@ async def test_an_order_moves_to_stock_that_came(scene):
     assert 'apportion_reoptimised_orders_total{mode="on",outcome="moved"} 1.0' in metrics
 
 
+async def test_what_ships_in_part_moves_as_it_is(scene):
+    """Protects quantities: of an order that ships in part the very same units move, and the rest stays refused."""
+    await opened(scene)
+    first = await scene.order("A", ("A", 2), ("Z", 1))
+    assert first["status"] == "partially_allocated"
+    await receive(scene, "A", 5)
+    await report(scene, moved=1)
+    view = (await scene.http.get("/v1/orders/A")).json()
+    decision = scene.checked(view["decision"], view["order"])
+    assert (view["state"], decision["status"]) == ("partially_allocated", "partially_allocated")
+    assert decision["unallocated"] == first["unallocated"]
+    assert [(parcel["node_id"], parcel["lines"]) for parcel in decision["parcels"]] == [
+        ("near", [{"line_id": "1", "sku": "A", "quantity": 2}])
+    ]
+    assert await scene.held("A") == {"near": 2}
+    told = (await scene.http.get("/v1/orders/A/explanation")).json()
+    assert (told["reproduced"], told["chosen"]["parcels"]) == (True, decision["parcels"])
+
+
 async def test_a_repeat_gets_the_first_decision(scene):
     """Protects idempotency: the same post answers byte for byte what it was answered first, wherever the order is."""
     await opened(scene)
