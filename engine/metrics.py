@@ -59,22 +59,9 @@ class Metrics:
         self.evicted_orders = Counter(
             "apportion_evicted_orders", "Ended orders that left the store for the archive", registry=registry
         )
-        self.reoptimised_orders = Counter(
-            "apportion_reoptimised_orders",
-            "Standing orders decided again, by mode: looked_at, moved (in a dry run: would have), dropped",
-            ["mode", "outcome"],
-            registry=registry,
-        )
-        self.reoptimised_saving = Counter(
-            "apportion_reoptimised_saving",
-            "What moving orders saved (in a dry run: would have, counted at every look), in units of the currency",
-            ["mode"],
-            registry=registry,
-        )
         self.loop_lag = Histogram(
             "apportion_loop_lag_seconds", "How late the event loop ran a timer", buckets=SECONDS, registry=registry
         )
-
         self.price_sheets = Counter(
             "apportion_price_sheets", "Price sheets made, by source: lp or adaptive", ["source"], registry=registry
         )
@@ -87,6 +74,7 @@ class Metrics:
         self.price_failures = Counter(
             "apportion_price_failures", "Programmes of prices that failed, and ends of the pricer", registry=registry
         )
+        self._count_moves(registry)
 
     def priced(self, source: str, seconds: float, age_ms: int) -> None:
         """A price sheet was made."""
@@ -99,6 +87,20 @@ class Metrics:
         for outcome, orders in (("looked_at", looked_at), ("moved", moved), ("dropped", dropped)):
             self.reoptimised_orders.labels(mode, outcome).inc(orders)
         self.reoptimised_saving.labels(mode).inc(saving)
+
+    def _count_moves(self, registry: CollectorRegistry) -> None:
+        self.reoptimised_orders = Counter(
+            "apportion_reoptimised_orders",
+            "Standing orders decided again, by mode: looked_at, moved (in a dry run: would have), dropped",
+            ["mode", "outcome"],
+            registry=registry,
+        )
+        self.reoptimised_saving = Counter(
+            "apportion_reoptimised_saving",
+            "What moving orders saved (in a dry run: would have, counted at every look), in units of the currency",
+            ["mode"],
+            registry=registry,
+        )
 
     def window(self, waited_ms: Sequence[float]) -> None:
         """A window closed, its orders having waited so long."""
