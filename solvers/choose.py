@@ -3,10 +3,10 @@
 0. What steers beside money becomes money: `guided`. Where units may stay, what ships is decided without shadow prices
    first (`_from_where`). A window of several modes is decided class by class.
 1. A rule mode: `rules`.
-2. Every order alone (`alone`); if nothing is overdrawn that is the optimum.
-3. One by one (`greedy`), at once where the caller asks for the floor or the budget is spent.
-4. Every order has one line and a flow is exact: `flow`.
-5. Otherwise `joint`, never worse than 3.
+2. Every order of several has one line and a flow is exact: `flow`.
+3. Every order alone (`alone`); if nothing is overdrawn that is the optimum.
+4. One by one (`greedy`), at once where the caller asks for the floor or the budget is spent.
+5. Otherwise `joint`, never worse than 4.
 """
 
 from __future__ import annotations
@@ -140,6 +140,10 @@ def _optimised(problem: Problem, limits: Budget) -> Solution:
     def expired() -> bool:
         return limits.now() - started >= limits.seconds
 
+    if problem.orders > 1 and not limits.floor:
+        flown = flow.solve(problem)
+        if flown is not None:
+            return settle(problem, flown.plans, solver="flow", work=flown.work, bound=flown.bound, cut=False)
     orders, everything = np.arange(problem.orders, dtype=np.int64), Supply.of(problem)
     purse = Purse(limits.work * ALONE // 100, expired)
     alone = plans_alone(problem, orders, everything, purse, work=limits.order_work)
@@ -147,11 +151,6 @@ def _optimised(problem: Problem, limits: Budget) -> Solution:
     if not over.any():
         bound = bound_of(problem, alone.plans, everything, purse)
         return _settled(problem, alone.plans, "alone", purse, bound)
-    if not limits.floor:
-        flown = flow.solve(problem)
-        if flown is not None:
-            work = purse.spent + flown.work
-            return settle(problem, flown.plans, solver="flow", work=work, bound=flown.bound, cut=False)
     purse.work = limits.work * GREEDY // 100
     fallback = without(problem, alone, over, purse, work=limits.order_work)
     turns = by_regret(problem, alone, fallback)

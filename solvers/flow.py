@@ -91,8 +91,9 @@ def _arcs(problem: Problem) -> _Arcs | None:
     same = (order[1:] == order[:-1]) & (node[1:] == node[:-1])
     if (same & (bucket[1:] != bucket[:-1])).any():
         return None
-    of_node: dict[int, int] = {}
-    if any(of_node.setdefault(k, b) != b for k, b in zip(node.tolist(), bucket.tolist(), strict=True)):
+    of_node = np.zeros(problem.nodes, np.int64)
+    of_node[node] = bucket
+    if (of_node[node] != bucket).any():
         return None
     first = np.r_[True, ~same] if len(rows) else np.zeros(0, np.bool_)
     return _Arcs(order[first], node[first], rows[first], cost[first], bucket[first])
