@@ -18,7 +18,7 @@ from engine.archive.database import Archive, ArchiveUnavailableError
 from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError
 from engine.ledger.retention import START, LogTrimmedError, place
 from engine.pricing.observed import Observed
-from engine.pricing.outlook import Ahead, followed, futures_of, skus_of
+from engine.pricing.outlook import Ahead, Horizon, days_ahead, followed, futures_of, skus_of
 from engine.pricing.sheet import PriceSheet, packed
 from engine.registry import Registry
 from engine.settings import Settings
@@ -157,14 +157,16 @@ class Pricer:
         if place(observed.at) < place(trimmed):
             observed.at = trimmed
 
-    async def _solved(self, partition: str, observed: Observed, horizon: float) -> PriceSheet:
+    async def _solved(self, partition: str, observed: Observed, orders: float) -> PriceSheet:
         """Prices of sampled futures on live stock."""
         books = await self._registry.books(partition, await self._ledger.versions(partition))
-        futures = futures_of(observed, horizon, len(books.network.node_ids), books.items, books.strict_skus)
-        skus = skus_of(futures, books)
-        snapshot = await self._ledger.snapshot(partition, skus, (), (), expected=skus)
-        until_ms = snapshot.at_ms + round(self._settings.price_horizon_days * DAY_MS)
-        ahead = Ahead(futures, books, skus, snapshot, until_ms, horizon, observed.demand.seen)
+        now_ms = (await self._ledger.snapshot(partition, (), (), ())).at_ms
+        ahead_ms = round(self._settings.price_horizon_days * DAY_MS)
+        horizon = Horizon(orders, now_ms, now_ms + ahead_ms)
+        futures = futures_of(observed, horizon, books)
+        skus, days = skus_of(futures, books), days_ahead(futures, books, now_ms)
+        snapshot = await self._ledger.snapshot(partition, skus, days, (), expected=skus)
+        ahead = Ahead(futures, books, skus, snapshot, horizon, observed.demand.seen)
         return await asyncio.to_thread(ahead.sheet)
 
     async def _followed(self, partition: str, kept: _Kept, horizon: float) -> PriceSheet:
