@@ -10,8 +10,10 @@ import pytest
 from engine.archive.database import Archive
 from engine.archive.projector import Projector
 from engine.domain import Order, OrderLine, ShipTo, StockRow
+from engine.forecast import ForecastRow, put_forecast
 from engine.ledger.backlog import Incoming
 from engine.metrics import Metrics
+from engine.pricing.demand import FORECAST_WORTH
 from engine.pricing.outlook import Ahead
 from engine.pricing.pricer import DAY_MS, Pricer, Told
 from engine.pricing.sheet import PriceSheet, unpacked
@@ -171,6 +173,43 @@ async def test_a_day_that_may_roll_has_no_price_while_the_next_has_room() -> Non
     world = await full_day({"parcels_per_day": 24}, capacity_horizon_days=1)
     await pricer_of(world).round()
     assert (await sheet_of(world)).room == ()
+
+
+async def expect(world: World, *rows: tuple[str, float]) -> int:
+    """A forecast of A: units a day by zone."""
+    forecast = [ForecastRow(sku="A", country="US", zone=zone, units_per_day=units) for zone, units in rows]
+    return await put_forecast(world.ledger, "p", forecast)
+
+
+async def test_a_forecast_makes_prices_before_any_order_was_seen() -> None:
+    """Ten units an hour are foreseen for one near: it has a price, for whom it is kept; taken back, no new sheet."""
+    world = World()
+    await expect(world, ("Boston", 180.0), ("York", 60.0))
+    pricer = pricer_of(world)
+    assert await pricer.round() == [], "there is no network yet"
+    await world.setup(NODES, {("near", "A"): 1, ("far", "A"): 40})
+    assert [told.source for told in await pricer.round()] == ["lp"]
+    sheet = await sheet_of(world)
+    assert (mills_of(sheet), sheet.horizon, sheet.seen) == ({"near": 4_000}, 10.0, FORECAST_WORTH)
+    assert sheet.stock["A"][0].for_zone == "Boston"
+    assert await pricer.round() == [], "nothing happened since"
+    await world.stock.write("p", list(enumerate([StockRow(node_id="near", sku="A", on_hand=100)])))
+    await pricer.round()
+    assert (await sheet_of(world)).stock == {}
+    await expect(world)
+    assert await pricer.round() == []
+
+
+async def test_orders_outweigh_a_forecast() -> None:
+    """Both the pace and the mix go over to what really comes."""
+    world = await shop(near=900, far=0, orders=900)
+    await expect(world, ("nowhere", 24_000.0))
+    pricer = pricer_of(world)
+    await pricer.round()
+    observed = pricer._kept["p"].observed
+    hour = 3_600_000
+    assert 900 < observed.pace() * hour < 1_000, "three parts of 900 an hour, and one of 1,000"
+    assert observed.demand.foreseen / observed.demand.seen == pytest.approx(0.25, abs=0.02)
 
 
 async def test_one_has_the_duty_and_another_takes_it_up_when_it_is_gone() -> None:
