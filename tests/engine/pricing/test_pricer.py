@@ -290,6 +290,7 @@ async def test_a_log_that_was_trimmed_is_followed_from_where_it_begins() -> None
 async def test_what_left_the_log_is_learned_from_the_archive() -> None:
     """A pricer that starts late knows the demand of days of which the store has nothing any more."""
     world = await shop()
+    await expect(world, ("Boston", 24.0))
     archive = Archive("sqlite://")
     projector = Projector(world.ledger, archive, world.clock, SETTINGS, Metrics(), "projector")
     while await projector.follow("p"):
@@ -300,6 +301,7 @@ async def test_what_left_the_log_is_learned_from_the_archive() -> None:
     pricer = Pricer(world.ledger, world.registry, SETTINGS, Time(), "test", archive)
     assert await pricer.price("p") is not None
     assert pricer._kept["p"].observed.orders == 14
+    assert pricer._kept["p"].observed.demand.foreseen > 200, "the forecast left the log, and is still in the store"
     await archive.close()
 
 
