@@ -23,7 +23,7 @@ from engine.pricing.descent import STEP, stepped
 from engine.pricing.observed import Destination, Observed
 from engine.pricing.sheet import Keep, PriceSheet, RoomPrice
 from engine.registry import DEFAULT, Books
-from solvers.problem import DEAREST
+from solvers.problem import DEAREST, Problem
 from solvers.shadow import Outlook, Shadow
 
 FUTURES = 4
@@ -61,10 +61,9 @@ class Futures(NamedTuple):
     weight: np.ndarray
 
     @property
-    def units(self) -> float:
-        """Units of an order in the mean."""
-        each = np.array([sum(line.quantity for line in order.lines) for order in self.orders], np.float64)
-        return float((self.weight @ each).sum() / max(self.weight.sum(), 1.0))
+    def units(self) -> np.ndarray:
+        """float64[K]: units of an order of each kind."""
+        return np.array([sum(line.quantity for line in order.lines) for order in self.orders], np.float64)
 
     def until_replenished(self, due_ms: Mapping[str, int]) -> Futures:
         """Without what is wanted of a SKU once it is replenished; orders of nothing else are left out."""
@@ -149,11 +148,11 @@ class Ahead:
         if not futures.orders:
             return sheet
         lowered = lower(self._window(futures.orders))
-        outlook = Outlook(replace(lowered.problem, guide=None))
+        outlook = Outlook(_scarce(lowered, futures))
         shadows = [outlook.prices(weight) for weight in futures.weight]
         if all(shadow.value is None for shadow in shadows):
             raise RuntimeError("no programme of the futures was solved")
-        stock, room = self._stock(shadows, futures.zones), self._room(shadows, lowered, futures.units)
+        stock, room = self._stock(shadows, futures.zones), self._room(shadows, lowered, futures)
         return msgspec.structs.replace(sheet, stock=stock, room=room)
 
     def _replenished(self) -> dict[str, int]:
@@ -181,9 +180,10 @@ class Ahead:
             stock[self.skus[i]] = tuple(Keep(node_ids[n], int(mills[i, n]), zone_of.get((i, n), "")) for n in nodes)
         return stock
 
-    def _room(self, shadows: Sequence[Shadow], lowered: Lowered, units: float) -> tuple[RoomPrice, ...]:
+    def _room(self, shadows: Sequence[Shadow], lowered: Lowered, futures: Futures) -> tuple[RoomPrice, ...]:
         """By node and day; where units are what is scarce, a box costs what those of a mean order do."""
         days = lowered.days
+        units = float((futures.weight @ futures.units).sum() / futures.weight.sum())
         mean = np.mean([shadow.room + units * shadow.room_units for shadow in shadows], axis=0)
         mills = np.minimum(np.rint(mean), DEAREST).astype(np.int64)
         limited = days.bucket >= 0
@@ -212,6 +212,19 @@ class Ahead:
             policy=msgspec.structs.replace(books.policies[DEFAULT].policy, mode="optimise"),
             strict_skus=books.strict_skus,
         )
+
+
+def _scarce(lowered: Lowered, futures: Futures) -> Problem:
+    """The problem without guidance, and without the limits of days that no future could reach: such room has no price."""
+    problem, count = lowered.problem, len(lowered.problem.bucket_parcels)
+    bucket = problem.options.bucket
+    held = bucket >= 0
+    order, at = np.divmod(np.unique(lowered.ways.order[held] * count + bucket[held]), max(count, 1))
+    wanted = np.zeros(count)
+    for units in futures.weight * futures.units:  # no order has more boxes than units
+        wanted = np.maximum(wanted, np.bincount(at, weights=units[order], minlength=count))
+    ample = np.append((problem.bucket_parcels >= wanted) & (problem.bucket_units >= wanted), True)
+    return replace(problem, guide=None, options=replace(problem.options, bucket=np.where(ample[bucket], -1, bucket)))
 
 
 def _zones(shadows: Sequence[Shadow], names: Sequence[str]) -> dict[tuple[int, int], str]:
