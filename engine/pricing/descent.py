@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 STEP = 0.0115
 """Part of the price of a typical parcel by which a price moves for each unit sold ahead of the pace.
 
-On the test bed of `bench.papers` (e1b, two instances) this captures 81 % with 400 steps and 73 % with 100; three times
+On the test bed of `bench.papers` (e1b) this captures 81 % with 400 steps and 73 % with 100 (two instances); three times
 as much, as for steps after every order, 71 % and 30 %; a third 66 % and 65 %.
 """
 
