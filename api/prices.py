@@ -15,7 +15,7 @@ from api.partition import IDENTIFIER_PATTERN, partition_of, path_id, query_of
 from engine.assembly import Engine
 from engine.domain import decimal
 from engine.errors import InvalidInputError, NotFoundError
-from engine.pricing.sheet import PriceSheet
+from engine.pricing.sheet import StoredSheet
 from engine.promise import to_date
 
 
@@ -83,7 +83,7 @@ class PriceDesk:
             raise NotFoundError(f"partition {partition!r} has no prices")
         nodes = [
             NodePrice(node_id=keep.node_id, price=decimal(keep.mills), kept_for=keep.for_zone or None)
-            for keep in sheet.stock.get(sku, ())
+            for keep in sheet.keeps(sku)
         ]
         return _json(SkuPrices(sku=sku, version=sheet.version, nodes=nodes))
 
@@ -107,7 +107,7 @@ class PriceDesk:
         ]  # fmt: skip
 
 
-def _whole(sheet: PriceSheet) -> Prices:
+def _whole(sheet: StoredSheet) -> Prices:
     return Prices(
         version=sheet.version,
         as_of=datetime.fromtimestamp(sheet.at_ms / 1000, UTC),
@@ -116,7 +116,7 @@ def _whole(sheet: PriceSheet) -> Prices:
         futures=sheet.futures,
         orders_seen=sheet.seen,
         skus=len(sheet.stock),
-        cells=sum(map(len, sheet.stock.values())),
+        cells=sheet.cells(),
         room=[
             DayPrice(node_id=each.node_id, date=to_date(each.day).isoformat(), price=decimal(each.mills))
             for each in sheet.room

@@ -25,7 +25,7 @@ from engine.matrices import Matrices
 from engine.network import Network, NetworkDocument, parse_network, patch_node
 from engine.policy import Policy
 from engine.policy.faults import parse_policy
-from engine.pricing.sheet import PriceSheet, unpacked
+from engine.pricing.sheet import PriceSheet, StoredSheet, unpacked
 
 log = structlog.get_logger("apportion.registry")
 
@@ -59,7 +59,7 @@ class Books:
     strict_skus: bool = False
     """A SKU that `items` does not have does not ship."""
     items: dict[str, Sku] = field(default_factory=dict)
-    prices: PriceSheet | None = None
+    prices: StoredSheet | None = None
     """The last sheet that was read: perhaps not the newest, for nothing waits for it."""
 
     def covers(self, versions: Versions | None) -> bool:
@@ -108,15 +108,15 @@ class Registry:
         if versions is not None and versions.prices not in (at, 0) and partition not in self._reading:
             self._reading[partition] = asyncio.create_task(self._read_prices(partition))
 
-    async def price_sheet(self, partition: str) -> PriceSheet | None:
+    async def price_sheet(self, partition: str) -> StoredSheet | None:
         """The newest price sheet; None if there is none. One that another version of the program made says nothing."""
         stored = await self._ledger.prices(partition)
         if stored is None:
             return None
         try:
-            return await asyncio.to_thread(unpacked, stored.body, stored.version)
+            return unpacked(stored.body, stored.version)
         except msgspec.DecodeError:
-            return PriceSheet(0, "adaptive", {}, version=stored.version)
+            return StoredSheet(0, "adaptive", {}, version=stored.version)
 
     async def close(self) -> None:
         """End what is read beside the windows."""

@@ -7,6 +7,7 @@ used of it is in the window's record.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
+from itertools import islice
 from typing import Literal
 
 import msgspec
@@ -46,16 +47,53 @@ class PriceSheet(Struct, frozen=True, array_like=True):
     seen: float = 0.0
     version: int = 0
 
+
+class StoredSheet(Struct, frozen=True, array_like=True):
+    """A `PriceSheet` as it is read: the stock of a SKU stays packed until somebody asks for it.
+
+    Unpacking holds the interpreter lock, a second for a million cells, whichever thread does it; a window asks for few.
+    """
+
+    at_ms: int
+    source: Literal["lp", "adaptive"]
+    stock: dict[str, msgspec.Raw]
+    room: tuple[RoomPrice, ...] = ()
+    horizon: float = 0.0
+    futures: int = 0
+    seen: float = 0.0
+    version: int = 0
+
+    def keeps(self, sku: str) -> tuple[Keep, ...]:
+        """The nodes where a SKU has a price."""
+        return _keeps(self.stock[sku]) if sku in self.stock else ()
+
+    def cells(self) -> int:
+        """How many prices of stock there are, by the heads of their MessagePack arrays."""
+        return sum(map(_length, self.stock.values()))
+
     def only(self, skus: Iterable[str], days: Container[int]) -> PriceSheet:
         """The part that bears on a window of these SKUs whose parcels may leave on these days."""
-        return msgspec.structs.replace(
-            self,
-            stock={sku: self.stock[sku] for sku in skus if sku in self.stock},
-            room=tuple(price for price in self.room if price.day in days),
+        return PriceSheet(
+            self.at_ms,
+            self.source,
+            {sku: self.keeps(sku) for sku in skus if sku in self.stock},
+            tuple(price for price in self.room if price.day in days),
+            self.horizon,
+            self.futures,
+            self.seen,
+            self.version,
         )
 
 
-_decode = msgspec.msgpack.Decoder(PriceSheet).decode
+def _length(packed_array: msgspec.Raw) -> int:
+    """Elements of a MessagePack array: in the first byte's low half, or big-endian in the two or four bytes after."""
+    head = memoryview(packed_array)
+    width = {0xDC: 2, 0xDD: 4}.get(head[0], 0)
+    return int.from_bytes(head[1 : 1 + width]) if width else head[0] & 0x0F
+
+
+_decode = msgspec.msgpack.Decoder(StoredSheet).decode
+_keeps = msgspec.msgpack.Decoder(tuple[Keep, ...]).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -64,6 +102,9 @@ def packed(sheet: PriceSheet) -> bytes:
     return _encode(sheet)
 
 
-def unpacked(body: bytes, version: int) -> PriceSheet:
+def unpacked(body: bytes, version: int) -> StoredSheet:
     """A stored sheet at its version. Raises msgspec.DecodeError if another program made it."""
-    return msgspec.structs.replace(_decode(body), version=version)
+    sheet = _decode(body)
+    for keeps in islice(sheet.stock.values(), 1):
+        _keeps(keeps)  # one program makes them all alike
+    return msgspec.structs.replace(sheet, version=version)

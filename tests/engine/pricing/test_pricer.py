@@ -16,7 +16,7 @@ from engine.metrics import Metrics
 from engine.pricing.demand import FORECAST_WORTH
 from engine.pricing.outlook import Ahead
 from engine.pricing.pricer import DAY_MS, Pricer, Told
-from engine.pricing.sheet import PriceSheet, unpacked
+from engine.pricing.sheet import PriceSheet, StoredSheet, unpacked
 from engine.settings import Settings
 from tests.engine.test_allocator import NOW_MS, World, order
 
@@ -47,16 +47,16 @@ def pricer_of(world: World, now: Time | None = None, holder: str = "test") -> Pr
     return Pricer(world.ledger, world.registry, SETTINGS, now or Time(), holder)
 
 
-async def sheet_of(world: World) -> PriceSheet:
+async def sheet_of(world: World) -> StoredSheet:
     """The sheet that was published last."""
     stored = await world.ledger.prices("p")
     assert stored is not None
     return unpacked(stored.body, stored.version)
 
 
-def mills_of(sheet: PriceSheet) -> dict[str, int]:
+def mills_of(sheet: StoredSheet) -> dict[str, int]:
     """Prices of A by node."""
-    return {keep.node_id: keep.mills for keep in sheet.stock.get("A", ())}
+    return {keep.node_id: keep.mills for keep in sheet.keeps("A")}
 
 
 async def test_scarce_stock_has_a_price_and_ample_stock_none() -> None:
@@ -65,7 +65,7 @@ async def test_scarce_stock_has_a_price_and_ample_stock_none() -> None:
     assert [told.source for told in await pricer_of(world).round()] == ["lp"]
     sheet = await sheet_of(world)
     assert mills_of(sheet) == {"near": 4_000}
-    assert (sheet.stock["A"][0].for_zone, sheet.futures, sheet.seen, sheet.horizon) == ("US:100", 4, 10.0, 10.0)
+    assert (sheet.keeps("A")[0].for_zone, sheet.futures, sheet.seen, sheet.horizon) == ("US:100", 4, 10.0, 10.0)
     plenty = await shop(near=500)
     await pricer_of(plenty).round()
     assert (await sheet_of(plenty)).stock == {}
@@ -77,7 +77,7 @@ async def test_the_same_log_gives_the_same_prices() -> None:
     for _ in range(2):
         world = await shop(near=6)
         await pricer_of(world).round()
-        sheets.append((await sheet_of(world)).stock)
+        sheets.append(mills_of(await sheet_of(world)))
     assert sheets[0] == sheets[1]
 
 
@@ -140,7 +140,7 @@ def bound_for(zone: str, order_id: str) -> Order:
 async def from_where(world: World, *zones: str) -> list[str]:
     """The nodes that serve these orders, one after the other, by the newest prices."""
     await world.registry.books("p", await world.ledger.versions("p"))
-    while (await world.registry.books("p")).prices is None:  # noqa: ASYNC110 (a thread does it)
+    while (await world.registry.books("p")).prices is None:  # noqa: ASYNC110 (a task does it)
         await asyncio.sleep(0.001)
     decisions = [(await world.decide(bound_for(zone, f"{zone} {k}")))[0] for k, zone in enumerate(zones)]
     return [decision["parcels"][0]["node_id"] for decision in decisions]
@@ -191,7 +191,7 @@ async def test_a_forecast_makes_prices_before_any_order_was_seen() -> None:
     assert [told.source for told in await pricer.round()] == ["lp"]
     sheet = await sheet_of(world)
     assert (mills_of(sheet), sheet.horizon, sheet.seen) == ({"near": 4_000}, 10.0, FORECAST_WORTH)
-    assert sheet.stock["A"][0].for_zone == "Boston"
+    assert sheet.keeps("A")[0].for_zone == "Boston"
     assert await pricer.round() == [], "nothing happened since"
     await world.stock.write("p", list(enumerate([StockRow(node_id="near", sku="A", on_hand=100)])))
     await pricer.round()
@@ -311,7 +311,7 @@ async def test_a_commit_goes_by_the_sheet_at_hand_and_the_next_by_the_newer() ->
     await pricer_of(world).round()
     (first,) = await world.decide(order("first", ("A", 1)))
     assert first["window"]["price_version"] == 0
-    while (await world.registry.books("p")).prices is None:  # noqa: ASYNC110 (a thread does it)
+    while (await world.registry.books("p")).prices is None:  # noqa: ASYNC110 (a task does it)
         await asyncio.sleep(0.001)
     (second,) = await world.decide(order("second", ("A", 1)))
     assert second["window"]["price_version"] == 1
@@ -321,9 +321,9 @@ async def test_a_sheet_of_another_program_says_nothing() -> None:
     """It is no reason to fail, and is not read again and again."""
     world = await shop(near=1)
     await world.ledger.put_prices("p", b"another form")
-    assert await world.registry.price_sheet("p") == PriceSheet(0, "adaptive", {}, version=1)
+    assert await world.registry.price_sheet("p") == StoredSheet(0, "adaptive", {}, version=1)
     await world.decide(order("first", ("A", 1)))
-    while (await world.registry.books("p")).prices is None:  # noqa: ASYNC110 (a thread does it)
+    while (await world.registry.books("p")).prices is None:  # noqa: ASYNC110 (a task does it)
         await asyncio.sleep(0.001)
     (second,) = await world.decide(order("second", ("A", 1)))
     assert second["window"]["price_version"] == 0

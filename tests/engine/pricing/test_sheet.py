@@ -28,13 +28,29 @@ def test_a_destination_has_the_name_that_says_most(place: ShipTo, zone: str) -> 
 def test_a_sheet_comes_back_as_it_was_packed() -> None:
     """With the version that the store gave it."""
     sheet = PriceSheet(5, "lp", {"S": (Keep("A", 7, "Boston"),)}, (RoomPrice("A", 20_000, 3),), 9.5, 4, 80.25)
-    assert unpacked(packed(sheet), 3) == msgspec.structs.replace(sheet, version=3)
+    assert unpacked(packed(sheet), 3).only(["S"], {20_000}) == msgspec.structs.replace(sheet, version=3)
 
 
 def test_a_window_gets_its_part_of_a_sheet() -> None:
-    """Only its SKUs and its days cross to the worker and into the record."""
+    """Only its SKUs and its days cross to the worker and into the record; the rest is not even unpacked."""
     sheet = PriceSheet(
         5, "lp", {"S": (Keep("A", 7),), "T": (Keep("A", 8),)}, (RoomPrice("A", 1, 3), RoomPrice("A", 2, 4))
     )
-    some = sheet.only(["T", "U"], {2})
-    assert (list(some.stock), some.room) == (["T"], (RoomPrice("A", 2, 4),))
+    read = unpacked(packed(sheet), 1)
+    some = read.only(["T", "U"], {2})
+    assert (some.stock, some.room) == ({"T": (Keep("A", 8),)}, (RoomPrice("A", 2, 4),))
+    assert all(isinstance(keeps, msgspec.Raw) for keeps in read.stock.values())
+    assert read.keeps("U") == ()
+
+
+@pytest.mark.parametrize("nodes", [1, 15, 16, 400, 70_000])
+def test_the_prices_of_a_sheet_are_counted_without_being_unpacked(nodes: int) -> None:
+    """Each length of array has its own head."""
+    sheet = PriceSheet(5, "lp", {"S": (Keep("A", 7),) * nodes, "T": (Keep("A", 8),)})
+    assert unpacked(packed(sheet), 1).cells() == nodes + 1
+
+
+def test_a_sheet_of_another_form_is_refused_as_a_whole() -> None:
+    """Not only when a window asks for one of its SKUs."""
+    with pytest.raises(msgspec.DecodeError):
+        unpacked(msgspec.msgpack.encode([5, "lp", {"S": [["A", "dear"]]}]), 1)
