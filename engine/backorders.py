@@ -279,7 +279,7 @@ def _question(
         policy=edition.policy,
         policy_version=edition.version,
         strict_skus=books.strict_skus,
-        prices=books.prices_of(skus, snapshot.days),
+        prices=books.prices_of(skus, snapshot),
         in_turn=True,
     )
 

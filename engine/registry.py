@@ -7,7 +7,7 @@ refuses windows decided on an older network or policy, so a copy may be late but
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from engine.domain import Order, Sku
 from engine.errors import Fault, InvalidInputError, NodeInUseError, NoNetworkError, NotFoundError
 from engine.geography import centroids
 from engine.ledger import port
-from engine.ledger.port import Ledger, Versions
+from engine.ledger.port import Ledger, Snapshot, Versions
 from engine.matrices import Matrices
 from engine.network import Network, NetworkDocument, parse_network, patch_node
 from engine.policy import Policy
@@ -31,6 +31,10 @@ log = structlog.get_logger("apportion.registry")
 
 DEFAULT = "default"
 """The policy that exists from the start."""
+
+PRICES_MAX_AGE_MS = 600_000
+"""A price sheet steers windows for so long. The pricer makes one every few seconds, or twice in this time where nothing
+happens; where it is gone or switched off, what was scarce when it left says nothing of today."""
 
 POLICIES_MAX = 100
 """The most policies of one partition."""
@@ -66,11 +70,11 @@ class Books:
         """Whether each document is at least as new."""
         return versions is None or all(mine >= asked for mine, asked in zip(self.versions[:3], versions, strict=False))
 
-    def prices_of(self, skus: Sequence[str], days: Container[int]) -> PriceSheet | None:
-        """What the sheet at hand says of these SKUs and days; None if it says nothing."""
-        if self.prices is None:
+    def prices_of(self, skus: Sequence[str], snapshot: Snapshot) -> PriceSheet | None:
+        """What the sheet at hand says of these SKUs and the snapshot's days; None if it says nothing, or is too old."""
+        if self.prices is None or snapshot.at_ms - self.prices.at_ms > PRICES_MAX_AGE_MS:
             return None
-        some = self.prices.only(skus, days)
+        some = self.prices.only(skus, snapshot.days)
         return some if some.stock or some.room else None
 
 

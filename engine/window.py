@@ -112,7 +112,7 @@ class Window:
             policy=edition.policy,
             policy_version=edition.version,
             strict_skus=books.strict_skus,
-            prices=books.prices_of(skus, snapshot.days),
+            prices=books.prices_of(skus, snapshot),
             again=self._again,
         )
 

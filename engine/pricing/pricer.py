@@ -22,7 +22,7 @@ from engine.ledger.retention import START, LogTrimmedError, place
 from engine.pricing.observed import Observed
 from engine.pricing.outlook import Ahead, Horizon, days_ahead, followed, futures_of, skus_of
 from engine.pricing.sheet import PriceSheet, packed
-from engine.registry import Registry
+from engine.registry import PRICES_MAX_AGE_MS, Registry
 from engine.settings import Settings
 
 log = structlog.get_logger("apportion.pricer")
@@ -54,11 +54,13 @@ class Told(msgspec.Struct):
 class _Kept:
     """What the pricer keeps of one partition. `again_at`: seconds, not before which a programme is solved again.
 
-    `forecast`: version of the one taken in, None before the first look. `priced`: the log's last entry in the sheet."""
+    `forecast`: version of the one taken in, None before the first look. `priced`: the log's last entry in the sheet; at
+    `renew_at`, in seconds, another is made though nothing happened, before it is too old to steer."""
 
     observed: Observed = field(default_factory=Observed)
     forecast: int | None = None
     priced: str = ""
+    renew_at: float = 0.0
     sheet: PriceSheet | None = None
     again_at: float = 0.0
 
@@ -110,9 +112,9 @@ class Pricer:
         await self._foresee(partition, kept)
         observed = kept.observed
         known = observed.demand.foreseen or observed.orders >= self._settings.price_orders_min
-        if not known or observed.at == kept.priced:
-            return None
         started = self._now()
+        if not known or (observed.at == kept.priced and started < kept.renew_at):
+            return None
         error = ""
         horizon = observed.pace() * self._settings.price_horizon_days * DAY_MS
         try:
@@ -132,7 +134,7 @@ class Pricer:
             sheet = await self._followed(partition, kept, horizon)
         version = await self._ledger.put_prices(partition, packed(sheet))
         observed.counted()
-        kept.priced = observed.at
+        kept.priced, kept.renew_at = observed.at, started + PRICES_MAX_AGE_MS / 2000
         kept.sheet = msgspec.structs.replace(sheet, version=version)
         cells = sum(map(len, sheet.stock.values()))
         return Told(partition, sheet.at_ms, sheet.source, cells, self._now() - started, error)

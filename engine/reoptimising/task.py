@@ -409,7 +409,7 @@ def _window(
         policy=edition.policy,
         policy_version=edition.version,
         strict_skus=books.strict_skus,
-        prices=books.prices_of(skus, snapshot.days),
+        prices=books.prices_of(skus, snapshot),
         present=tuple(standing.record.current for standing in standings),
         as_shipping=True,
     )

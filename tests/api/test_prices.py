@@ -34,6 +34,11 @@ def pricer_of(scene: Scene) -> Pricer:
     return Pricer(scene.engine.ledger, scene.engine.registry, SETTINGS, lambda: 0.0, "test")
 
 
+async def now_ms(scene: Scene) -> int:
+    """The instant, by the store's clock."""
+    return (await scene.engine.ledger.snapshot(scene.partition, (), (), ())).at_ms
+
+
 async def stream(scene: Scene, name: str) -> tuple[Decimal, list[Told], list[dict[str, Any]]]:
     """Orders of one SKU, three of four to York, on stock that does not suffice near Boston: what they cost.
 
@@ -82,7 +87,7 @@ async def test_a_sheet_steers_is_shown_and_can_be_switched_off(scene: Scene) -> 
     await scene.open(NODES, {"S": {"near-boston": 9, "york": 9}}, lanes=LANES)
     assert (await scene.http.get("/v1/prices")).json()["version"] == 0
     problem(await scene.http.get("/v1/prices/S"), 404, "not-found")
-    sheet = PriceSheet(1_795_600_000_000, "lp", {"S": (Keep("near-boston", 3_100, "Boston"),)}, futures=4, seen=50.5)
+    sheet = PriceSheet(await now_ms(scene), "lp", {"S": (Keep("near-boston", 3_100, "Boston"),)}, futures=4, seen=50.5)
     assert await scene.engine.ledger.put_prices(scene.partition, packed(sheet)) == 1
     shown = (await scene.http.get("/v1/prices")).json()
     assert {name: shown[name] for name in ("version", "source", "skus", "cells", "futures", "orders_seen")} == {
@@ -116,7 +121,7 @@ async def test_the_price_of_room_is_shown_counts_and_is_explained(scene: Scene) 
     assert shipped(first) == {("near-boston", "S"): 1}
     today = date.fromisoformat(first["parcels"][0]["ship_by"][:10])
     room = tuple(RoomPrice("near-boston", to_day(today) + ahead, 3_100) for ahead in range(2))
-    await scene.engine.ledger.put_prices(scene.partition, packed(PriceSheet(1_795_600_000_000, "lp", {}, room)))
+    await scene.engine.ledger.put_prices(scene.partition, packed(PriceSheet(await now_ms(scene), "lp", {}, room)))
     shown = (await scene.http.get("/v1/prices")).json()["room"]
     assert shown[0] == {"node_id": "near-boston", "date": today.isoformat(), "price": "3.10"}
     await scene.engine.registry.books(scene.partition, await scene.engine.ledger.versions(scene.partition))

@@ -17,6 +17,7 @@ from engine.pricing.demand import FORECAST_WORTH
 from engine.pricing.outlook import Ahead
 from engine.pricing.pricer import DAY_MS, Pricer, Told
 from engine.pricing.sheet import PriceSheet, StoredSheet, unpacked
+from engine.registry import PRICES_MAX_AGE_MS
 from engine.settings import Settings
 from tests.engine.test_allocator import NOW_MS, World, order
 
@@ -315,6 +316,32 @@ async def test_a_commit_goes_by_the_sheet_at_hand_and_the_next_by_the_newer() ->
         await asyncio.sleep(0.001)
     (second,) = await world.decide(order("second", ("A", 1)))
     assert second["window"]["price_version"] == 1
+
+
+async def test_an_old_sheet_steers_no_longer() -> None:
+    """A pricer that died, or was switched off, leaves no prices that decide for ever."""
+    world = await shop(near=1)
+    await pricer_of(world).round()
+    await world.decide(order("first", ("A", 1)))
+    while (await world.registry.books("p")).prices is None:  # noqa: ASYNC110 (a task does it)
+        await asyncio.sleep(0.001)
+    found = []
+    for name, ahead_ms in (("in time", PRICES_MAX_AGE_MS), ("late", 1)):
+        world.clock.advance(ahead_ms)
+        found.append((await world.decide(order(name, ("A", 1))))[0]["window"]["price_version"])
+    assert found == [1, 0]
+
+
+async def test_a_sheet_is_renewed_before_it_is_too_old() -> None:
+    """Where no order comes for an hour, the first one after it still has prices."""
+    world, now = await shop(near=1), Time()
+    pricer = pricer_of(world, now)
+    assert len(await pricer.round()) == 1
+    assert await pricer.round() == []
+    now.seconds = PRICES_MAX_AGE_MS / 2000
+    world.clock.advance(PRICES_MAX_AGE_MS // 2)
+    assert len(await pricer.round()) == 1
+    assert mills_of(await sheet_of(world)) == {"near": 4_000}
 
 
 async def test_a_sheet_of_another_program_says_nothing() -> None:
