@@ -12,10 +12,11 @@ from engine.archive.projector import Projector
 from engine.domain import Component, Order, OrderLine, ShipTo, Sku, StockRow
 from engine.forecast import ForecastRow, put_forecast
 from engine.ledger.backlog import Incoming
+from engine.ledger.layout import DAY_MS
 from engine.metrics import Metrics
 from engine.pricing.demand import FORECAST_WORTH
 from engine.pricing.outlook import Ahead
-from engine.pricing.pricer import DAY_MS, Pricer, Told
+from engine.pricing.pricer import Pricer, Told
 from engine.pricing.sheet import PriceSheet, unpacked
 from engine.settings import Settings
 from tests.engine.test_allocator import NOW_MS, World, order
