@@ -13,6 +13,7 @@ from engine.destinations import plain_postal
 from engine.domain import Order, ShipTo, mills
 from engine.forecast import ForecastRow
 from engine.ledger.journal import CELL_STRIDE, Logged, again_of
+from engine.ledger.layout import DAY_MS
 from engine.ledger.retention import START, place
 from engine.pricing.demand import Demand, Kind
 
@@ -24,8 +25,6 @@ PACE_ORDERS = 2_000
 
 PACE_MS = 3_600_000
 """Orders of a shorter time are taken as those of an hour: a burst is not a pace."""
-
-DAY_MS = 86_400_000
 
 STANDARD = "standard"
 """The service level of orders that are forecast, as of those that name none."""

@@ -215,7 +215,7 @@ class Ahead:
 
 
 def _scarce(lowered: Lowered, futures: Futures) -> Problem:
-    """The problem without guidance, and without the limits of days that no future could reach: such room has no price."""
+    """The problem without guidance, and without limits of days that no future could reach: they have no price."""
     problem, count = lowered.problem, len(lowered.problem.bucket_parcels)
     bucket = problem.options.bucket
     held = bucket >= 0

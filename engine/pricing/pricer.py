@@ -17,6 +17,7 @@ from engine.archive import reading
 from engine.archive.database import Archive, ArchiveUnavailableError
 from engine.errors import NoNetworkError
 from engine.forecast import forecast_of
+from engine.ledger.layout import DAY_MS
 from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError
 from engine.ledger.retention import START, LogTrimmedError, place
 from engine.pricing.observed import Observed
@@ -35,7 +36,6 @@ LEARN_ENTRIES = 5_000
 """Entries of the archive that demand is learned from after a start, where the log does not reach back so far."""
 SPARE = 4.0
 """After a programme the pricer leaves it be for at least so many times as long as it took."""
-DAY_MS = 86_400_000
 
 
 class Told(msgspec.Struct):

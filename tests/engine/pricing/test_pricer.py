@@ -9,13 +9,14 @@ import pytest
 
 from engine.archive.database import Archive
 from engine.archive.projector import Projector
-from engine.domain import Order, OrderLine, ShipTo, StockRow
+from engine.domain import Component, Order, OrderLine, ShipTo, Sku, StockRow
 from engine.forecast import ForecastRow, put_forecast
 from engine.ledger.backlog import Incoming
+from engine.ledger.layout import DAY_MS
 from engine.metrics import Metrics
 from engine.pricing.demand import FORECAST_WORTH
 from engine.pricing.outlook import Ahead
-from engine.pricing.pricer import DAY_MS, Pricer, Told
+from engine.pricing.pricer import Pricer, Told
 from engine.pricing.sheet import PriceSheet, StoredSheet, unpacked
 from engine.registry import PRICES_MAX_AGE_MS
 from engine.settings import Settings
@@ -98,6 +99,31 @@ async def test_a_delivery_that_comes_late_is_no_stock_before() -> None:
         await deliver(world, "A", 500, after_min)
         await pricer_of(world).round()
         assert bool(mills_of(await sheet_of(world))) is scarce, after_min
+
+
+@pytest.mark.parametrize(("delivered", "priced"), [("A", {"B"}), ("B", {"A"})])
+async def test_what_is_replenished_leaves_the_rest_of_its_orders(delivered: str, priced: set[str]) -> None:
+    """Orders of two SKUs go on wanting the one that is not to come in."""
+    world = World()
+    await world.setup(NODES, {(node, sku): 11 if node == "near" else 90 for node in ("near", "far") for sku in "AB"})
+    await world.decide(*(order(f"O{k}", ("A", 1), ("B", 1)) for k in range(10)))
+    await deliver(world, delivered, 500, 0)
+    await pricer_of(world).round()
+    assert (await sheet_of(world)).stock.keys() == priced
+
+
+async def test_a_kit_is_replenished_with_the_first_of_its_parts() -> None:
+    """Nobody can say how many kits a delivery of one part makes; so no part is kept for kits of later."""
+    for delivered, priced in (("A", set()), ("C", {"A"})):
+        world = World()
+        kit = Sku(sku="KIT", components=[Component(sku="A", quantity=1), Component(sku="B", quantity=1)])
+        await world.registry.put_skus("p", [kit])
+        stock = {("near", "A"): 11, ("far", "A"): 90, ("near", "B"): 90, ("far", "B"): 90}
+        await world.setup(NODES, stock)
+        await world.decide(*(order(f"O{k}", ("KIT", 1)) for k in range(10)))
+        await deliver(world, delivered, 500, 0)
+        await pricer_of(world).round()
+        assert (await sheet_of(world)).stock.keys() == priced
 
 
 async def deliver(world: World, sku: str, units: int, after_min: int) -> None:
