@@ -58,6 +58,12 @@ class Keeper:
         try:
             await asyncio.wait_for(process.wait(), STOP_SECONDS)
         except TimeoutError:
+            await self._kill()
+
+    async def _kill(self) -> None:
+        """End the process by force, if there is one that runs."""
+        process = self._process
+        if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
@@ -66,8 +72,9 @@ class Keeper:
         while True:
             try:
                 await self._serve()
-            except OSError as error:
-                log.warning("pricer_unstarted", error=repr(error))
+            except (OSError, ValueError, msgspec.DecodeError) as error:
+                log.warning("pricer_lost", error=repr(error))
+                await self._kill()  # whoever cannot be understood is not left alive beside the next
             self._metrics.price_failures.inc()
             await asyncio.sleep(AGAIN_SECONDS)
 

@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import sys
+from typing import BinaryIO
 
 import msgspec
 import structlog
@@ -37,8 +38,8 @@ class Begin(msgspec.Struct):
     settings: str
 
 
-async def serve(begin: Begin) -> None:
-    """A round every `price_seconds`, until cancelled."""
+async def serve(begin: Begin, telling: BinaryIO) -> None:
+    """A round every `price_seconds`, until cancelled, told line by line."""
     settings = Settings.model_validate_json(begin.settings)
     ledger, clock = RedisLedger(begin.url), SystemClock()
     registry = Registry(ledger, strict_skus=settings.strict_skus)
@@ -49,8 +50,8 @@ async def serve(begin: Begin) -> None:
             due = clock.monotonic() + settings.price_seconds
             try:
                 for told in await pricer.round():
-                    sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
-                    sys.stdout.buffer.flush()
+                    telling.write(msgspec.json.encode(told) + b"\n")
+                    telling.flush()
             except (LedgerUnavailableError, LedgerRefusedError) as error:
                 log.warning("prices_wait", reason=str(error))
             await asyncio.sleep(max(0.0, due - clock.monotonic()))
@@ -59,20 +60,27 @@ async def serve(begin: Begin) -> None:
         await ledger.close()
 
 
-async def _until_alone(begin: Begin, stdin: asyncio.StreamReader) -> None:
-    serving = asyncio.create_task(serve(begin))
+async def _until_alone(begin: Begin, stdin: asyncio.StreamReader, telling: BinaryIO) -> None:
+    serving = asyncio.create_task(serve(begin, telling))
     ended = asyncio.create_task(stdin.read())
     await asyncio.wait([serving, ended], return_when=asyncio.FIRST_COMPLETED)
-    ended.cancel()
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
+    if serving.done():
+        ended.cancel()
+        await serving
+        return
+    sys.stderr.flush()
+    # The event loop would not end before its threads do, and a programme in one may take half a minute. Nothing is
+    # lost with it: each line was flushed, a sheet is written in one command, and the lease runs out or is taken up.
+    os._exit(0)
 
 
 async def main() -> None:
     """Serve until standard input ends."""
+    telling = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print must not stand between the lines
     stdin = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
-    await _until_alone(msgspec.json.decode(await stdin.readline(), type=Begin), stdin)
+    await _until_alone(msgspec.json.decode(await stdin.readline(), type=Begin), stdin, telling)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from engine.assembly import Engine
@@ -16,7 +20,9 @@ from engine.crew import InlineCrew
 from engine.domain import Order, StockRow
 from engine.ledger.redis import RedisLedger
 from engine.metrics import Metrics
+from engine.pricing import keeper as keeping
 from engine.pricing.keeper import Keeper
+from engine.pricing.process import Begin
 from engine.settings import Settings
 from tests.engine.ledger.conftest import Server, server
 from tests.engine.test_allocator import network, order
@@ -76,3 +82,47 @@ async def test_a_process_of_its_own_publishes_prices_and_is_started_again(server
     assert last is not None
     with pytest.raises(ProcessLookupError):
         os.kill(last, 0)
+
+
+@pytest.mark.timeout(60)
+async def test_a_process_that_cannot_be_understood_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ended, counted, and another is started: pricing never stops for a stray line."""
+    started, program = tmp_path / "started", tmp_path / "program"
+    started.touch()
+    program.write_text(f"#!/bin/sh\necho $$ >> {started}\necho stray\nexec sleep 50\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(keeping, "AGAIN_SECONDS", 0.01)
+    metrics = Metrics()
+    keeper = Keeper(SETTINGS, "redis://nowhere", SystemClock(), metrics)
+    keeper.start()
+    try:
+        while len(started.read_text().split()) < 2:  # noqa: ASYNC110 (processes do it)
+            await asyncio.sleep(0.01)
+    finally:
+        await keeper.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text().split()[0]), 0)
+    failures = metrics.registry.get_sample_value("apportion_price_failures_total")
+    assert failures is not None
+    assert failures >= 1
+
+
+BUSY = """
+import asyncio, time
+from engine.pricing import process
+
+async def serve(begin, telling):
+    print("stray", flush=True)
+    await asyncio.to_thread(time.sleep, 300)
+
+process.serve = serve
+asyncio.run(process.main())
+"""
+
+
+def test_the_process_ends_with_its_parent_in_the_middle_of_a_programme() -> None:
+    """What runs in a thread keeps it no longer; and what somebody prints is no line for the parent."""
+    begin = msgspec.json.encode(Begin("redis://nowhere", "test", "sqlite://", "{}")) + b"\n"
+    ended = subprocess.run([sys.executable, "-c", BUSY], input=begin, capture_output=True, timeout=60, check=True)
+    assert (ended.stdout, ended.stderr) == (b"", b"stray\n")
