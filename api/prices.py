@@ -28,7 +28,8 @@ class DayPrice(Struct, frozen=True, kw_only=True):
 
 
 class Prices(Struct, frozen=True, kw_only=True):
-    """The sheet as a whole; version 0, and no more, while there is none.
+    """The sheet as a whole; version 0, and no more, while there is none, and the version, and no more, of one that
+    another version of the program made.
 
     `source`: "lp", from sampled futures of `horizon_orders` orders each, or "adaptive", moved since by what was taken.
     `orders_seen`: that the demand was learned from, old ones counting less. `skus`, `cells`: that have a price.
@@ -108,6 +109,8 @@ class PriceDesk:
 
 
 def _whole(sheet: StoredSheet) -> Prices:
+    if not sheet.at_ms:  # see `Registry.price_sheet`
+        return Prices(version=sheet.version)
     return Prices(
         version=sheet.version,
         as_of=datetime.fromtimestamp(sheet.at_ms / 1000, UTC),

@@ -132,7 +132,7 @@ class Registry:
     async def _read_prices(self, partition: str) -> None:
         try:
             self._books[partition].prices = await self.price_sheet(partition)
-        except port.LedgerUnavailableError as error:
+        except (port.LedgerUnavailableError, port.LedgerRefusedError) as error:
             log.warning("prices_unread", partition=partition, reason=str(error))
         finally:
             del self._reading[partition]

@@ -72,8 +72,8 @@ class Demand:
         for kind, rate in forecast if total > 0 else ():
             self._forecast[kind] = self._forecast.get(kind, 0.0) + self._growth * worth * rate / total
 
-    def observe(self, kind: Kind) -> None:
-        """One order came."""
+    def observe(self, kind: Kind) -> bool:
+        """One order came; whether kinds were forgotten for it, the lightest of too many."""
         if self.half_life is not None:
             self._growth *= 2.0 ** (1.0 / self.half_life)
             if self._growth > LARGEST_GROWTH:
@@ -83,9 +83,15 @@ class Demand:
                 )
                 self._growth = 1.0
         self._weight[kind] = self._weight.get(kind, 0.0) + self._growth
-        if len(self._weight) > 2 * KINDS_MAX:
-            heaviest = sorted(self._weight.items(), key=lambda one: -one[1])[:KINDS_MAX]
-            self._weight = dict(heaviest)
+        if len(self._weight) <= 2 * KINDS_MAX:
+            return False
+        heaviest = sorted(self._weight.items(), key=lambda one: -one[1])[:KINDS_MAX]
+        self._weight = dict(heaviest)
+        return True
+
+    def zones(self) -> set[Hashable]:
+        """Those of all kinds that are known."""
+        return {kind.zone for known in (self._weight, self._forecast) for kind in known}
 
     @property
     def seen(self) -> float:

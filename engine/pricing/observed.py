@@ -12,6 +12,7 @@ import msgspec
 from engine.destinations import plain_postal
 from engine.domain import Order, ShipTo, mills
 from engine.forecast import ForecastRow
+from engine.ledger import states
 from engine.ledger.journal import CELL_STRIDE, Logged, again_of
 from engine.ledger.layout import DAY_MS
 from engine.ledger.retention import START, place
@@ -28,6 +29,9 @@ PACE_MS = 3_600_000
 
 STANDARD = "standard"
 """The service level of orders that are forecast, as of those that name none."""
+
+MOVING = frozenset({states.REPLACE, states.REROUTE, states.REOPTIMISE})
+"""Commands that decide an order again which holds stock; a fill takes for the first time what was wanted before."""
 
 POSTAL_LENGTH = 3
 """Characters of a postal code that make a destination zone."""
@@ -74,7 +78,8 @@ class Observed:
     """One partition's log up to the entry `at`. `orders`: new ones seen; `places`: one destination of each zone.
 
     `forecast`: version of the one that the log told last, 0 for none; `expect` takes what it says.
-    `taken`: units held by (SKU, node number) since they were last counted (`counted`), in `since` orders.
+    `taken`: units held by (SKU, node number) since they were last counted (`counted`), in `since` orders; what stands
+    and ships from elsewhere is no demand.
     """
 
     at: str = START
@@ -95,9 +100,12 @@ class Observed:
             self.forecast = logged.body.version
         if logged.kind != "commit":
             return
-        for k, kept in enumerate(logged.body.orders):
-            if again_of(kept) is None:
+        again = [again_of(kept) for kept in logged.body.orders]
+        for k, before in enumerate(again):
+            if before is None:
                 self._new(_order(logged.raw[4 * k + 2]), logged.raw[4 * k + 3], place(logged.entry_id)[0])
+        if any(before is not None and before[0] in MOVING for before in again):
+            return  # such a window has no other orders
         rows, cells = logged.body.rows, logged.body.cells
         for at in range(0, len(cells), CELL_STRIDE):
             if cells[at + 8] > 0:
@@ -114,7 +122,8 @@ class Observed:
             basket[line.sku] += line.quantity
         zone = zone_of(order.ship_to)
         self.places[zone] = order.ship_to
-        self.demand.observe(Kind(tuple(sorted(basket.items())), Destination(zone, order.level)))
+        if self.demand.observe(Kind(tuple(sorted(basket.items())), Destination(zone, order.level))):
+            self._forget_places()
         told = _told(decision)
         if told.parcels:
             each = (mills(told.cost.shipping) + mills(told.cost.handling)) / len(told.parcels)
@@ -128,7 +137,13 @@ class Observed:
             self.places.setdefault(zone, row.ship_to)
             kinds.append((Kind(((row.sku, 1),), Destination(zone, STANDARD)), row.units_per_day))
         self.demand.expect(kinds)
+        self._forget_places()
         self._expected_pace = sum(row.units_per_day for row in rows) / DAY_MS
+
+    def _forget_places(self) -> None:
+        """A zone goes with its last kind."""
+        known = {to.zone for to in self.demand.zones() if isinstance(to, Destination)}
+        self.places = {zone: place for zone, place in self.places.items() if zone in known}
 
     def pace(self) -> float:
         """Orders in a millisecond; a forecast counts as the orders it weighs, come as it says."""

@@ -150,6 +150,8 @@ class Ahead:
         lowered = lower(self._window(futures.orders))
         outlook = Outlook(_scarce(lowered, futures))
         shadows = [outlook.prices(weight) for weight in futures.weight]
+        if not np.delete(futures.weight, shadows[0].left_out, axis=1).any():
+            return sheet  # of what is wanted there is nothing, so there is nothing to keep
         if all(shadow.value is None for shadow in shadows):
             raise RuntimeError("no programme of the futures was solved")
         stock, room = self._stock(shadows, futures.zones), self._room(shadows, lowered, futures)
@@ -257,14 +259,17 @@ def followed(
                 free[sku, names[node]] = max(0, on_hand - held - max(0, safety) - blocked)
     cells = sorted((price.keys() | taken.keys()) & free.keys())
     used = np.array([taken.get(cell, 0) for cell in cells], np.int64)
+    before = np.array([price.get(cell, 0.0) for cell in cells], np.float64)
     moved = stepped(
-        np.array([price.get(cell, 0.0) for cell in cells], np.float64),
+        before,
         used,
         float(observed.since),
         np.array([free[cell] for cell in cells], np.int64) + used,
         max(horizon, 1.0),
         STEP * observed.parcel_mills,
     )
+    # A unit kept saves a dearer parcel at most: beyond the price of one only a programme goes, not one large order.
+    moved = np.minimum(moved, np.maximum(before, observed.parcel_mills))
     stock: dict[str, tuple[Keep, ...]] = {}
     for (sku, node_id), mills in zip(cells, np.rint(moved).astype(np.int64).tolist(), strict=True):
         if mills:

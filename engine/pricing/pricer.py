@@ -34,6 +34,8 @@ LEASE_S = 60.0
 READ_ENTRIES = 64
 LEARN_ENTRIES = 5_000
 """Entries of the archive that demand is learned from after a start, where the log does not reach back so far."""
+PAUSE_S = 300.0
+"""A partition whose log cannot be followed is left alone for so long: to learn anew is to read all of it again."""
 SPARE = 4.0
 """After a programme the pricer leaves it be for at least so many times as long as it took."""
 
@@ -55,7 +57,8 @@ class _Kept:
     """What the pricer keeps of one partition. `again_at`: seconds, not before which a programme is solved again.
 
     `forecast`: version of the one taken in, None before the first look. `priced`: the log's last entry in the sheet; at
-    `renew_at`, in seconds, another is made though nothing happened, before it is too old to steer."""
+    `renew_at`, in seconds, another is made though nothing happened, before it is too old to steer. `following`: the log
+    is being read, or could not be. `paused_until`: seconds, before which the partition is left alone."""
 
     observed: Observed = field(default_factory=Observed)
     forecast: int | None = None
@@ -63,6 +66,8 @@ class _Kept:
     renew_at: float = 0.0
     sheet: PriceSheet | None = None
     again_at: float = 0.0
+    following: bool = False
+    paused_until: float = 0.0
 
 
 class Pricer:
@@ -88,28 +93,40 @@ class Pricer:
     async def round(self) -> list[Told]:
         """One look at every partition, if this process has the duty; what was published."""
         ttl_ms = round(max(LEASE_S, 3 * self._settings.price_seconds) * 1000)
-        if not await self._ledger.lease(DUTY, self._holder, ttl_ms):
-            self._kept.clear()
-            return []
-        found = [await self._tried(partition) for partition in await self._ledger.partitions()]
-        return [told for told in found if told is not None]
+        found: list[Told] = []
+        for partition in await self._ledger.partitions():
+            if not await self._ledger.lease(DUTY, self._holder, ttl_ms):  # a round may take longer than a lease
+                self._kept.clear()
+                break
+            told = await self._tried(partition)
+            found += [told] if told is not None else []
+        return found
 
     async def _tried(self, partition: str) -> Told | None:
-        """`price`; what fails in one partition keeps no other from its prices."""
+        """`price`; what fails in one partition keeps no other from its prices.
+
+        What the log told is kept, unless it was while following it that something failed.
+        """
+        kept = self._kept.setdefault(partition, _Kept())
+        if self._now() < kept.paused_until:
+            return None
         try:
             return await self.price(partition)
         except (LedgerUnavailableError, LedgerRefusedError):
             raise
         except Exception as failure:
             log.exception("partition_unpriced", partition=partition)
-            self._kept.pop(partition, None)
+            if kept.following:
+                self._kept[partition] = _Kept(paused_until=self._now() + PAUSE_S)
             return Told(partition, 0, "", 0, 0.0, repr(failure))
 
     async def price(self, partition: str) -> Told | None:
         """Follow one partition's log and publish its prices; None where there is nothing to say yet."""
         kept = self._kept.setdefault(partition, _Kept())
+        kept.following = True
         await self._follow(partition, kept.observed)
         await self._foresee(partition, kept)
+        kept.following = False
         observed = kept.observed
         known = observed.demand.foreseen or observed.orders >= self._settings.price_orders_min
         started = self._now()

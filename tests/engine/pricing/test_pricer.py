@@ -15,8 +15,9 @@ from engine.ledger.backlog import Incoming
 from engine.ledger.layout import DAY_MS
 from engine.metrics import Metrics
 from engine.pricing.demand import FORECAST_WORTH
+from engine.pricing.observed import Observed
 from engine.pricing.outlook import Ahead
-from engine.pricing.pricer import Pricer, Told
+from engine.pricing.pricer import PAUSE_S, Pricer, Told
 from engine.pricing.sheet import PriceSheet, StoredSheet, unpacked
 from engine.registry import PRICES_MAX_AGE_MS
 from engine.settings import Settings
@@ -271,6 +272,25 @@ async def test_between_two_programmes_prices_follow_what_was_taken() -> None:
     assert told.source == "lp"
 
 
+async def test_one_large_order_makes_no_unit_dearer_than_a_parcel() -> None:
+    """Without a programme a price rises to that of a typical parcel at most, and one that is above it only falls."""
+    world, now = await shop(near=900), Time()
+    pricer = pricer_of(world, now)
+    await pricer.round()
+    pricer._kept["p"].again_at = 1.0
+    await world.decide(order("large", ("A", 500)))
+    [told] = await pricer.round()
+    assert told.source == "adaptive"
+    assert mills_of(await sheet_of(world))["near"] == round(pricer._kept["p"].observed.parcel_mills) == 5_000
+
+
+async def test_where_nothing_is_left_there_is_nothing_to_keep() -> None:
+    """No stock at all is an empty sheet, and no failure."""
+    world = await shop(near=0, far=0)
+    [told] = await pricer_of(world).round()
+    assert (told.source, told.error, told.cells) == ("lp", "", 0)
+
+
 async def test_a_programme_that_fails_leaves_prices_that_follow(monkeypatch: pytest.MonkeyPatch) -> None:
     """No failure of the solver stops the sheet, and it is told."""
 
@@ -285,7 +305,7 @@ async def test_a_programme_that_fails_leaves_prices_that_follow(monkeypatch: pyt
 
 
 async def test_what_fails_in_one_partition_keeps_no_other_from_its_prices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A partition whose log cannot be read is told and begun anew; the others get their sheets."""
+    """A partition that fails is told; the others get their sheets."""
     world = await shop()
     pricer, own = pricer_of(world), Pricer.price
 
@@ -301,6 +321,44 @@ async def test_what_fails_in_one_partition_keeps_no_other_from_its_prices(monkey
         ("another", "", "ValueError('torn')"),
         ("p", "lp", ""),
     ]
+
+
+async def test_a_log_that_cannot_be_followed_is_not_read_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be read from its beginning every few seconds; what fails after it loses nothing of what it told."""
+    world, now = await shop(), Time()
+    pricer = pricer_of(world, now)
+
+    def fail(*_: object) -> None:
+        raise ValueError("torn")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Observed, "take", fail)
+        assert [told.error for told in await pricer.round()] == ["ValueError('torn')"]
+        assert await pricer.round() == []
+    now.seconds = PAUSE_S
+    with monkeypatch.context() as patched:
+        patched.setattr("engine.pricing.pricer.packed", fail)
+        assert [told.error for told in await pricer.round()] == ["ValueError('torn')"]
+    assert pricer._kept["p"].observed.orders == 10
+    pricer._kept["p"].again_at = 0.0
+    assert [told.source for told in await pricer.round()] == ["lp"]
+
+
+async def test_a_round_ends_when_the_duty_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long programme may outlast the lease; two processes never go on side by side."""
+    world = await shop()
+    await world.ledger.put_policy("another", "default", b"{}")
+    seen: list[str] = []
+
+    async def price(self: Pricer, partition: str) -> Told | None:
+        seen.append(partition)
+        world.clock.advance(61_000)
+        assert await world.ledger.lease("pricer", "second", 60_000)
+        return None
+
+    monkeypatch.setattr(Pricer, "price", price)
+    await pricer_of(world, holder="first").round()
+    assert len(seen) == 1
 
 
 async def test_a_log_that_was_trimmed_is_followed_from_where_it_begins() -> None:
