@@ -154,3 +154,11 @@ async def test_few_orders_make_no_prices(scene: Scene) -> None:
     assert told is not None
     assert (told.source, told.error) == ("lp", "")
     assert await pricer.price(scene.partition) is None, "nothing came since"
+
+
+async def test_a_sheet_of_another_program_shows_its_version_alone(scene: Scene) -> None:
+    """Nobody is told an instant or a source that nobody knows."""
+    await scene.open(NODES, {}, lanes=LANES)
+    await scene.engine.ledger.put_prices(scene.partition, b"another form")
+    shown = (await scene.http.get("/v1/prices")).json()
+    assert (shown["version"], shown["as_of"], shown["source"]) == (1, None, None)

@@ -9,7 +9,7 @@ import pytest
 from engine.clock import SystemClock
 from engine.errors import InvalidInputError
 from engine.ledger.memory import MemoryLedger
-from engine.ledger.port import Versions
+from engine.ledger.port import LedgerRefusedError, LedgerUnavailableError, Versions
 from engine.registry import POLICIES_MAX, Registry
 from tests.engine.making import document, node, order
 
@@ -53,3 +53,21 @@ async def test_a_partition_has_so_many_policies_at_most():
     with pytest.raises(InvalidInputError, match="at most"):
         await here.put_policy("p", "one-more", b"{}")
     assert await here.put_policy("p", "p0", b"{}") == 2
+
+
+@pytest.mark.parametrize("failure", [LedgerUnavailableError, LedgerRefusedError])
+async def test_prices_that_cannot_be_read_are_read_later(failure: type[Exception], monkeypatch: pytest.MonkeyPatch):
+    """No window fails for them, and the next one asks again."""
+    here, _ = await two()
+    asked: list[str] = []
+
+    async def fail(partition: str) -> None:
+        asked.append(partition)
+        raise failure("not now")
+
+    monkeypatch.setattr(here._ledger, "prices", fail)
+    for _ in range(2):
+        await here.books("p", Versions(1, 1, 0, prices=1))
+        [reading] = here._reading.values()
+        await reading
+    assert asked == ["p", "p"]
