@@ -350,7 +350,7 @@ async def test_a_round_ends_when_the_duty_is_lost(monkeypatch: pytest.MonkeyPatc
     await world.ledger.put_policy("another", "default", b"{}")
     seen: list[str] = []
 
-    async def price(self: Pricer, partition: str) -> Told | None:
+    async def price(_: Pricer, partition: str) -> Told | None:
         seen.append(partition)
         world.clock.advance(61_000)
         assert await world.ledger.lease("pricer", "second", 60_000)
