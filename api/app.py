@@ -20,6 +20,7 @@ from api.commands import CommandDesk
 from api.door import ROUTE, Door, HttpMetrics
 from api.endpoint import Endpoint, Handler
 from api.events import EventDesk
+from api.forecast import ForecastDesk
 from api.history import HistoryDesk
 from api.inquiries import InquiryDesk
 from api.logs import configure
@@ -56,6 +57,7 @@ class Application(FastAPI):
         desks = (
             OrderDesk(engine), CommandDesk(engine), BulkDesk(engine), InquiryDesk(engine), StockDesk(engine),
             SkuDesk(engine), NetworkDesk(engine), MatrixDesk(engine), PolicyDesk(engine), PriceDesk(engine),
+            ForecastDesk(engine),
             HistoryDesk(engine), EventDesk(engine, self.closing), ReoptimisationDesk(engine), operations,
         )  # fmt: skip
         self.endpoints = [endpoint for desk in desks for endpoint in desk.endpoints()]

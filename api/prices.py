@@ -1,4 +1,4 @@
-"""The price sheet: what stock is worth to orders still to come."""
+"""The price sheet: what stock and room of days are worth to orders still to come."""
 
 from __future__ import annotations
 
@@ -16,6 +16,15 @@ from engine.assembly import Engine
 from engine.domain import decimal
 from engine.errors import InvalidInputError, NotFoundError
 from engine.pricing.sheet import PriceSheet
+from engine.promise import to_date
+
+
+class DayPrice(Struct, frozen=True, kw_only=True):
+    """What the room that a box takes at a node on a ship date, in the node's calendar, is expected to save."""
+
+    node_id: str
+    date: str
+    price: str
 
 
 class Prices(Struct, frozen=True, kw_only=True):
@@ -23,6 +32,7 @@ class Prices(Struct, frozen=True, kw_only=True):
 
     `source`: "lp", from sampled futures of `horizon_orders` orders each, or "adaptive", moved since by what was taken.
     `orders_seen`: that the demand was learned from, old ones counting less. `skus`, `cells`: that have a price.
+    `room`: the days of nodes with a capacity that are scarce, by node and date.
     """
 
     version: int
@@ -33,6 +43,7 @@ class Prices(Struct, frozen=True, kw_only=True):
     orders_seen: float = 0.0
     skus: int = 0
     cells: int = 0
+    room: list[DayPrice] = []
 
 
 class NodePrice(Struct, frozen=True, kw_only=True):
@@ -81,8 +92,8 @@ class PriceDesk:
         schema = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": IDENTIFIER_PATTERN}
         return [
             Endpoint(
-                "GET", "/v1/prices", self.show, "get_prices", "What stock is worth to orders to come: the sheet",
-                (Reply(200, "Version, age and counts", Prices),),
+                "GET", "/v1/prices", self.show, "get_prices", "What stock and room are worth to orders to come",
+                (Reply(200, "Version, age and counts, and the prices of room", Prices),),
                 "Prices are made from observed demand every few seconds, beside the orders and never in their way. "
                 "They move the choice between nodes (`objective.stock_price`), and are no part of a cost.",
                 "prices", problems=(InvalidInputError,),
@@ -106,6 +117,10 @@ def _whole(sheet: PriceSheet) -> Prices:
         orders_seen=sheet.seen,
         skus=len(sheet.stock),
         cells=sum(map(len, sheet.stock.values())),
+        room=[
+            DayPrice(node_id=each.node_id, date=to_date(each.day).isoformat(), price=decimal(each.mills))
+            for each in sheet.room
+        ],
     )
 
 

@@ -38,7 +38,8 @@ class Settings(BaseSettings):
     price_orders_min: int = Field(default=500, ge=1)
     """Orders of a partition that must have been seen in its log before prices are made: of fewer nothing is known."""
     price_horizon_days: float = Field(default=7.0, gt=0)
-    """How far ahead prices look: what stock can save until then. Stock to come in by then counts as there."""
+    """How far ahead prices look: what stock, and room of days, can save until then; of a SKU that is to be replenished
+    sooner, until that instant."""
 
     window_linger_ms: float = Field(default=2.0, ge=0, le=1_000)
     """How long a window stays open for company although the allocator is idle."""

@@ -71,7 +71,7 @@ def node_table(nodes: Sequence[NodeView]) -> Table:
 def kept_lines(nodes: Sequence[NodeView]) -> list[str]:
     """Of each node shown, what is kept there and for whom."""
     shown = sorted(nodes, key=_worth)[:NODES_SHOWN]
-    return [f"{node.node_id}: {kept.sku} is {kept.text}" for node in shown for kept in node.kept]
+    return [f"{node.node_id}: {kept.sku or 'room for a box'} is {kept.text}" for node in shown for kept in node.kept]
 
 
 def alternatives_table(quote: Quote) -> Table:

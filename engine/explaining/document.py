@@ -46,17 +46,18 @@ class PlanView(Struct, frozen=True, kw_only=True):
 
 
 class Kept(Struct, frozen=True, kw_only=True):
-    """A SKU of the order that is worth keeping at a node: `price` of a unit, as the policy weighs it, and in words."""
+    """What is worth keeping at a node: `price` of a unit of a SKU of the order, or (`sku` null) of the room that a box
+    takes on a day, as the policy weighs it, and in words."""
 
-    sku: str
+    sku: str | None
     price: str
     text: str
 
 
 class NodeView(Struct, frozen=True, kw_only=True):
     """One node. `eligible`: it may serve the order, stock aside. `plan`: the order as shipped from here alone, on what
-    the other orders of the window left; null where nothing can. `kept`: what of the order's goods is scarce here; what
-    that came to is in the plan's `guidance.stock_price`.
+    the other orders of the window left; null where nothing can. `kept`: what of the order's goods and of room is scarce
+    here; what that came to is in the plan's `guidance.stock_price`.
 
     `change`: what would have to change for the node to be the choice; empty where it is.
     """

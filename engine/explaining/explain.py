@@ -19,6 +19,7 @@ from engine.ledger.port import Row, Snapshot
 from engine.lowering import WindowInput, lower
 from engine.policy.document import ObjectiveTerms, thousandths
 from engine.policy.steering import Steering, steer
+from engine.promise import to_date
 
 NODES_PRICED = 300
 """Nodes for which the order is planned as if it shipped from there alone, by their order in the network."""
@@ -133,14 +134,19 @@ def node_views(
 
 
 def kept_at(window: WindowInput) -> dict[str, tuple[Kept, ...]]:
-    """By node, the goods of a window that the price sheet wants kept there, and for whom."""
+    """By node, the goods of a window, and the room, that the price sheet wants kept there, and for whom."""
     weight = thousandths(window.policy.objective.stock_price)
     found: dict[str, tuple[Kept, ...]] = {}
-    for sku, keeps in window.prices.stock.items() if window.prices is not None and weight else ():
+    sheet = window.prices if weight else None
+    for sku, keeps in sheet.stock.items() if sheet is not None else ():
         for keep in keeps:
             text = f"kept for {keep.for_zone or 'orders to come'}, where it is expected to save {decimal(keep.mills)}"
             price = decimal(keep.mills * weight // 1000)
             found[keep.node_id] = (*found.get(keep.node_id, ()), Kept(sku=sku, price=price, text=text))
+    for room in sheet.room if sheet is not None else ():
+        text = f"kept on {to_date(room.day)} for orders to come, where it is expected to save {decimal(room.mills)}"
+        kept = Kept(sku=None, price=decimal(room.mills * weight // 1000), text=text)
+        found[room.node_id] = (*found.get(room.node_id, ()), kept)
     return found
 
 

@@ -59,7 +59,7 @@ class Body(msgspec.Struct, omit_defaults=True):
     nodes: list[Any] = []
     """Flat: node id, its number."""
     version: int = 0
-    """Of the network, the catalogue, or the set of policies."""
+    """Of the network, the catalogue, the set of policies, or the forecast."""
     matrices: int = 0
     """Version of the zone matrix in `raw`."""
     edition: int = 0
@@ -74,7 +74,7 @@ class Logged(NamedTuple):
     commit: order id, content, order, decision of each order; then the record if this entry has it.
     confirm, release, cancel, ready: order id, command id or "". lapse: order id and "" of each. free: none; lapsed
     units left rows and days. stock, incoming: none. skus: sku, entry. network: its name, document. policy: its id,
-    document. matrix: its id, the matrix, which end the entry of a network that uses it.
+    document. forecast: its name, document. matrix: its id, the matrix, which end the entry of a network that uses it.
     """
 
     entry_id: str
@@ -147,6 +147,7 @@ def entry(logged: Logged) -> Entry:
         waited=tuple(Wait(*body.waited[at : at + 2]) for at in range(0, len(body.waited), 2)),
         incoming=tuple(Incoming(*body.incoming[at : at + 5]) for at in range(0, len(body.incoming), 5)),
         excluded=excluded,
+        forecast=body.version if logged.kind == "forecast" else 0,
     )
 
 
@@ -200,6 +201,8 @@ def _events(logged: Logged) -> Iterator[tuple[str, str, bytes]]:
     elif logged.kind == "policy":
         written = {"version": body.version, "policy_id": raw[0].decode(), "policy_version": body.edition}
         yield "policy.changed", raw[0].decode(), msgspec.json.encode(written)
+    elif logged.kind == "forecast":
+        yield "forecast.changed", "", msgspec.json.encode({"version": body.version})
     elif logged.kind == "matrix":
         yield _matrix_changed(raw[0], body)
     else:

@@ -281,6 +281,18 @@ class MemoryLedger(MemoryRetention, MemoryBacklog, MemoryMoving):
         kept = self._partition(partition).skus.get(sku)
         return None if kept is None else kept[1]
 
+    async def put_forecast(self, partition: str, body: bytes) -> int:
+        """As `Ledger.put_forecast`."""
+        kept = self._partition(partition)
+        version = 1 if kept.forecast is None else kept.forecast.version + 1
+        kept.forecast = Document(version, body)
+        kept.append(self._clock.epoch_ms(), "forecast", Body(version=version), (b"forecast", body))
+        return version
+
+    async def forecast(self, partition: str) -> Document | None:
+        """As `Ledger.forecast`."""
+        return self._partition(partition).forecast
+
     async def put_prices(self, partition: str, body: bytes) -> int:
         """As `Ledger.put_prices`."""
         kept = self._partition(partition)

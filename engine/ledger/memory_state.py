@@ -166,6 +166,7 @@ class Partition:
     policy_set: int = 1
     catalog: int = 0
     prices: Document | None = None
+    forecast: Document | None = None
     skus: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     changed: list[tuple[int, str]] = field(default_factory=list)
     """(catalogue version, sku), ascending; an entry whose version is not the SKU's own any more is stale."""

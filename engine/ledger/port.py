@@ -263,6 +263,8 @@ class Entry:
     """Units of a name that all orders wait for now."""
     incoming: tuple[Incoming, ...] = ()
     """Incoming units as they stand now; a quantity of 0: no more."""
+    forecast: int = 0
+    """Version of the forecast that it wrote; 0: none."""
     record: bytes = field(default=b"")
 
 
@@ -395,6 +397,12 @@ class Ledger(Retaining, Backlogging, Moving, Protocol):
 
     async def prices(self, partition: str) -> Document | None:
         """The price sheet; None if none was made."""
+
+    async def put_forecast(self, partition: str, body: bytes) -> int:
+        """Replace the forecast; returns its version, the first is 1. No decision rests on it by itself."""
+
+    async def forecast(self, partition: str) -> Document | None:
+        """The forecast; None if there was never one."""
 
     def entries(self, partition: str, after: str = "0") -> AsyncIterator[Entry]:
         """The log after an entry id, oldest first, to its present end. What was trimmed is left out ("0": from where

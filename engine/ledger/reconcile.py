@@ -83,6 +83,7 @@ async def _audit(audit: _Audit) -> Report:
     await audit.movable()
     await audit.incoming()
     await audit.versions()
+    await audit.forecast()
     model, cells = audit.model, sum(map(len, audit.model.cells.values()))
     return Report(model.entries, cells, len(model.loads), orders, moving, audit.wrong, tuple(audit.found))
 
@@ -296,6 +297,20 @@ class _Audit:
             await self.catch_up()
             if self.model.entries == before:
                 self._report([Difference("versions", str(expected), str(found[:3]))])
+                return
+
+    async def forecast(self) -> None:
+        """The forecast at the version that the log says; where it does not begin at the beginning, if it says any."""
+        for _ in range(_LOOKS_MAX):
+            await self.catch_up()
+            found, expected = await self._ledger.forecast(self._partition), self.model.forecast
+            version = 0 if found is None else found.version
+            if version == expected or (not expected and self.model.resumed):
+                return
+            before = self.model.entries
+            await self.catch_up()
+            if self.model.entries == before:
+                self._report([Difference("forecast", str(expected), str(version))])
                 return
 
 

@@ -15,7 +15,8 @@ goes through scripts, each of which first finishes what an earlier one may have 
     {p}:movable   orders that may be decided again, by when that ends;  {p}:reports  what was last found of them
     {p}:network  {p}:skus  documents;  {p}:changed  SKUs by catalogue version
     {p}:policies  current version by policy id;  {p}:policy:<id>  its last versions
-    {p}:prices  the price sheet, which is not in the log;  {p}:matrices  zone matrices;  {p}:matrix_versions  theirs
+    {p}:forecast  a document;  {p}:prices  the price sheet, which is not in the log
+    {p}:matrices  zone matrices;  {p}:matrix_versions  theirs
     {p}:gone:<n>  a filter of the ids that left (see lua/bloom.lua)
     {}:partitions  their names;  {}:waiting  those where orders ever waited
     {}:<task>     the lease of the one that does it: projector (feeds the archive), pricer, reoptimise:<partition>

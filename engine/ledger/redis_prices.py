@@ -1,4 +1,4 @@
-"""The price sheet in the store: a document beside the log."""
+"""The price sheet in the store, a document beside the log, and the forecast it may begin from, a document in it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from engine.ledger.port import Document
 class RedisPrices:
     """Mixed into `RedisLedger`, whose scripts it uses."""
 
+    _enrol: Callable[[str], Awaitable[None]]
     _run: Callable[..., Awaitable[Any]]
     _read: Callable[..., Awaitable[list[Any]]]
 
@@ -23,3 +24,14 @@ class RedisPrices:
         """As `Ledger.prices`."""
         [(version, sheet)] = await self._read(partition, ("HMGET", "prices", "version", "sheet"))
         return None if version is None else Document(int(version), sheet)
+
+    async def put_forecast(self, partition: str, body: bytes) -> int:
+        """As `Ledger.put_forecast`."""
+        await self._enrol(partition)
+        version: int = await self._run("forecast", partition, body)
+        return version
+
+    async def forecast(self, partition: str) -> Document | None:
+        """As `Ledger.forecast`."""
+        [(version, body)] = await self._read(partition, ("HMGET", "forecast", "version", "body"))
+        return None if version is None else Document(int(version), body)

@@ -54,6 +54,8 @@ class Replay:
     """Units waited for under the names that the replayed entries touched."""
     incoming: dict[str, Incoming] = field(default_factory=dict)
     """Incoming units that the replayed entries touched; a quantity of 0: no more."""
+    forecast: int = 0
+    """Version of the forecast that the replayed entries wrote last; 0: none."""
     resumed: bool = False
     """Whether this began with a checkpoint: then an order may have been decided before, its state not known."""
 
@@ -88,6 +90,7 @@ class Replay:
             if min(after) < 0:
                 wrong.append(Difference(f"entry {entry.entry_id}, {day_at(day, node)}", "nothing below 0", str(after)))
         self.waited.update(entry.waited)
+        self.forecast = entry.forecast or self.forecast
         self.incoming.update({row.incoming_id: row for row in entry.incoming})
         for (order_id, state), command in zip(entry.orders, entry.commands, strict=True):
             was = self.states.get(order_id, states.NEW if command == states.DECIDE or not self.resumed else "")

@@ -36,6 +36,7 @@ _PARTS = {
     "matrix": (*_BEGINNING, "matrix"),
     "policy": (*_BEGINNING, "policy"),
     "skus": (*_BEGINNING, "skus"),
+    "forecast": (*_BEGINNING, "forecast"),
     "prices": (*_BEGINNING, "prices"),
     "read": (*_BEGINNING, "read"),
     "archived": (*_BEGINNING, "archived"),

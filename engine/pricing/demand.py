@@ -60,20 +60,27 @@ class Demand:
     pooling: float = POOLING
     _growth: float = 1.0
     _weight: dict[Kind, float] = field(default_factory=dict)
+    _forecast: dict[Kind, float] = field(default_factory=dict)
 
     def expect(self, forecast: Sequence[tuple[Kind, float]], worth: float = FORECAST_WORTH) -> None:
-        """Take a forecast as orders seen: kinds with their rates, in any unit, weighing `worth` orders together."""
+        """Take a forecast as orders seen: kinds with their rates, in any unit, weighing `worth` orders together.
+
+        It replaces an earlier one, and fades like orders do.
+        """
         total = sum(rate for _, rate in forecast)
-        if total > 0:
-            for kind, rate in forecast:
-                self._weight[kind] = self._weight.get(kind, 0.0) + self._growth * worth * rate / total
+        self._forecast = {}
+        for kind, rate in forecast if total > 0 else ():
+            self._forecast[kind] = self._forecast.get(kind, 0.0) + self._growth * worth * rate / total
 
     def observe(self, kind: Kind) -> None:
         """One order came."""
         if self.half_life is not None:
             self._growth *= 2.0 ** (1.0 / self.half_life)
             if self._growth > LARGEST_GROWTH:
-                self._weight = {kind: weight / self._growth for kind, weight in self._weight.items()}
+                self._weight, self._forecast = (
+                    {kind: weight / self._growth for kind, weight in known.items()}
+                    for known in (self._weight, self._forecast)
+                )
                 self._growth = 1.0
         self._weight[kind] = self._weight.get(kind, 0.0) + self._growth
         if len(self._weight) > 2 * KINDS_MAX:
@@ -82,17 +89,29 @@ class Demand:
 
     @property
     def seen(self) -> float:
-        """Orders that the weights amount to."""
-        return sum(self._weight.values()) / self._growth
+        """Orders that the weights amount to, what is left of the forecast's among them."""
+        return (sum(self._weight.values()) + sum(self._forecast.values())) / self._growth
+
+    @property
+    def foreseen(self) -> float:
+        """Orders that what is left of the forecast amounts to."""
+        return sum(self._forecast.values()) / self._growth
+
+    def _seen(self) -> _Seen | None:
+        """All kinds as arrays; None where nothing is known."""
+        known = dict(self._forecast)
+        for kind, weight in self._weight.items():
+            known[kind] = known.get(kind, 0.0) + weight
+        return _Seen.of(list(known), np.array(list(known.values())) / self._growth) if known else None
 
     def sample(self, horizon: float, rng: np.random.Generator) -> Future:
         """A future of about `horizon` orders: rates drawn from what is known of them, then numbers drawn from those.
 
         Nothing seen: nothing comes.
         """
-        if not self._weight or horizon <= 0:
+        seen = self._seen()
+        if seen is None or horizon <= 0:
             return Future((), np.zeros(0, np.int64))
-        seen = _Seen.of(list(self._weight), np.array(list(self._weight.values())) / self._growth)
         rate = rng.gamma(seen.weight)
         total = float(rate.sum())
         if total <= 0:
@@ -110,9 +129,9 @@ class Demand:
 
         For few kinds, such as those of a test bed: there are baskets times zones of them.
         """
-        if not self._weight or horizon <= 0:
+        seen = self._seen()
+        if seen is None or horizon <= 0:
             return []
-        seen = _Seen.of(list(self._weight), np.array(list(self._weight.values())) / self._growth)
         zones, items = len(seen.zones), len(seen.item_weight)
         size = np.diff(seen.item_start)
         by_item = np.zeros((items, zones))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -10,7 +11,9 @@ import msgspec
 
 from engine.destinations import plain_postal
 from engine.domain import Order, ShipTo, mills
+from engine.forecast import ForecastRow
 from engine.ledger.journal import CELL_STRIDE, Logged, again_of
+from engine.ledger.layout import DAY_MS
 from engine.ledger.retention import START, place
 from engine.pricing.demand import Demand, Kind
 
@@ -22,6 +25,9 @@ PACE_ORDERS = 2_000
 
 PACE_MS = 3_600_000
 """Orders of a shorter time are taken as those of an hour: a burst is not a pace."""
+
+STANDARD = "standard"
+"""The service level of orders that are forecast, as of those that name none."""
 
 POSTAL_LENGTH = 3
 """Characters of a postal code that make a destination zone."""
@@ -67,21 +73,26 @@ def zone_of(ship_to: ShipTo) -> str:
 class Observed:
     """One partition's log up to the entry `at`. `orders`: new ones seen; `places`: one destination of each zone.
 
+    `forecast`: version of the one that the log told last, 0 for none; `expect` takes what it says.
     `taken`: units held by (SKU, node number) since they were last counted (`counted`), in `since` orders.
     """
 
     at: str = START
     orders: int = 0
+    forecast: int = 0
     demand: Demand = field(default_factory=lambda: Demand(half_life=HALF_LIFE))
     places: dict[str, ShipTo] = field(default_factory=dict)
     taken: Counter[tuple[str, int]] = field(default_factory=Counter)
     since: int = 0
     parcel_mills: float = 0.0
     _came_ms: deque[int] = field(default_factory=lambda: deque(maxlen=PACE_ORDERS))
+    _expected_pace: float = 0.0
 
     def take(self, logged: Logged) -> None:
         """One more entry of the log."""
         self.at = logged.entry_id
+        if logged.kind == "forecast":
+            self.forecast = logged.body.version
         if logged.kind != "commit":
             return
         for k, kept in enumerate(logged.body.orders):
@@ -109,11 +120,25 @@ class Observed:
             each = (mills(told.cost.shipping) + mills(told.cost.handling)) / len(told.parcels)
             self.parcel_mills += (each - self.parcel_mills) / min(self.orders, PACE_ORDERS)
 
+    def expect(self, rows: Sequence[ForecastRow]) -> None:
+        """Take a forecast for the one before it: orders of one unit each."""
+        kinds = []
+        for row in rows:
+            zone = zone_of(row.ship_to)
+            self.places.setdefault(zone, row.ship_to)
+            kinds.append((Kind(((row.sku, 1),), Destination(zone, STANDARD)), row.units_per_day))
+        self.demand.expect(kinds)
+        self._expected_pace = sum(row.units_per_day for row in rows) / DAY_MS
+
     def pace(self) -> float:
-        """Orders in a millisecond."""
-        if not self._came_ms:
-            return 0.0
-        return len(self._came_ms) / max(self._came_ms[-1] - self._came_ms[0], PACE_MS)
+        """Orders in a millisecond; a forecast counts as the orders it weighs, come as it says."""
+        orders, during = float(len(self._came_ms)), 0.0
+        if self._came_ms:
+            during = float(max(self._came_ms[-1] - self._came_ms[0], PACE_MS))
+        if self._expected_pace:
+            orders += self.demand.foreseen
+            during += self.demand.foreseen / self._expected_pace
+        return orders / during if during else 0.0
 
     def counted(self) -> None:
         """What was taken is in the prices now."""

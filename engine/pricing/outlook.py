@@ -1,7 +1,7 @@
 """Prices from sampled futures: the orders that may come, lowered like any window, and the duals of their programme.
 
-Days are left out: a future lasts longer than the room of a day, so its parcels are taken to find room. What is to come
-in before the future ends counts as stock.
+An order of a future is placed at some moment of the horizon, every moment as likely, and uses the room of its own ship
+day. Of a SKU that is to be replenished it wants nothing afterwards: today's stock need last no longer.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from engine.domain import Order, OrderLine, ShipTo
-from engine.ledger.backlog import Expected
-from engine.ledger.port import SLOT, Row, Snapshot
-from engine.lowering import WindowInput, lower, touched
+from engine.domain import Order, OrderLine, ShipTo, epoch_ms
+from engine.ledger.port import Snapshot
+from engine.lowering import Lowered, WindowInput, days_of, lower, touched
 from engine.pricing.demand import Basket, Kind
 from engine.pricing.descent import STEP, stepped
 from engine.pricing.observed import Destination, Observed
-from engine.pricing.sheet import Keep, PriceSheet
-from engine.registry import Books
+from engine.pricing.sheet import Keep, PriceSheet, RoomPrice
+from engine.registry import DEFAULT, Books
 from solvers.problem import DEAREST, Problem
 from solvers.shadow import Outlook, Shadow
 
@@ -33,44 +33,83 @@ FUTURE_ORDERS = 1_000
 """Orders sampled of one future at most; of a longer one each stands for several."""
 
 CELLS = 200_000
-"""Orders times nodes of all futures together at most."""
+"""Orders times nodes, and days that they may roll to there, of all futures together at most."""
+
+MOMENTS = 84
+"""Parts of the horizon, of a week two hours each: an order comes in the middle of one."""
+
+
+class Horizon(NamedTuple):
+    """How far ahead futures reach: about so many `orders`, from an instant until another, in ms since the epoch."""
+
+    orders: float
+    from_ms: int
+    until_ms: int
+
+    def moment(self, part: int) -> datetime:
+        """The middle of a part."""
+        at_ms = self.from_ms + (self.until_ms - self.from_ms) * (2 * part + 1) // (2 * MOMENTS)
+        return datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
 class Futures(NamedTuple):
-    """K kinds of orders and how often each comes in each of M futures, float64[M, K]."""
+    """K kinds of orders, of one basket, destination and moment each, and how often each comes in each of M futures,
+    float64[M, K]."""
 
     orders: tuple[Order, ...]
     zones: tuple[str, ...]
     weight: np.ndarray
 
+    @property
+    def units(self) -> np.ndarray:
+        """float64[K]: units of an order of each kind."""
+        return np.array([sum(line.quantity for line in order.lines) for order in self.orders], np.float64)
 
-def futures_of(observed: Observed, horizon: float, nodes: int, skus: Mapping[str, object], strict: bool) -> Futures:
-    """Sample what may come in the next `horizon` orders. The same log gives the same futures."""
-    rng = np.random.default_rng(observed.orders)
-    size = min(horizon, float(FUTURE_ORDERS), max(50.0, CELLS / FUTURES / max(1, nodes)))
-    number: dict[Kind, int] = {}
+    def until_replenished(self, due_ms: Mapping[str, int]) -> Futures:
+        """Without what is wanted of a SKU once it is replenished; orders of nothing else are left out."""
+        orders = [_until(order, due_ms) for order in self.orders]
+        left = [k for k, order in enumerate(orders) if order.lines]
+        return Futures(tuple(orders[k] for k in left), tuple(self.zones[k] for k in left), self.weight[:, left])
+
+
+def _until(order: Order, due_ms: Mapping[str, int]) -> Order:
+    assert order.placed_at is not None, "an order of a future has its moment"
+    at_ms = epoch_ms(order.placed_at)
+    lines = [line for line in order.lines if due_ms.get(line.sku, at_ms + 1) > at_ms]
+    return order if len(lines) == len(order.lines) else msgspec.structs.replace(order, lines=lines)
+
+
+def futures_of(observed: Observed, horizon: Horizon, books: Books) -> Futures:
+    """Sample what may come until the horizon. The same log and instant give the same futures."""
+    rng, when = (np.random.default_rng([observed.orders, stream]) for stream in range(2))
+    places = max(1, len(books.network.node_ids)) * (1 + books.policies[DEFAULT].policy.capacity_horizon_days)
+    size = min(horizon.orders, float(FUTURE_ORDERS), max(50.0, CELLS / FUTURES / places))
+    number: dict[tuple[Kind, int], int] = {}
     counts: list[Counter[int]] = []
     for _ in range(FUTURES):
         future = observed.demand.sample(size, rng)
         count: Counter[int] = Counter()
         for kind, orders in zip(future.kinds, future.orders.tolist(), strict=True):
-            if not strict or all(sku in skus for sku, _ in kind.basket):
-                count[number.setdefault(kind, len(number))] += orders
+            if not books.strict_skus or all(sku in books.items for sku, _ in kind.basket):
+                for part in when.integers(MOMENTS, size=orders).tolist():
+                    count[number.setdefault((kind, part), len(number))] += 1
         counts.append(count)
     weight = np.zeros((FUTURES, len(number)))
     for m, count in enumerate(counts):
-        weight[m, list(count)] = np.array(list(count.values()), np.float64) * (horizon / size)
-    to = [kind.zone for kind in number]
+        weight[m, list(count)] = np.array(list(count.values()), np.float64) * (horizon.orders / size)
+    to = [kind.zone for kind, _ in number]
     destinations = [destination for destination in to if isinstance(destination, Destination)]
     assert len(destinations) == len(to), "what was observed goes to destinations"
-    baskets = [kind.basket for kind in number]
-    orders = tuple(_order(k, *each, observed.places) for k, each in enumerate(zip(baskets, destinations, strict=True)))
+    orders = tuple(
+        _order(k, kind.basket, destination, observed.places, horizon.moment(part))
+        for k, ((kind, part), destination) in enumerate(zip(number, destinations, strict=True))
+    )
     return Futures(orders, tuple(destination.zone for destination in destinations), weight)
 
 
-def _order(k: int, basket: Basket, to: Destination, places: Mapping[str, ShipTo]) -> Order:
+def _order(k: int, basket: Basket, to: Destination, places: Mapping[str, ShipTo], at: datetime) -> Order:
     lines = [OrderLine(line_id=str(n), sku=str(sku), quantity=units) for n, (sku, units) in enumerate(basket)]
-    return Order(order_id=f"future {k}", ship_to=places[to.zone], lines=lines, level=to.level)
+    return Order(order_id=f"future {k}", ship_to=places[to.zone], lines=lines, level=to.level, placed_at=at)
 
 
 def skus_of(futures: Futures, books: Books) -> tuple[str, ...]:
@@ -78,96 +117,124 @@ def skus_of(futures: Futures, books: Books) -> tuple[str, ...]:
     return touched(futures.orders, books.items)
 
 
+def days_ahead(futures: Futures, books: Books, now_ms: int) -> list[int]:
+    """The days whose room the futures use, ascending."""
+    rolling = books.policies[DEFAULT].policy.capacity_horizon_days
+    return sorted(days_of(futures.orders, books.network, now_ms, horizon=rolling))
+
+
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """Futures on live stock: all that prices depend on. `until_ms`: when the futures end."""
+    """Futures on live stock: all that prices depend on. `seen`: orders that the demand was learned from."""
 
     futures: Futures
     books: Books
     skus: tuple[str, ...]
     snapshot: Snapshot
-    until_ms: int
-    horizon: float
+    horizon: Horizon
     seen: float
 
     def sheet(self) -> PriceSheet:
         """The prices that these futures give. Raises RuntimeError where no future had any."""
-        problem = self._problem()
-        outlook = Outlook(problem)
-        shadows = [outlook.prices(weight) for weight in self.futures.weight]
+        futures = self.futures.until_replenished(self._replenished())
+        sheet = PriceSheet(
+            self.snapshot.at_ms,
+            "lp",
+            {},
+            horizon=round(self.horizon.orders, 1),
+            futures=len(futures.weight),
+            seen=round(self.seen, 1),
+        )
+        if not futures.orders:
+            return sheet
+        lowered = lower(self._window(futures.orders))
+        outlook = Outlook(_scarce(lowered, futures))
+        shadows = [outlook.prices(weight) for weight in futures.weight]
         if all(shadow.value is None for shadow in shadows):
             raise RuntimeError("no programme of the futures was solved")
+        stock, room = self._stock(shadows, futures.zones), self._room(shadows, lowered, futures)
+        return msgspec.structs.replace(sheet, stock=stock, room=room)
+
+    def _replenished(self) -> dict[str, int]:
+        """When each SKU is replenished next, a kit with the first of its parts. What is overdue nobody can rely on."""
+        now_ms, due_ms = self.snapshot.at_ms, dict[str, int]()
+        for sku, expected in self.snapshot.expected.items():
+            coming = [each.expected_ms for each in expected.incoming if each.expected_ms > now_ms]
+            if coming:
+                due_ms[sku] = min(coming)
+        for sku in {line.sku for order in self.futures.orders for line in order.lines} & self.books.items.keys():
+            parts = [due_ms[part.sku] for part in self.books.items[sku].components if part.sku in due_ms]
+            if parts:
+                due_ms[sku] = min(parts)
+        return due_ms
+
+    def _stock(self, shadows: Sequence[Shadow], zones: Sequence[str]) -> dict[str, tuple[Keep, ...]]:
         own = len(self.skus)
         mean = np.mean([shadow.stock[:own] for shadow in shadows], axis=0)
         mills = np.minimum(np.rint(mean), DEAREST).astype(np.int64)
-        zone_of = self._zones(shadows)
+        zone_of = _zones(shadows, zones)
         stock: dict[str, tuple[Keep, ...]] = {}
         node_ids = self.books.network.node_ids
         for i in np.flatnonzero(mills.any(axis=1)).tolist():
             nodes = np.flatnonzero(mills[i]).tolist()
             stock[self.skus[i]] = tuple(Keep(node_ids[n], int(mills[i, n]), zone_of.get((i, n), "")) for n in nodes)
-        return PriceSheet(
-            self.snapshot.at_ms,
-            "lp",
-            stock,
-            horizon=round(self.horizon, 1),
-            futures=len(shadows),
-            seen=round(self.seen, 1),
-        )
+        return stock
 
-    def _zones(self, shadows: Sequence[Shadow]) -> dict[tuple[int, int], str]:
-        """By (SKU, node), the zone to which most units of it go in the futures; of equals the first by name."""
-        units: dict[tuple[int, int], Counter[str]] = {}
-        for shadow in shadows:
-            order, item, node, many = (column.tolist() for column in shadow.keeping)
-            for o, i, n, u in zip(order, item, node, many, strict=True):
-                units.setdefault((i, n), Counter())[self.futures.zones[o]] += u
-        return {cell: min(zones, key=lambda zone: (-zones[zone], zone)) for cell, zones in units.items()}
+    def _room(self, shadows: Sequence[Shadow], lowered: Lowered, futures: Futures) -> tuple[RoomPrice, ...]:
+        """By node and day; where units are what is scarce, a box costs what those of a mean order do."""
+        days = lowered.days
+        units = float((futures.weight @ futures.units).sum() / futures.weight.sum())
+        mean = np.mean([shadow.room + units * shadow.room_units for shadow in shadows], axis=0)
+        mills = np.minimum(np.rint(mean), DEAREST).astype(np.int64)
+        limited = days.bucket >= 0
+        node, day, bucket = np.nonzero(limited)[2], days.ship[limited], days.bucket[limited]
+        priced = {
+            (n, d): int(mills[b])
+            for n, d, b in zip(node.tolist(), day.tolist(), bucket.tolist(), strict=True)
+            if mills[b]
+        }
+        node_ids = self.books.network.node_ids
+        return tuple(RoomPrice(node_ids[n], d, price) for (n, d), price in sorted(priced.items()))
 
-    def _problem(self) -> Problem:
-        """The futures as one problem, lowered as windows are, without the room of days."""
-        books, policy = self.books, self.books.policies["default"].policy
-        rows = [
-            _with_incoming(row, self.snapshot.expected.get(sku), self.until_ms)
-            for sku, row in zip(self.skus, self.snapshot.rows, strict=True)
-        ]
-        count = len(self.futures.orders)
-        window = WindowInput(
+    def _window(self, orders: tuple[Order, ...]) -> WindowInput:
+        """The orders of all futures as one window."""
+        books, count = self.books, len(orders)
+        return WindowInput(
             window_id="prices",
-            orders=self.futures.orders,
+            orders=orders,
             contents=(b"",) * count,
             idempotency_keys=(None,) * count,
             waited_ms=(0.0,) * count,
             skus=self.skus,
             items={sku: books.items[sku] for sku in self.skus if sku in books.items},
-            snapshot=replace(self.snapshot, rows=tuple(rows), expected={}),
+            snapshot=replace(self.snapshot, expected={}),
             network=books.network,
-            policy=msgspec.structs.replace(policy, capacity_horizon_days=0, mode="optimise"),
+            policy=msgspec.structs.replace(books.policies[DEFAULT].policy, mode="optimise"),
             strict_skus=books.strict_skus,
         )
-        problem = lower(window).problem
-        none = np.zeros(0, np.int64)
-        return replace(
-            problem,
-            options=replace(problem.options, bucket=np.full_like(problem.options.bucket, -1)),
-            bucket_parcels=none,
-            bucket_units=none,
-            source_bucket=np.full_like(problem.source_bucket, -1),
-            guide=None,
-        )
 
 
-def _with_incoming(row: Row, expected: Expected | None, until_ms: int) -> Row:
-    """A row as if what is to come in by then were there."""
-    coming = [] if expected is None else [each for each in expected.incoming if each.expected_ms <= until_ms]
-    if not coming:
-        return row
-    slots = row.slots.copy()
-    for each in coming:
-        if not (slots["node"] == each.node).any():
-            slots = np.append(slots, np.array([(each.node, 0, 0, -1, 0)], SLOT))
-        slots["on_hand"][slots["node"] == each.node] += each.quantity
-    return Row(row.gain, slots)
+def _scarce(lowered: Lowered, futures: Futures) -> Problem:
+    """The problem without guidance, and without limits of days that no future could reach: they have no price."""
+    problem, count = lowered.problem, len(lowered.problem.bucket_parcels)
+    bucket = problem.options.bucket
+    held = bucket >= 0
+    order, at = np.divmod(np.unique(lowered.ways.order[held] * count + bucket[held]), max(count, 1))
+    wanted = np.zeros(count)
+    for units in futures.weight * futures.units:  # no order has more boxes than units
+        wanted = np.maximum(wanted, np.bincount(at, weights=units[order], minlength=count))
+    ample = np.append((problem.bucket_parcels >= wanted) & (problem.bucket_units >= wanted), True)
+    return replace(problem, guide=None, options=replace(problem.options, bucket=np.where(ample[bucket], -1, bucket)))
+
+
+def _zones(shadows: Sequence[Shadow], names: Sequence[str]) -> dict[tuple[int, int], str]:
+    """By (SKU, node), the zone to which most units of it go in the futures; of equals the first by name."""
+    units: dict[tuple[int, int], Counter[str]] = {}
+    for shadow in shadows:
+        order, item, node, many = (column.tolist() for column in shadow.keeping)
+        for o, i, n, u in zip(order, item, node, many, strict=True):
+            units.setdefault((i, n), Counter())[names[o]] += u
+    return {cell: min(zones, key=lambda zone: (-zones[zone], zone)) for cell, zones in units.items()}
 
 
 def followed(

@@ -15,10 +15,13 @@ import structlog
 
 from engine.archive import reading
 from engine.archive.database import Archive, ArchiveUnavailableError
+from engine.errors import NoNetworkError
+from engine.forecast import forecast_of
+from engine.ledger.layout import DAY_MS
 from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError
 from engine.ledger.retention import START, LogTrimmedError, place
 from engine.pricing.observed import Observed
-from engine.pricing.outlook import Ahead, followed, futures_of, skus_of
+from engine.pricing.outlook import Ahead, Horizon, days_ahead, followed, futures_of, skus_of
 from engine.pricing.sheet import PriceSheet, packed
 from engine.registry import Registry
 from engine.settings import Settings
@@ -33,7 +36,6 @@ LEARN_ENTRIES = 5_000
 """Entries of the archive that demand is learned from after a start, where the log does not reach back so far."""
 SPARE = 4.0
 """After a programme the pricer leaves it be for at least so many times as long as it took."""
-DAY_MS = 86_400_000
 
 
 class Told(msgspec.Struct):
@@ -50,9 +52,13 @@ class Told(msgspec.Struct):
 
 @dataclass(slots=True)
 class _Kept:
-    """What the pricer keeps of one partition. `again_at`: seconds, not before which a programme is solved again."""
+    """What the pricer keeps of one partition. `again_at`: seconds, not before which a programme is solved again.
+
+    `forecast`: version of the one taken in, None before the first look. `priced`: the log's last entry in the sheet."""
 
     observed: Observed = field(default_factory=Observed)
+    forecast: int | None = None
+    priced: str = ""
     sheet: PriceSheet | None = None
     again_at: float = 0.0
 
@@ -101,8 +107,10 @@ class Pricer:
         """Follow one partition's log and publish its prices; None where there is nothing to say yet."""
         kept = self._kept.setdefault(partition, _Kept())
         await self._follow(partition, kept.observed)
+        await self._foresee(partition, kept)
         observed = kept.observed
-        if observed.orders < self._settings.price_orders_min or not observed.since:
+        known = observed.demand.foreseen or observed.orders >= self._settings.price_orders_min
+        if not known or observed.at == kept.priced:
             return None
         started = self._now()
         error = ""
@@ -115,6 +123,8 @@ class Pricer:
                 sheet = await self._followed(partition, kept, horizon)
         except (LedgerUnavailableError, LedgerRefusedError):
             raise
+        except NoNetworkError:
+            return None  # a forecast may come first
         except Exception as failure:
             log.exception("prices_failed", partition=partition)
             error = repr(failure)
@@ -122,6 +132,7 @@ class Pricer:
             sheet = await self._followed(partition, kept, horizon)
         version = await self._ledger.put_prices(partition, packed(sheet))
         observed.counted()
+        kept.priced = observed.at
         kept.sheet = msgspec.structs.replace(sheet, version=version)
         cells = sum(map(len, sheet.stock.values()))
         return Told(partition, sheet.at_ms, sheet.source, cells, self._now() - started, error)
@@ -140,6 +151,12 @@ class Pricer:
                 return
             await asyncio.sleep(0)
 
+    async def _foresee(self, partition: str, kept: _Kept) -> None:
+        """Take the forecast in, if the log told of another one or nobody looked yet."""
+        if kept.forecast is None or kept.forecast < kept.observed.forecast:
+            kept.forecast, rows = await forecast_of(self._ledger, partition)
+            kept.observed.expect(rows)
+
     async def _recall(self, partition: str, observed: Observed) -> None:
         """Take in what has left the log, from the archive: the latest of it. What cannot be had is passed over."""
         trimmed = (await self._ledger.retention(partition)).trimmed
@@ -157,14 +174,16 @@ class Pricer:
         if place(observed.at) < place(trimmed):
             observed.at = trimmed
 
-    async def _solved(self, partition: str, observed: Observed, horizon: float) -> PriceSheet:
+    async def _solved(self, partition: str, observed: Observed, orders: float) -> PriceSheet:
         """Prices of sampled futures on live stock."""
         books = await self._registry.books(partition, await self._ledger.versions(partition))
-        futures = futures_of(observed, horizon, len(books.network.node_ids), books.items, books.strict_skus)
-        skus = skus_of(futures, books)
-        snapshot = await self._ledger.snapshot(partition, skus, (), (), expected=skus)
-        until_ms = snapshot.at_ms + round(self._settings.price_horizon_days * DAY_MS)
-        ahead = Ahead(futures, books, skus, snapshot, until_ms, horizon, observed.demand.seen)
+        now_ms = (await self._ledger.snapshot(partition, (), (), ())).at_ms
+        ahead_ms = round(self._settings.price_horizon_days * DAY_MS)
+        horizon = Horizon(orders, now_ms, now_ms + ahead_ms)
+        futures = futures_of(observed, horizon, books)
+        skus, days = skus_of(futures, books), days_ahead(futures, books, now_ms)
+        snapshot = await self._ledger.snapshot(partition, skus, days, (), expected=skus)
+        ahead = Ahead(futures, books, skus, snapshot, horizon, observed.demand.seen)
         return await asyncio.to_thread(ahead.sheet)
 
     async def _followed(self, partition: str, kept: _Kept, horizon: float) -> PriceSheet:

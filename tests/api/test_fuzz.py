@@ -98,6 +98,7 @@ def _mangled(body: bytes, chance: random.Random) -> bytes:
             {"movement_id": "m", "node_id": "NYC", "sku": "A", "kind": "receive", "quantity": 1},
         ),
         ("PUT", "/v1/skus", [{"sku": "A", "weight_g": 3, "value": "1.00", "requires": ["x"]}]),
+        ("PUT", "/v1/forecast", [{"sku": "A", "country": "US", "region": "NY", "units_per_day": 2.5}]),
         ("PUT", "/v1/network", NETWORK),
         (
             "PUT",

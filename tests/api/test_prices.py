@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from engine.pricing.pricer import Pricer, Told
-from engine.pricing.sheet import Keep, PriceSheet, packed
+from engine.pricing.sheet import Keep, PriceSheet, RoomPrice, packed
+from engine.promise import to_day
 from engine.settings import Settings
 from tests.api.conftest import problem
 from tests.api.scenes import Scene, order_of, shipped
@@ -103,6 +105,34 @@ async def test_a_sheet_steers_is_shown_and_can_be_switched_off(scene: Scene) -> 
     assert (shipped(off), off["window"]["price_version"]) == ({("near-boston", "S"): 1}, 0)
     explained = (await scene.http.get("/v1/orders/second/explanation")).json()
     assert explained["reproduced"], "its record has the prices that it went by"
+
+
+async def test_the_price_of_room_is_shown_counts_and_is_explained(scene: Scene) -> None:
+    """A day whose room is worth more than it saves is left to others; the cost stays what it is."""
+    nodes = {"near-boston": {"capacity": {"parcels_per_day": 50}}, "york": {}}
+    await scene.open(nodes, {"S": {"near-boston": 9, "york": 9}}, lanes=LANES)
+    first = await scene.order("first", ("S", 1), ship_to=YORK)
+    assert shipped(first) == {("near-boston", "S"): 1}
+    today = date.fromisoformat(first["parcels"][0]["ship_by"][:10])
+    room = tuple(RoomPrice("near-boston", to_day(today) + ahead, 3_100) for ahead in range(2))
+    await scene.engine.ledger.put_prices(scene.partition, packed(PriceSheet(1_795_600_000_000, "lp", {}, room)))
+    shown = (await scene.http.get("/v1/prices")).json()["room"]
+    assert shown[0] == {"node_id": "near-boston", "date": today.isoformat(), "price": "3.10"}
+    await scene.engine.registry.books(scene.partition, await scene.engine.ledger.versions(scene.partition))
+    while not (await scene.engine.registry.books(scene.partition)).prices:
+        await scene.http.get("/v1/prices")
+    assert shipped(await scene.order("second", ("S", 1), ship_to=YORK)) == {("york", "S"): 1}
+    boston = await scene.order("third", ("S", 1), ship_to=BOSTON)
+    assert (shipped(boston), boston["cost"]["total"]) == ({("near-boston", "S"): 1}, "5.00")
+    assert boston["guidance"]["stock_price"] == "3.10"
+    explained = (await scene.http.get("/v1/orders/second/explanation")).json()
+    [near] = [node for node in explained["nodes"] if node["node_id"] == "near-boston"]
+    assert explained["reproduced"]
+    assert near["kept"][0]["sku"] is None
+    assert (
+        near["kept"][0]["text"] == f"kept on {shown[0]['date']} for orders to come, where it is expected to save 3.10"
+    )
+    assert near["plan"]["guidance"]["stock_price"] == "3.10"
 
 
 async def test_few_orders_make_no_prices(scene: Scene) -> None:

@@ -107,6 +107,7 @@ local apply_kind = {
     call('HSET', P .. 'policies', raw[1], body.edition)
     call('HSET', META, 'policy', body.version)
   end,
+  forecast = function(body, raw) call('HSET', P .. 'forecast', 'version', body.version, 'body', raw[2]) end,
   matrix = function(body, raw) put_matrix(raw[1], raw[2], body.matrices) end,
   network = function(body, raw)
     call('SET', P .. 'network', raw[2])

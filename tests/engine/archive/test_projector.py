@@ -130,11 +130,14 @@ async def test_killed_at_random_it_catches_up(server: Server, store: RedisLedger
 async def test_two_projectors_bring_each_entry_once(store: RedisLedger, partition: str, tmp_path: Path):
     """Protects exactly-once where the lease fails: two that project the same log at once agree."""
     shop = await Shop(store, partition).open(stock={("A", 0): 5})
+    assert [await store.put_forecast(partition, body) for body in (b"[]", b"[1]")] == [1, 2]
     await _orders(shop, "O", 3_000)
     archives = [Archive(sqlite_url(tmp_path)) for _ in range(2)]
     await asyncio.gather(*(follow(store, archive, partition) for archive in archives))
     retention = await store.retention(partition)
     assert await archives[0].read(reading.archived, partition) == (retention.newest, retention.entries)
+    assert (await reconcile(store, partition, past=Witness(archives[1]))).clean
+    assert await store.put_forecast(partition, b"[2]") == 3
     assert (await reconcile(store, partition, past=Witness(archives[1]))).clean
     assert [await store.lease("projector", name, 5_000) for name in ("one", "two", "one")] == [True, False, True]
     for archive in archives:

@@ -210,6 +210,18 @@ async def test_the_price_sheet(shop: Shop):
     assert (await ledger.retention(partition)).newest == before
 
 
+async def test_the_forecast(shop: Shop):
+    """Protects what a caller told: a forecast has a version, is read back as it was, is in the log and reconciles."""
+    ledger, partition = shop.ledger, shop.partition
+    assert await ledger.forecast(partition) is None
+    assert [await ledger.put_forecast(partition, body) for body in (b"one", b"\xff\x00two")] == [1, 2]
+    assert await ledger.forecast(partition) == Document(2, b"\xff\x00two")
+    entry = (await ledger.tail(partition, "0", 0))[-1]
+    assert (entry.kind, entry.forecast, entry.events[0].type) == ("forecast", 2, "forecast.changed")
+    assert tuple((await ledger.journal(partition, "0-0", 9))[-1].raw) == (b"forecast", b"\xff\x00two")
+    assert (await reconcile(ledger, partition)).clean
+
+
 async def test_a_commit_never_refuses_for_a_newer_price_sheet(shop: Shop):
     """Protects the hot path: prices are advice, so a window decided on an earlier sheet commits all the same."""
     await shop.open(stock={("A", 0): 3})

@@ -108,6 +108,8 @@ class Trial:
             return await store.put_matrix(partition, "chart", b"1", network, used=True)
         if name == "policy":
             return await store.put_policy(partition, "default", b"{}")
+        if name == "forecast":
+            return await store.put_forecast(partition, b"[]")
         if name == "skus":
             return await store.put_skus(partition, {"A": b"1", "B": b"2"})
         seen = await self.shop.look("A", "B", days=(DAY, DAY + 1))
@@ -154,8 +156,8 @@ class Trial:
 
 
 NAMES = (
-    "commit", "cancel", "stock", "network", "matrix", "policy", "skus", "confirm", "release", "replace", "reroute",
-    "fill", "cancel_waiting", "incoming", "swap",
+    "commit", "cancel", "stock", "network", "matrix", "policy", "skus", "forecast", "confirm", "release", "replace",
+    "reroute", "fill", "cancel_waiting", "incoming", "swap",
 )  # fmt: skip
 LAPSING = ("settle", "sweep")
 """Calls on holds that have lapsed; they make several entries, of which each stands for itself."""
@@ -214,7 +216,7 @@ async def test_an_error_at_any_statement(server: Server, store: RedisLedger, nam
         await store.versions(trial.shop.partition)
         finished = trial.dump()
         await _again(trial, name, logged > entries)
-        changing = ("network", "matrix", "policy", "skus", "fill", "swap")
+        changing = ("network", "matrix", "policy", "skus", "forecast", "fill", "swap")
         assert logged == entries or name in changing or trial.dump() == finished, line
     assert halves > 0, "the writing phase was reached"
     assert untouched > 0 or times > 1, "the deciding phase was reached"

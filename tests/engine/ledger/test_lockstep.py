@@ -308,11 +308,12 @@ class Lockstep(RuleBasedStateMachine):
 
     @rule(skus=st.sets(st.sampled_from(SKUS)), policy_id=st.sampled_from(("default", "other")))
     def documents(self, skus: set[str], policy_id: str) -> None:
-        """A policy, the catalogue and a zone matrix change."""
+        """A policy, the catalogue, a zone matrix and the forecast change."""
         for used in (False, True):
             self._both(lambda ledger, used=used: _put_matrix(ledger, self._partition, used))
         self._both(lambda ledger: ledger.put_policy(self._partition, policy_id, b"{}"))
         self._both(lambda ledger: ledger.put_skus(self._partition, dict.fromkeys(sorted(skus), b"{}")))
+        self._both(lambda ledger: ledger.put_forecast(self._partition, policy_id.encode()))
 
     @invariant()
     def equal(self) -> None:
@@ -321,6 +322,7 @@ class Lockstep(RuleBasedStateMachine):
         self._both(lambda ledger: ledger.network(self._partition))
         self._both(lambda ledger: ledger.policies(self._partition))
         self._both(lambda ledger: ledger.skus_since(self._partition, 0))
+        self._both(lambda ledger: ledger.forecast(self._partition))
         self._both(lambda ledger: ledger.waited(self._partition))
         self._both(lambda ledger: ledger.ripe(self._partition, 9), sorted)
         self._both(lambda ledger: ledger.incoming(self._partition, SKUS))
@@ -364,7 +366,8 @@ def _entry(entry: Entry) -> object:
         events, orders = sorted(events), sorted(orders)
     cells = sorted(entry.cells, key=str)
     backlog = sorted(entry.waited), entry.incoming
-    return entry.kind, events, cells, sorted(entry.loads), orders, entry.excluded, backlog, entry.record
+    rest = entry.excluded, backlog, entry.forecast, entry.record
+    return entry.kind, events, cells, sorted(entry.loads), orders, *rest
 
 
 def test_lockstep(server: Server):

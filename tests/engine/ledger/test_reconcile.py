@@ -58,9 +58,10 @@ async def test_planted_losses_are_found(server: Server, store: RedisLedger, part
     client.delete(f"{tag}order:O", f"{tag}stock:B")
     client.zrem(f"{tag}stocked", "B")
     client.hset(f"{tag}meta", "policy", 7)
+    client.hset(f"{tag}forecast", "version", 3)
     report = await reconcile(store, partition)
     places = {difference.place for difference in report.differences}
-    assert {"order O", "stock B at node 0", "stock A at node 0", "versions"} <= places
+    assert {"order O", "stock B at node 0", "stock A at node 0", "versions", "forecast"} <= places
     assert (await reconcile(store, partition, differences_max=2)).wrong == report.wrong
     assert len((await reconcile(store, partition, differences_max=2)).differences) == 2
 

@@ -64,6 +64,22 @@ def test_a_forecast_counts_as_orders_and_is_outweighed_by_them():
     assert shares(demand, 2_000)[ALONE] > 0.85
 
 
+def test_a_forecast_takes_the_place_of_the_one_before():
+    """What is forecast anew does not add up, what is taken back is gone, and orders seen stay."""
+    demand = Demand(half_life=500)
+    demand.observe(ALONE)
+    demand.expect([(PAIR, 1.0)])
+    demand.expect([(ALONE, 2.0), (ALONE, 1.0)], worth=200)
+    assert (demand.foreseen, demand.seen) == (pytest.approx(200), pytest.approx(201))
+    assert PAIR.basket not in {kind.basket for kind in shares(demand, 500)}
+    for _ in range(500):
+        demand.observe(PAIR)
+    assert demand.foreseen == pytest.approx(100)
+    demand.expect([])
+    assert demand.foreseen == 0
+    assert demand.seen > 300
+
+
 def test_old_orders_fade_by_the_half_life():
     """After a change of the mix, one half-life of orders later the new kind has half the weight."""
     demand = Demand(half_life=500)

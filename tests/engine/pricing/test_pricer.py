@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from engine.archive.database import Archive
 from engine.archive.projector import Projector
+from engine.domain import Component, Order, OrderLine, ShipTo, Sku, StockRow
+from engine.forecast import ForecastRow, put_forecast
 from engine.ledger.backlog import Incoming
+from engine.ledger.layout import DAY_MS
 from engine.metrics import Metrics
+from engine.pricing.demand import FORECAST_WORTH
 from engine.pricing.outlook import Ahead
 from engine.pricing.pricer import Pricer, Told
 from engine.pricing.sheet import PriceSheet, unpacked
 from engine.settings import Settings
-from tests.engine.test_allocator import World, order
+from tests.engine.test_allocator import NOW_MS, World, order
 
 NODES = [{"id": "near", "parcel": "5.00"}, {"id": "far", "parcel": "9.00"}]
 SETTINGS = Settings(price_orders_min=3, price_horizon_days=1 / 24)
@@ -77,15 +82,160 @@ async def test_the_same_log_gives_the_same_prices() -> None:
     assert sheets[0] == sheets[1]
 
 
-async def test_what_is_to_come_in_counts_as_there_if_it_comes_in_time() -> None:
-    """A unit is not kept for orders that the next delivery will serve; one after the horizon changes nothing."""
-    for later_ms, price in ((0, {}), (86_400_000, {"near": 4_000})):
+async def test_stock_need_last_no_longer_than_to_its_replenishment() -> None:
+    """A unit is not kept for orders that the next delivery will serve, however little of the horizon is left then."""
+    for after_min, price in ((0, {}), (1_440, {"near": 4_000}), (-1, {"near": 4_000})):
         world = await shop(near=1)
-        number = (await world.ledger.network("p"))[1]["near"]
-        coming = Incoming("I", "A", number, 500, world.clock.epoch_ms() + 1_000 + later_ms)
-        await world.ledger.write_incoming("p", [coming])
+        await deliver(world, "A", 500, after_min)
         await pricer_of(world).round()
-        assert mills_of(await sheet_of(world)) == price
+        assert mills_of(await sheet_of(world)) == price, after_min
+
+
+async def test_a_delivery_that_comes_late_is_no_stock_before() -> None:
+    """Ten orders of an hour on eight units: with a delivery at its end there is a price, in its first half none."""
+    for after_min, scarce in ((59, True), (20, False)):
+        world = await shop(near=4)
+        await deliver(world, "A", 500, after_min)
+        await pricer_of(world).round()
+        assert bool(mills_of(await sheet_of(world))) is scarce, after_min
+
+
+@pytest.mark.parametrize(("delivered", "priced"), [("A", {"B"}), ("B", {"A"})])
+async def test_what_is_replenished_leaves_the_rest_of_its_orders(delivered: str, priced: set[str]) -> None:
+    """Orders of two SKUs go on wanting the one that is not to come in."""
+    world = World()
+    await world.setup(NODES, {(node, sku): 11 if node == "near" else 90 for node in ("near", "far") for sku in "AB"})
+    await world.decide(*(order(f"O{k}", ("A", 1), ("B", 1)) for k in range(10)))
+    await deliver(world, delivered, 500, 0)
+    await pricer_of(world).round()
+    assert (await sheet_of(world)).stock.keys() == priced
+
+
+async def test_a_kit_is_replenished_with_the_first_of_its_parts() -> None:
+    """Nobody can say how many kits a delivery of one part makes; so no part is kept for kits of later."""
+    for delivered, priced in (("A", set()), ("C", {"A"})):
+        world = World()
+        kit = Sku(sku="KIT", components=[Component(sku="A", quantity=1), Component(sku="B", quantity=1)])
+        await world.registry.put_skus("p", [kit])
+        stock = {("near", "A"): 11, ("far", "A"): 90, ("near", "B"): 90, ("far", "B"): 90}
+        await world.setup(NODES, stock)
+        await world.decide(*(order(f"O{k}", ("KIT", 1)) for k in range(10)))
+        await deliver(world, delivered, 500, 0)
+        await pricer_of(world).round()
+        assert (await sheet_of(world)).stock.keys() == priced
+
+
+async def deliver(world: World, sku: str, units: int, after_min: int) -> None:
+    """Units that are to come to the near node."""
+    number = (await world.ledger.network("p"))[1]["near"]
+    at_ms = world.clock.epoch_ms() + after_min * 60_000 + 1_000
+    await world.ledger.write_incoming("p", [Incoming("I", sku, number, units, at_ms)])
+
+
+LANES = (("near", "Boston", "5.00"), ("near", "York", "5.50"), ("far", "Boston", "15.00"), ("far", "York", "6.00"))
+
+
+async def full_day(capacity: dict[str, int], stock_price: str = "1", **policy: object) -> World:
+    """Twenty orders of an hour, three of four to York, all from the near node, whose day has room for four more."""
+    world = World()
+    document = {
+        "nodes": [
+            {"node_id": "near", "country": "US", "lat": 40, "lon": -75, "capacity": capacity},
+            {"node_id": "far", "country": "US", "lat": 40, "lon": -75},
+        ],
+        "lanes": [
+            {"node_id": node_id, "to": to, "service": "ground", "parcel": parcel, "transit_days": 2}
+            for node_id, to, parcel in LANES
+        ],
+    }
+    await world.registry.put_network("p", msgspec.json.encode(document))
+    policy["objective"] = {"stock_price": stock_price}
+    await world.registry.put_policy("p", "default", msgspec.json.encode(policy))
+    rows = [StockRow(node_id=node_id, sku="A", on_hand=500) for node_id in ("near", "far")]
+    await world.stock.write("p", list(enumerate(rows)))
+    await world.decide(*(bound_for("Boston" if k % 4 == 0 else "York", f"O{k}") for k in range(20)))
+    return world
+
+
+def bound_for(zone: str, order_id: str) -> Order:
+    """An order of two units."""
+    line = OrderLine(line_id="1", sku="A", quantity=2)
+    return Order(order_id=order_id, ship_to=ShipTo(country="US", zone=zone), lines=[line])
+
+
+async def from_where(world: World, *zones: str) -> list[str]:
+    """The nodes that serve these orders, one after the other, by the newest prices."""
+    await world.registry.books("p", await world.ledger.versions("p"))
+    while (await world.registry.books("p")).prices is None:  # noqa: ASYNC110 (a thread does it)
+        await asyncio.sleep(0.001)
+    decisions = [(await world.decide(bound_for(zone, f"{zone} {k}")))[0] for k, zone in enumerate(zones)]
+    return [decision["parcels"][0]["node_id"] for decision in decisions]
+
+
+@pytest.mark.parametrize("capacity", [{"parcels_per_day": 24}, {"units_per_day": 48}])
+async def test_the_room_of_a_day_is_kept_for_whom_it_saves_most(capacity: dict[str, int]) -> None:
+    """A nearly full day: with prices York gives way to Boston, without them it takes Boston's room."""
+    for weight, york, boston in (("1", "far", "near"), ("0", "near", "far")):
+        world = await full_day(capacity, weight)
+        await pricer_of(world).round()
+        sheet = await sheet_of(world)
+        [price] = sheet.room
+        assert (sheet.stock, price.node_id, price.day) == ({}, "near", NOW_MS // DAY_MS)
+        assert 500 < price.mills <= 10_000
+        assert await from_where(world, *["York"] * 4, *["Boston"] * 4) == [york] * 4 + [boston] * 4
+
+
+async def test_each_order_of_a_future_uses_the_room_of_its_own_day() -> None:
+    """An hour before midnight: today, nearly full, has a price, and tomorrow, with all its room, has none."""
+    world = await full_day({"parcels_per_day": 24})
+    world.clock.advance(DAY_MS - NOW_MS % DAY_MS - 3_600_000)
+    settings = Settings(price_orders_min=3, price_horizon_days=1 / 16)
+    await Pricer(world.ledger, world.registry, settings, Time(), "test").round()
+    assert [price.day for price in (await sheet_of(world)).room] == [NOW_MS // DAY_MS]
+
+
+async def test_a_day_that_may_roll_has_no_price_while_the_next_has_room() -> None:
+    """With a day's grace nothing is lost by a full day, so nobody gives way."""
+    world = await full_day({"parcels_per_day": 24}, capacity_horizon_days=1)
+    await pricer_of(world).round()
+    assert (await sheet_of(world)).room == ()
+
+
+async def expect(world: World, *rows: tuple[str, float]) -> int:
+    """A forecast of A: units a day by zone."""
+    forecast = [ForecastRow(sku="A", country="US", zone=zone, units_per_day=units) for zone, units in rows]
+    return await put_forecast(world.ledger, "p", forecast)
+
+
+async def test_a_forecast_makes_prices_before_any_order_was_seen() -> None:
+    """Ten units an hour are foreseen for one near: it has a price, for whom it is kept; taken back, no new sheet."""
+    world = World()
+    await expect(world, ("Boston", 180.0), ("York", 60.0))
+    pricer = pricer_of(world)
+    assert await pricer.round() == [], "there is no network yet"
+    await world.setup(NODES, {("near", "A"): 1, ("far", "A"): 40})
+    assert [told.source for told in await pricer.round()] == ["lp"]
+    sheet = await sheet_of(world)
+    assert (mills_of(sheet), sheet.horizon, sheet.seen) == ({"near": 4_000}, 10.0, FORECAST_WORTH)
+    assert sheet.stock["A"][0].for_zone == "Boston"
+    assert await pricer.round() == [], "nothing happened since"
+    await world.stock.write("p", list(enumerate([StockRow(node_id="near", sku="A", on_hand=100)])))
+    await pricer.round()
+    assert (await sheet_of(world)).stock == {}
+    await expect(world)
+    assert await pricer.round() == []
+
+
+async def test_orders_outweigh_a_forecast() -> None:
+    """Both the pace and the mix go over to what really comes."""
+    world = await shop(near=900, far=0, orders=900)
+    await expect(world, ("nowhere", 24_000.0))
+    pricer = pricer_of(world)
+    await pricer.round()
+    observed = pricer._kept["p"].observed
+    hour = 3_600_000
+    assert 900 < observed.pace() * hour < 1_000, "three parts of 900 an hour, and one of 1,000"
+    assert observed.demand.foreseen / observed.demand.seen == pytest.approx(0.25, abs=0.02)
 
 
 async def test_one_has_the_duty_and_another_takes_it_up_when_it_is_gone() -> None:
@@ -166,6 +316,7 @@ async def test_a_log_that_was_trimmed_is_followed_from_where_it_begins() -> None
 async def test_what_left_the_log_is_learned_from_the_archive() -> None:
     """A pricer that starts late knows the demand of days of which the store has nothing any more."""
     world = await shop()
+    await expect(world, ("Boston", 24.0))
     archive = Archive("sqlite://")
     projector = Projector(world.ledger, archive, world.clock, SETTINGS, Metrics(), "projector")
     while await projector.follow("p"):
@@ -176,6 +327,7 @@ async def test_what_left_the_log_is_learned_from_the_archive() -> None:
     pricer = Pricer(world.ledger, world.registry, SETTINGS, Time(), "test", archive)
     assert await pricer.price("p") is not None
     assert pricer._kept["p"].observed.orders == 14
+    assert pricer._kept["p"].observed.demand.foreseen > 200, "the forecast left the log, and is still in the store"
     await archive.close()
 
 
