@@ -151,7 +151,7 @@ async def test_what_changed_meanwhile_is_dropped(shop, monkeypatch):
     await shop.receive("N3", "A", 5)
     await shop.look()
     await shop.order("O")
-    crew = shop.engine.reoptimiser._crew
+    crew = shop.engine._desk
     decide = crew.decide
 
     async def slowly(window):
@@ -187,7 +187,7 @@ async def test_one_process_does_it(shop):
     """Protects the store: a second process leaves a partition to the one that has the lease."""
     engine = shop.engine
     other = Reoptimiser(
-        engine.ledger, engine.registry, engine.reoptimiser._crew, shop.clock, engine._metrics, "other", lambda: False
+        engine.ledger, engine.registry, engine._desk, shop.clock, engine._metrics, "other", lambda: False
     )
     await shop.receive("N3", "A", 1)
     await shop.look()
