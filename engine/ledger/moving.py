@@ -29,6 +29,10 @@ class Place(NamedTuple):
         same = sum(record.closes_ms == last for record in records)
         return Place(last, same + (self.seen if last == self.closes_ms else 0))
 
+    def back(self, left: int) -> Place:
+        """The place once so many of the orders seen no longer close then, lest the walk pass over as many others."""
+        return Place(self.closes_ms, self.seen - left)
+
 
 class Moving(Protocol):
     """The part of the ledger's port about orders that may be decided again. Errors as in `Ledger`."""

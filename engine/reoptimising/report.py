@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -54,6 +55,8 @@ class Found:
 
     reports: dict[str, Report] = field(default_factory=dict)
     savings: dict[str, int] = field(default_factory=dict)
+    left: Counter[int] = field(default_factory=Counter)
+    """By when they closed: orders that moved to where they close at another time."""
 
     def count(
         self,

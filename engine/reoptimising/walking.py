@@ -6,7 +6,7 @@ decides new orders, and swaps what pays. Each swap is checked by revision.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
@@ -69,6 +69,7 @@ class Walker:
         Raises Ledger errors, CrewError.
         """
         found, waiting = Found(), dict[str, list[Standing]]()
+        before = dict(self._gains.get(partition, {}))  # turns of this very walk must hide nothing from its later pages
         at = Place((self._clock.epoch_ms() if first_ms is None else first_ms) + 1)
         while page := await self._ledger.movable(partition, at, PAGE_ORDERS):
             if not await self._mine(partition):
@@ -78,11 +79,12 @@ class Walker:
             some = [standing for record in records if (standing := Standing.of(record)) is not None]
             some = [standing for standing in some if standing.order.policy_id in policies]
             if why == "stock":
-                some = await self._helped(partition, some)
+                some = await self._helped(partition, some, before)
             for standing in some:
                 waiting.setdefault(standing.order.policy_id, []).append(standing)
             for policy_id in list(waiting):
                 waiting[policy_id] = await self._turns(partition, policy_id, waiting[policy_id], found, why, rest=False)
+            at = at.back(found.left.pop(at.closes_ms, 0))
             if len(records) < len(page):
                 break
         for policy_id, left in waiting.items():
@@ -91,14 +93,13 @@ class Walker:
             if why == "period" or policy_id in found.reports:
                 await self._tell(partition, policy_id, found, why)
 
-    async def _helped(self, partition: str, standings: list[Standing]) -> list[Standing]:
-        """Those of which some SKU gained since it was last looked at."""
+    async def _helped(self, partition: str, standings: list[Standing], before: Mapping[str, int]) -> list[Standing]:
+        """Those of which some SKU gained since `before`, the gains of the last look at each."""
         items = (await self._registry.books(partition)).items
         wanted = {each.order.order_id: touched([each.order], items) for each in standings}
         skus = list(dict.fromkeys(sku for some in wanted.values() for sku in some))
         rows = (await self._ledger.snapshot(partition, skus, (), ())).rows
-        known = self._gains.setdefault(partition, {})
-        gained = {sku for sku, row in zip(skus, rows, strict=True) if known.get(sku) != row.gain}
+        gained = {sku for sku, row in zip(skus, rows, strict=True) if before.get(sku) != row.gain}
         return [each for each in standings if not gained.isdisjoint(wanted[each.order.order_id])]
 
     async def _turns(
@@ -147,6 +148,8 @@ class Walker:
             whole = tuple(proposals.get(k, proposal) for k, proposal in enumerate(decided.proposals))
             batch = replace(decided.batch(question), proposals=whole)
             done = await self._ledger.swap(partition, batch, [[move.place for move in part] for part in parts])
+            gone = [move.place for part, swapped in zip(parts, done, strict=True) if swapped for move in part]
+            found.left.update(records[k].closes_ms for k in gone if proposals[k].closes_ms != records[k].closes_ms)
         report = found.reports.setdefault(
             policy_id, Report(policy_id=policy_id, mode=terms.mode, why=why, at=self._now())
         )

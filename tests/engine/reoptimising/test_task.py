@@ -12,6 +12,7 @@ from engine.clock import ManualClock
 from engine.domain import Movement, Order, epoch_ms
 from engine.ledger.reconcile import reconcile
 from engine.policy import Policy
+from engine.reoptimising import walking
 from engine.reoptimising.task import CLOSING_MS, YIELD_TICKS, Reoptimiser
 from engine.settings import Settings
 from tests.engine.making import MONDAY, document, node
@@ -110,6 +111,23 @@ async def test_stock_that_came_helps_those_who_want_it(shop):
     told = await shop.report()
     assert (told["why"], told["looked_at"], told["moved"]) == ("stock", 1, 1)
     assert (await shop.node_of("OB"), told["moves"][0]["order_id"]) == ("N1", "OB")
+
+
+@pytest.mark.parametrize("mode", ["on", "dry_run"])
+async def test_stock_that_came_helps_all_who_want_it(shop, monkeypatch, mode):
+    """Protects the saving: one receipt brings a look at all orders that want the SKU, however many pages and turns,
+    though those that move close at another time."""
+    monkeypatch.setattr(walking, "PAGE_ORDERS", 1)
+    await shop.policy(max_orders=1, mode=mode)
+    await shop.receive("N3", "A", 4)
+    await shop.look()
+    for k in range(4):
+        await shop.order(f"O{k}")
+    await shop.receive("N1", "A", 4)
+    await shop.look(5)
+    told = await shop.report()
+    assert (told["why"], told["looked_at"], told["moved"]) == ("stock", 4, 4)
+    assert {await shop.node_of(f"O{k}") for k in range(4)} == {"N1" if mode == "on" else "N3"}
 
 
 async def test_a_last_look_before_orders_close(shop):
