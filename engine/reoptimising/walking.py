@@ -135,7 +135,7 @@ class Walker:
             for stays, proposal in zip(decided.staying, decided.proposals, strict=True)
         ]
         moves = moves_of(records, decided.proposals, savings, question.skus)
-        room = room_of(records, question.skus, question.snapshot, question.network)
+        room = room_of(moves, records, question.skus, question.snapshot, question.network)
         parts = parts_of(moves, room, mills(terms.min_saving))
         objective = question.policy.objective
         proposals = {
