@@ -19,7 +19,7 @@ from engine.crew import Crew
 from engine.domain import mills
 from engine.ledger import states
 from engine.ledger.moving import Place
-from engine.ledger.port import Ledger, Snapshot
+from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError, OrderRecord, Snapshot
 from engine.lowering import WindowInput, days_of, touched
 from engine.metrics import Metrics
 from engine.registry import Books, Registry
@@ -66,7 +66,7 @@ class Walker:
         """Look at all orders of these policies that close after `first_ms` (now) and by `last_ms` (ever).
 
         Because of stock only at those of which something became available since they were last decided.
-        Raises Ledger errors, CrewError.
+        An order or a turn that fails is logged, and the walk goes on. Raises Ledger errors.
         """
         found, waiting = Found(), dict[str, list[Standing]]()
         before = dict(self._gains.get(partition, {}))  # turns of this very walk must hide nothing from its later pages
@@ -76,7 +76,7 @@ class Walker:
                 return
             at = at.past(page)
             records = [record for record in page if last_ms is None or record.closes_ms <= last_ms]
-            some = [standing for record in records if (standing := Standing.of(record)) is not None]
+            some = [standing for record in records if (standing := _standing(partition, record)) is not None]
             some = [standing for standing in some if standing.order.policy_id in policies]
             if why == "stock":
                 some = await self._helped(partition, some, before)
@@ -117,7 +117,13 @@ class Walker:
                 size += 1
             if size == len(standings) < most and not rest:
                 break
-            await self._turn(partition, policy_id, standings[:size], found, why)
+            try:
+                await self._turn(partition, policy_id, standings[:size], found, why)
+            except (LedgerUnavailableError, LedgerRefusedError):
+                raise
+            except Exception:  # the others shall have their turns: what is due now is due again only after a period
+                ids = [standing.order.order_id for standing in standings[:size]]
+                log.exception("turn_failed", partition=partition, policy_id=policy_id, order_ids=ids)
             standings = standings[size:]
         return standings
 
@@ -199,6 +205,15 @@ class Walker:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.epoch_ms() / 1000, UTC)
+
+
+def _standing(partition: str, record: OrderRecord) -> Standing | None:
+    """The order of a record, None unless it can be decided again."""
+    try:
+        return Standing.of(record)
+    except msgspec.MsgspecError:
+        log.exception("order_unreadable", partition=partition, order_id=record.order_id)
+        return None
 
 
 def _unchanged(standing: Standing, snapshot: Snapshot, skus: set[str]) -> bool:

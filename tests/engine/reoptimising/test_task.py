@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -9,10 +10,13 @@ import pytest
 
 from engine.assembly import Engine, build_memory
 from engine.clock import ManualClock
+from engine.crew import CrewError
 from engine.domain import Movement, Order, epoch_ms
+from engine.ledger.port import LedgerUnavailableError
 from engine.ledger.reconcile import reconcile
 from engine.policy import Policy
 from engine.reoptimising import walking
+from engine.reoptimising.standing import Standing
 from engine.reoptimising.task import CLOSING_MS, YIELD_TICKS, Reoptimiser
 from engine.settings import Settings
 from tests.engine.making import MONDAY, document, node
@@ -183,6 +187,39 @@ async def test_what_changed_meanwhile_is_dropped(shop, monkeypatch):
     told = await shop.report()
     assert (told["moved"], told["dropped"], told["saving"]) == (0, 1, "0")
     assert await shop.node_of("O") == "N3"
+
+
+async def test_what_fails_stops_nobody_else(shop, monkeypatch):
+    """Protects the saving: a turn that fails and an order that cannot be read leave all others their turns; a store
+    that does not answer ends the walk."""
+    await shop.policy(max_orders=1)
+    await shop.receive("N3", "A", 5)
+    await shop.look()
+    for order_id in ("O0", "O1", "O2"):
+        await shop.order(order_id)
+    decide, of, swap = shop.engine._desk.decide, Standing.of, shop.engine.ledger.swap
+
+    async def failing(window):
+        if window.orders[0].order_id == "O0":
+            raise CrewError
+        return await decide(window)
+
+    def unreadable(record):
+        return of(replace(record, order=b"{}") if record.order_id == "O1" else record)
+
+    async def unavailable(*_):
+        raise LedgerUnavailableError
+
+    monkeypatch.setattr(shop.engine._desk, "decide", failing)
+    monkeypatch.setattr(Standing, "of", unreadable)
+    monkeypatch.setattr(shop.engine.ledger, "swap", unavailable)
+    await shop.receive("N1", "A", 5)
+    with pytest.raises(LedgerUnavailableError):
+        await shop.look(5)
+    monkeypatch.setattr(shop.engine.ledger, "swap", swap)
+    await shop.look(3_600)
+    assert (await shop.report())["looked_at"] == 1
+    assert [await shop.node_of(order_id) for order_id in ("O0", "O1", "O2")] == ["N3", "N3", "N1"]
 
 
 async def test_it_gives_way_to_orders_that_wait(shop, monkeypatch):
