@@ -26,8 +26,6 @@ log = structlog.get_logger("apportion.reoptimise")
 TICK_SECONDS = 1.0
 """Between two looks at whether anything is due."""
 LEASE_MS = 15_000
-YIELD_TICKS = 10
-"""How many looks in a row give way to orders that wait for a window."""
 RECEIVED_SECONDS = 5.0
 """Between two walks because stock came."""
 CLOSING_MS = 300_000
@@ -44,11 +42,10 @@ class _Partition:
     stock_due: float = 0.0
     closing_ms: int = 0
     """Orders that close by then had their last look."""
-    given_way: int = 0
 
 
 class Reoptimiser:
-    """One per process. `busy`: whether orders wait for a window, to which this gives way."""
+    """One per process. `busy`: whether orders wait for a window, to which its turns give way."""
 
     def __init__(
         self,
@@ -64,8 +61,7 @@ class Reoptimiser:
         self._registry = registry
         self._clock = clock
         self._holder = process_id
-        self._busy = busy
-        self._walker = Walker(ledger, registry, crew, clock, metrics, process_id, self._mine)
+        self._walker = Walker(ledger, registry, crew, clock, metrics, process_id, busy, self._mine)
         self._partitions: dict[str, _Partition] = {}
         self._task = Background(self._run, "reoptimise")
 
@@ -100,10 +96,6 @@ class Reoptimiser:
         if not await self._mine(partition):
             known.received = None
             return
-        if self._busy() and known.given_way < YIELD_TICKS:
-            known.given_way += 1
-            return
-        known.given_way = 0
         try:
             await self._what_is_due(partition, known, policies, books)
         except (LedgerUnavailableError, LedgerRefusedError):

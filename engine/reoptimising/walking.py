@@ -6,6 +6,7 @@ decides new orders, and swaps what pays. Each swap is checked by revision.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -33,12 +34,20 @@ PAGE_ORDERS = 50
 """Orders read in one call: some 150 kB."""
 TURN_LINES = 500
 """The most order lines of one turn: about as many as the work of a window pays for at a policy's default."""
+YIELD_TICKS = 10
+"""How often in a row one turn gives way to orders that wait for a window."""
+YIELD_SECONDS = 1.0
+"""For how long each time."""
 ROUNDS = 3
 """Snapshots taken for one turn at most, while orders or documents change."""
 
 
 class Walker:
-    """Walks. `mine`: whether a partition is still this process's, and for a while more."""
+    """Walks.
+
+    `busy`: whether orders wait for a window, to which each turn gives way. `mine`: whether a partition is still this
+    process's, and for a while more.
+    """
 
     def __init__(
         self,
@@ -48,6 +57,7 @@ class Walker:
         clock: Clock,
         metrics: Metrics,
         process_id: str,
+        busy: Callable[[], bool],
         mine: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._ledger = ledger
@@ -55,6 +65,7 @@ class Walker:
         self._crew = crew
         self._clock = clock
         self._metrics = metrics
+        self._busy = busy
         self._mine = mine
         self._window_ids = (f"{process_id}-r{number}" for number in count(1))
         self._gains: dict[str, dict[str, int]] = {}
@@ -117,6 +128,7 @@ class Walker:
                 size += 1
             if size == len(standings) < most and not rest:
                 break
+            await self._give_way(partition)
             try:
                 await self._turn(partition, policy_id, standings[:size], found, why)
             except (LedgerUnavailableError, LedgerRefusedError):
@@ -126,6 +138,14 @@ class Walker:
                 log.exception("turn_failed", partition=partition, policy_id=policy_id, order_ids=ids)
             standings = standings[size:]
         return standings
+
+    async def _give_way(self, partition: str) -> None:
+        """Wait while orders wait for a window, for a bounded time, and keep the partition meanwhile."""
+        for _ in range(YIELD_TICKS):
+            if not self._busy():
+                return
+            await self._mine(partition)
+            await asyncio.sleep(YIELD_SECONDS)
 
     async def _turn(self, partition: str, policy_id: str, standings: list[Standing], found: Found, why: Why) -> None:
         question, standings = await self._question(partition, policy_id, standings)
@@ -217,8 +237,10 @@ def _standing(partition: str, record: OrderRecord) -> Standing | None:
 
 
 def _unchanged(standing: Standing, snapshot: Snapshot, skus: set[str]) -> bool:
-    """Whether an order is as it was read, and all that it holds is of what may ship for it now."""
+    """Whether an order is as it was read and open still, and all that it holds is of what may ship for it now."""
     record = standing.record
+    if record.closes_ms <= snapshot.at_ms:
+        return False
     return snapshot.moving.get(record.order_id) == record.revision and all(sku in skus for sku, _, _ in record.takes)
 
 

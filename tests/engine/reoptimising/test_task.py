@@ -17,7 +17,8 @@ from engine.ledger.reconcile import reconcile
 from engine.policy import Policy
 from engine.reoptimising import walking
 from engine.reoptimising.standing import Standing
-from engine.reoptimising.task import CLOSING_MS, YIELD_TICKS, Reoptimiser
+from engine.reoptimising.task import CLOSING_MS, Reoptimiser
+from engine.reoptimising.walking import YIELD_TICKS
 from engine.settings import Settings
 from tests.engine.making import MONDAY, document, node
 
@@ -222,20 +223,50 @@ async def test_what_fails_stops_nobody_else(shop, monkeypatch):
     assert [await shop.node_of(order_id) for order_id in ("O0", "O1", "O2")] == ["N3", "N3", "N1"]
 
 
-async def test_it_gives_way_to_orders_that_wait(shop, monkeypatch):
-    """Protects the hot path: while orders wait for a window nothing is looked at, for a bounded number of looks."""
-    waiting = True
-    monkeypatch.setattr(shop.engine.reoptimiser, "_busy", lambda: waiting)
+async def test_each_turn_gives_way_to_orders_that_wait(shop, monkeypatch):
+    """Protects the hot path: no turn begins while orders wait for a window, for a bounded number of times each."""
+    told: list[str] = []
+    waiting = iter([True] * 2 * YIELD_TICKS + [False])
+    decide = shop.engine._desk.decide
+
+    async def noted(window):
+        told.append("turn")
+        return await decide(window)
+
+    def busy():
+        told.append("asked")
+        return next(waiting)
+
+    await shop.policy(max_orders=1)
+    await shop.receive("N3", "A", 3)
+    await shop.look()
+    for k in range(3):
+        await shop.order(f"O{k}")
+    monkeypatch.setattr(walking, "YIELD_SECONDS", 0)
+    monkeypatch.setattr(shop.engine.reoptimiser._walker, "_busy", busy)
+    monkeypatch.setattr(shop.engine._desk, "decide", noted)
+    await shop.receive("N1", "A", 1)
+    await shop.look(5)
+    assert told == [*["asked"] * YIELD_TICKS, "turn", *["asked"] * YIELD_TICKS, "turn", "asked", "turn"]
+
+
+async def test_who_closes_meanwhile_stays(shop, monkeypatch):
+    """Protects cut-offs: an order that closes while its turn gives way to others is not decided again."""
     await shop.receive("N3", "A", 1)
     await shop.order("O")
-    for _ in range(YIELD_TICKS):
-        await shop.look(3_600)
-    assert await shop.report() == {}
     await shop.look()
-    await shop.look(3_600)
-    for _ in range(YIELD_TICKS):
-        await shop.look()
-    assert (await shop.report())["why"] == "period"
+    record = await shop.engine.ledger.order(PARTITION, "O")
+    shop.clock.set(record.closes_ms - 1)
+
+    def busy():
+        shop.clock.advance(1)
+        return False
+
+    monkeypatch.setattr(shop.engine.reoptimiser._walker, "_busy", busy)
+    await shop.receive("N1", "A", 1)
+    await shop.look()
+    told = await shop.report()
+    assert (told["why"], told["looked_at"], await shop.node_of("O")) == ("period", 0, "N3")
 
 
 async def test_one_process_does_it(shop):
