@@ -40,6 +40,9 @@ class Moving(Protocol):
     async def movable(self, partition: str, at: Place, limit: int) -> list[OrderRecord]:
         """The next orders from a place on, those first that close first."""
 
+    async def with_movable(self, partitions: Sequence[str]) -> list[str]:
+        """Those of the partitions in which any order may be decided again, or might have before it closed."""
+
     async def swap(self, partition: str, batch: Batch, parts: Sequence[Sequence[int]]) -> list[bool]:
         """Exchange the holds of standing orders: each part, some of the batch's proposals, whole or not at all.
 

@@ -76,25 +76,29 @@ class Reoptimiser:
     async def _run(self) -> None:
         while True:
             try:
-                for partition in await self._ledger.partitions():
-                    await self.look(partition)
+                await self.look_around()
             except (LedgerUnavailableError, LedgerRefusedError) as error:
                 log.warning("reoptimise_waits", reason=str(error))
             await asyncio.sleep(TICK_SECONDS)
 
+    async def look_around(self) -> None:
+        """Look at the partitions in which orders may move: of no other are the documents loaded. Errors as `look`."""
+        for partition in await self._ledger.with_movable(await self._ledger.partitions()):
+            await self.look(partition)
+
     async def look(self, partition: str) -> None:
         """Do what is due in one partition; what fails there stops no other. Raises Ledger errors only."""
+        known = self._partitions.setdefault(partition, _Partition())
+        if not await self._mine(partition):
+            known.received = None
+            return
         try:
             books = await self._registry.books(partition, await self._ledger.versions(partition))
         except NoNetworkError:
             return
         policies = {each for each, edition in books.policies.items() if edition.policy.reoptimise.mode != "off"}
-        known = self._partitions.setdefault(partition, _Partition())
         if not policies:
             known.due.clear()
-            return
-        if not await self._mine(partition):
-            known.received = None
             return
         try:
             await self._what_is_due(partition, known, policies, books)

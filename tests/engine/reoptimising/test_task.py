@@ -287,6 +287,32 @@ async def test_one_process_does_it(shop):
     assert await shop.report() == told
 
 
+async def test_only_where_orders_may_move_documents_are_loaded(shop, monkeypatch):
+    """Protects memory: a process loads the documents of no partition in which nothing may move, or another is at it."""
+    registry, loaded = shop.engine.registry, []
+    books = registry.books
+
+    async def noted(partition, versions=None):
+        loaded.append(partition)
+        return await books(partition, versions)
+
+    await registry.put_network("calm", msgspec.json.encode(document(NODES)))
+    await shop.receive("N3", "A", 1)
+    reoptimiser = shop.engine.reoptimiser
+    monkeypatch.setattr(registry, "books", noted)
+    await reoptimiser.look_around()
+    assert loaded == []
+    await shop.order("O")
+    loaded.clear()
+    await reoptimiser.look_around()
+    assert set(loaded) == {PARTITION}
+    loaded.clear()
+    engine = shop.engine
+    other = Reoptimiser(engine.ledger, registry, engine._desk, shop.clock, engine._metrics, "other", lambda: False)
+    await other.look_around()
+    assert loaded == []
+
+
 async def test_policies_have_their_own_turns(shop):
     """Protects policies: orders of a policy that does not ask for it are not looked at, whatever others ask."""
     off = msgspec.json.encode(Policy())
