@@ -11,7 +11,7 @@ from api.endpoint import JSON, Endpoint, Reply
 from api.partition import partition_of, query_of
 from engine.assembly import Engine
 from engine.errors import InvalidInputError
-from engine.reoptimising.task import Report
+from engine.reoptimising.report import Report
 
 
 class Reports(Struct, frozen=True, kw_only=True):

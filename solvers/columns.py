@@ -107,7 +107,7 @@ class Window:
         self.fill = fill
         self.pricer = Pricer(self.problem, self.priced.menus, fill)
         self.active: set[int] = set()
-        self.master = Master(self.free, fill.units if fill is not None else None)
+        self.master = Master(self.free, fill.units if fill is not None else None, _largest(self.problem))
         self._paid = 0
         self.bound: int | None = None
         self.prices: Prices | None = None
@@ -256,7 +256,7 @@ class Window:
         """Price all orders at hand, keep the bound, add plans that improve: (whether any does, orders to activate)."""
         wanted = np.full(self.problem.orders, FAR, np.int64)
         for order, worth in dual.items():
-            wanted[order] = min(FAR, int(worth * FINE - FINE / 2))
+            wanted[order] = max(-FAR, min(FAR, int(worth * FINE - FINE / 2)))
         for order in self.pricer.orders - self.active:
             wanted[order] = self._own(order, prices) - FINE // 2
         offers = self.pricer.offers(prices, wanted)
@@ -404,3 +404,9 @@ class Window:
             plans[column.order] = column.plan
         passive = [(order, one) for order, one in enumerate(self.alone) if order not in self.active]
         return key_of(self.problem, [*chosen, *passive]), plans
+
+
+def _largest(problem: Problem) -> int:
+    """The most units that one order can draw from stock, whatever supplies it."""
+    until = np.append(0, np.cumsum(problem.lines.quantity))[problem.lines.start]
+    return int(np.diff(until).max(initial=1)) * int(problem.derived.count.max(initial=1))

@@ -37,6 +37,9 @@ WHOLE = 0.999
 DIVES = 12
 """Relaxations solved to round one at most."""
 
+DEAREST, MOST = 2**50, 2**60
+"""FINE parts of a mill: what a unit is worth at most, and all that one order can take or leave."""
+
 FINE = 1_000
 """Prices of cells and rooms are counted in thousandths of a mill, so that rounding them moves no bound by a mill."""
 
@@ -103,11 +106,13 @@ class Master:
 
     free int64[resources]. `work`: what was done so far, in menu cells priced. `short` int64[rows]: what a unit short of
     a fill row costs, in mills; None: no row may be short in the end. Only resources that the orders' hungriest plans
-    together could exhaust have a row.
+    together could exhaust have a row. `largest`: units of one order at most; its prices are held so that no order's
+    value overflows: a bound is one at any prices.
     """
 
-    def __init__(self, free: Ints, fill_units: Ints | None) -> None:
+    def __init__(self, free: Ints, fill_units: Ints | None, largest: int) -> None:
         self.free, self.fill_units = free, fill_units
+        self._dearest = min(DEAREST, MOST // max(1, largest))
         self.short: Ints | None = None
         self.columns: list[Column] = []
         self._known: set[tuple[int | bytes, ...]] = set()
@@ -233,7 +238,7 @@ class Master:
             return None
         self.work += LP_START + LP_WORK * grown.entries + PIVOT_WORK * grown.rows * found.pivots
         duals, every = np.rint(found.duals * FINE), found.columns
-        limit = 2.0**50
+        limit = float(self._dearest)
         worth = np.zeros(len(self.free), np.int64)
         if grown.resource_row:
             rows = np.array(list(grown.resource_row.values()))

@@ -31,12 +31,13 @@ def top_up(problem: Problem, order: int, plan: Moves, left: Supply) -> Moves:
     careful = is_careful(problem, order)
     shipments = list(plan)
     stuck: set[int] = set()
+    able: dict[tuple[int, int, int], int] = {}
     for _ in range(8 * len(rows.line) + 64):
         row = next((i for i in np.flatnonzero(missing[rows.line]).tolist() if i not in stuck), None)
         if row is None:
             break
         line = int(rows.line[row])
-        found = _cheapest_addition(problem, order, shipments, left, row, int(missing[line]), careful=careful)
+        found = _cheapest_addition(problem, order, shipments, left, row, int(missing[line]), able, careful=careful)
         if found is None:
             stuck.add(row)
             continue
@@ -70,9 +71,20 @@ def _add(shipments: list[Shipment], more: _Addition, row: int, size: int) -> Non
 
 
 def _cheapest_addition(
-    problem: Problem, order: int, shipments: list[Shipment], left: Supply, row: int, wanted: int, *, careful: bool
+    problem: Problem,
+    order: int,
+    shipments: list[Shipment],
+    left: Supply,
+    row: int,
+    wanted: int,
+    able: dict[tuple[int, int, int], int],
+    *,
+    careful: bool,
 ) -> _Addition | None:
-    """The cheapest way per unit to ship more of a row; `careful`: that breaks no limit of the order."""
+    """The cheapest way per unit to ship more of a row; `careful`: that breaks no limit of the order.
+
+    `able`: units that could go at all by (shipment, option, row), kept from call to call: shipments only grow.
+    """
     options, at = problem.options, problem.lines_of(order)
     item = int(problem.lines.item[at.start + row])
     source, _ = parts_of(problem, item)
@@ -86,7 +98,7 @@ def _cheapest_addition(
             int(options.bucket[option]),
             unit_bucket(problem, option, source),
         )
-        units = min(wanted, int(left.stock[item, node]))
+        units = min(wanted, int(left.stock[item, node]), able.get((index, option, row), wanted))
         if room >= 0:
             units = min(units, int(left.units[room]))
         if units <= 0 or not problem.lines.eligible[at.start + row, node]:
@@ -96,7 +108,9 @@ def _cheapest_addition(
         while new is None and units > 1:
             units //= 2
             new = shipment_cost(problem, option, _plus(before, row, units))
+            able[index, option, row] = units
         if new is None:
+            able[index, option, row] = 0
             continue
         more = new.boxes - (old.boxes if old else 0)
         if bucket >= 0 and more > left.parcels[bucket]:

@@ -17,8 +17,8 @@ CUT_CELLS = 320
 CUT_BYTES = 250_000
 """Documents of one script call, in bytes."""
 CUT_ORDERS = 80
-"""Orders of one script call: about 3 ms on an idle core, so that a busy one keeps below 10, and below 20 where units that
-have lapsed must be freed first."""
+"""Orders of one script call: about 3 ms on an idle core, so that a busy one keeps below 10, and below 20 where units
+that have lapsed must be freed first."""
 CUT_ORDERS_MAX = 1_500
 """A group that must stay together is split all the same here: a call takes at most about 8,000 values."""
 

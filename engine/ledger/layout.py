@@ -31,6 +31,8 @@ EDITIONS_KEPT = 100
 """Versions kept of each policy."""
 SKUS_PAGE = 2_000
 """About how many catalogue entries one reading returns."""
+PARTITIONS_ASKED = 250
+"""Partitions of which one round trip asks: about a millisecond for the store, and for the event loop."""
 TAIL_ENTRIES_MAX = 64
 """The most log entries that one reading of the log returns."""
 DAY_MS = 86_400_000

@@ -25,6 +25,10 @@ class MemoryMoving:
         records = (kept.record(order_id, now_ms) for _, order_id in found[at.seen : at.seen + limit])
         return [record for record in records if record is not None]
 
+    async def with_movable(self, partitions: Sequence[str]) -> list[str]:
+        """As `Moving.with_movable`."""
+        return [name for name in partitions if self._partition(name).movable]
+
     async def swap(self, partition: str, batch: Batch, parts: Sequence[Sequence[int]]) -> list[bool]:
         """As `Moving.swap`."""
         layout.require_proposals(batch.proposals, len(batch.skus))

@@ -29,12 +29,19 @@ class Place(NamedTuple):
         same = sum(record.closes_ms == last for record in records)
         return Place(last, same + (self.seen if last == self.closes_ms else 0))
 
+    def back(self, left: int) -> Place:
+        """The place once so many of the orders seen no longer close then, lest the walk pass over as many others."""
+        return Place(self.closes_ms, self.seen - left)
+
 
 class Moving(Protocol):
     """The part of the ledger's port about orders that may be decided again. Errors as in `Ledger`."""
 
     async def movable(self, partition: str, at: Place, limit: int) -> list[OrderRecord]:
         """The next orders from a place on, those first that close first."""
+
+    async def with_movable(self, partitions: Sequence[str]) -> list[str]:
+        """Those of the partitions in which any order may be decided again, or might have before it closed."""
 
     async def swap(self, partition: str, batch: Batch, parts: Sequence[Sequence[int]]) -> list[bool]:
         """Exchange the holds of standing orders: each part, some of the batch's proposals, whole or not at all.

@@ -9,8 +9,6 @@ from engine.ledger import layout, scripts
 
 _SCAN_KEYS = 2_000
 """Keys looked at in one step of a scan."""
-_ASKED = 250
-"""Partitions of which one round trip asks: about a millisecond for the store, and for the event loop."""
 
 
 class RedisHolds:
@@ -32,8 +30,8 @@ class RedisHolds:
         whoever sweeps it sees why.
         """
         found: dict[str, bool] = {}
-        for start in range(0, len(partitions), _ASKED):
-            some = partitions[start : start + _ASKED]
+        for start in range(0, len(partitions), layout.PARTITIONS_ASKED):
+            some = partitions[start : start + layout.PARTITIONS_ASKED]
             firsts = [("ZRANGE", f"{{{partition}}}:holds", 0, 0, "WITHSCORES") for partition in some]
             time, *replies = await scripts.send_all(self._client, [("TIME",), *firsts])
             now_ms = time[0] * 1000 + time[1] // 1000

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from engine.ledger import layout, redis_orders
+from engine.ledger import layout, redis_orders, scripts
 from engine.ledger.moving import Place
 from engine.ledger.port import Batch, OrderRecord, Verdict
 from engine.ledger.redis_commit import Committing
 
 
 class RedisMoving:
-    """Mixed into `RedisLedger`, whose scripts it uses."""
+    """Mixed into `RedisLedger`, whose connections and scripts it uses."""
 
+    _client: scripts.PromptRedis
     _run: Callable[..., Awaitable[Any]]
     _read: Callable[..., Awaitable[list[Any]]]
 
@@ -22,6 +23,18 @@ class RedisMoving:
         now_ms, orders = await self._run("movable", partition, *at, limit)
         records = (redis_orders.record(order_id.decode(), parts, now_ms) for order_id, *parts in orders)
         return [record for record in records if record is not None]
+
+    async def with_movable(self, partitions: Sequence[str]) -> list[str]:
+        """As `Moving.with_movable`: a command for each, since two may be in different slots.
+
+        A damaged list counts: whoever reads it sees why.
+        """
+        found: list[str] = []
+        for start in range(0, len(partitions), layout.PARTITIONS_ASKED):
+            some = partitions[start : start + layout.PARTITIONS_ASKED]
+            counts = await scripts.send_all(self._client, [("ZCARD", f"{{{each}}}:movable") for each in some])
+            found += [each for each, orders in zip(some, counts, strict=True) if orders != 0]
+        return found
 
     async def swap(self, partition: str, batch: Batch, parts: Sequence[Sequence[int]]) -> list[bool]:
         """As `Moving.swap`; one script call for each part, however large it is."""

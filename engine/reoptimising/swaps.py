@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.ledger.port import OrderRecord, Proposal, Snapshot
+import numpy as np
+
+from engine.ledger.port import DayLoad, OrderRecord, Proposal, Row, Snapshot
 from engine.network import Network
 
 PART_ORDERS = 100
@@ -46,29 +48,53 @@ def moves_of(
 
 
 def room_of(
-    records: Sequence[OrderRecord], skus: Sequence[str], snapshot: Snapshot, network: Network
+    moves: Sequence[Move],
+    records: Sequence[OrderRecord],
+    skus: Sequence[str],
+    snapshot: Snapshot,
+    network: Network,
 ) -> dict[Place, int]:
-    """What is free while all orders stay, of all that is limited. The snapshot counts what they hold as free."""
+    """What is free while all orders stay, where the moves take or leave anything limited.
+
+    The snapshot counts what all these orders hold as free. Only the places of the moves are looked up: a window has as
+    many cells as SKUs times nodes, and this runs on the event loop.
+    """
+    places = dict.fromkeys(at for move in moves for at in (*move.takes, *move.change))
+    if not places:
+        return {}
+    rows = dict(zip(skus, snapshot.rows, strict=True))
+    nodes = {number: node for node, number in enumerate(network.number_of.tolist())}
     room: dict[Place, int] = {}
-    floor = {number: int(network.safety[node]) for node, number in enumerate(network.number_of.tolist())}
-    for sku, row in zip(skus, snapshot.rows, strict=True):
-        for node, on_hand, held, safety, blocked in row.slots.tolist():
-            room["units", sku, node] = on_hand - held - blocked - (floor.get(node, 0) if safety < 0 else safety)
-    limits = list(
-        zip(network.number_of.tolist(), network.parcels_max.tolist(), network.units_max.tolist(), strict=True)
-    )
-    for day, load in snapshot.days.items():
-        for number, parcels_max, units_max in limits:
-            parcels, units = load.nodes[number].tolist() if number < len(load.nodes) else (0, 0)
-            if parcels_max >= 0:
-                room["parcels", day, number] = parcels_max - parcels
-            if units_max >= 0:
-                room["load", day, number] = units_max - units
+    for kind, name, number in places:
+        node = nodes.get(number)
+        if isinstance(name, str):
+            free = _free(rows[name], number, 0 if node is None else int(network.safety[node]))
+        else:
+            free = None if node is None else _left(kind, snapshot.days.get(name), number, node, network)
+        if free is not None:
+            room[kind, name, number] = free
     for record in records:
         for at, amount in _held(record).items():
             if at in room:
                 room[at] -= amount
     return room
+
+
+def _free(row: Row, number: int, floor: int) -> int | None:
+    """Units free in a node's cell of a row; None: it was never stocked there."""
+    for slot in np.flatnonzero(row.slots["node"] == number):
+        _, on_hand, held, safety, blocked = row.slots[slot].tolist()
+        return int(on_hand - held - blocked - (floor if safety < 0 else safety))
+    return None
+
+
+def _left(kind: str, load: DayLoad | None, number: int, node: int, network: Network) -> int | None:
+    """Room left at a node on a day; None: not limited."""
+    most = int((network.parcels_max if kind == "parcels" else network.units_max)[node])
+    if load is None or most < 0:
+        return None
+    parcels, units = load.nodes[number].tolist() if number < len(load.nodes) else (0, 0)
+    return most - int(parcels if kind == "parcels" else units)
 
 
 def parts_of(moves: Sequence[Move], room: Mapping[Place, int], min_saving: int) -> list[list[Move]]:

@@ -1,86 +1,35 @@
-"""The background task: when orders are decided again, which ones, and what is done with what was found.
+"""The background task: when orders are decided again, and which ones.
 
-A *walk* goes through all orders that may move, those first that close first, and takes *turns*: so many orders of one
-policy, decided together on what is free and what they hold themselves, by the path that decides new orders. Walks are
-made every so often, when stock came (only orders that it might help), and once more before orders close. One process
-does it for a partition, as long as it has the lease; others could, since each swap is checked by revision.
+Walks are made every so often, when stock came (only orders that it might help), and once more before orders close. One
+process does it for a partition, as long as it has the lease; others could, since each swap is checked by revision.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from itertools import count
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-import msgspec
 import structlog
-from msgspec import Struct
 
 from engine.background import Background
 from engine.clock import Clock
 from engine.crew import Crew
-from engine.domain import decimal, mills
 from engine.errors import NoNetworkError
-from engine.ledger import states
-from engine.ledger.moving import Place
-from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError, Proposal, Snapshot
-from engine.lowering import WindowInput, days_of, touched
+from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError
 from engine.metrics import Metrics
 from engine.registry import Books, Registry
-from engine.reoptimising.standing import Standing
-from engine.reoptimising.swaps import Move, moves_of, parts_of, room_of
+from engine.reoptimising.walking import Walker
 
 log = structlog.get_logger("apportion.reoptimise")
 
 TICK_SECONDS = 1.0
 """Between two looks at whether anything is due."""
 LEASE_MS = 15_000
-YIELD_TICKS = 10
-"""How many looks in a row give way to orders that wait for a window."""
 RECEIVED_SECONDS = 5.0
 """Between two walks because stock came."""
 CLOSING_MS = 300_000
 """How long before they close orders are looked at once more."""
-PAGE_ORDERS = 50
-"""Orders read in one call: some 150 kB."""
-TURN_LINES = 500
-"""The most order lines of one turn: about as many as the work of a window pays for at a policy's default."""
-MOVES_TOLD = 100
-"""The most moves that a report names."""
-ROUNDS = 3
-"""Snapshots taken for one turn at most, while orders or documents change."""
-
-Why = Literal["period", "stock", "closing"]
-
-
-class MoveTold(Struct, frozen=True, kw_only=True):
-    """One order that moved, or would have: what it saves (negative where it made room for another), and its nodes."""
-
-    order_id: str
-    saving: str
-    before: tuple[str, ...] = msgspec.field(name="from")
-    after: tuple[str, ...] = msgspec.field(name="to")
-
-
-class Report(Struct, kw_only=True):
-    """What the last walk found for one policy. `moved`: in a dry run, what would have.
-
-    `why`: its period was over, stock came, or orders were about to close. `dropped`: orders that were to move and did
-    not, because something of their part changed meanwhile. `moves`: the first hundred.
-    """
-
-    policy_id: str
-    mode: Literal["dry_run", "on"]
-    why: Why
-    at: datetime
-    looked_at: int = 0
-    moved: int = 0
-    dropped: int = 0
-    saving: str = "0"
-    moves: list[MoveTold] = []
 
 
 @dataclass(slots=True)
@@ -93,21 +42,10 @@ class _Partition:
     stock_due: float = 0.0
     closing_ms: int = 0
     """Orders that close by then had their last look."""
-    gains: dict[str, int] = field(default_factory=dict)
-    """Of each SKU, as its orders were last decided again."""
-    given_way: int = 0
-
-
-@dataclass(slots=True)
-class _Found:
-    """What a walk found so far, by policy."""
-
-    reports: dict[str, Report] = field(default_factory=dict)
-    savings: dict[str, int] = field(default_factory=dict)
 
 
 class Reoptimiser:
-    """One per process. `busy`: whether orders wait for a window, to which this gives way."""
+    """One per process. `busy`: whether orders wait for a window, to which its turns give way."""
 
     def __init__(
         self,
@@ -121,12 +59,9 @@ class Reoptimiser:
     ) -> None:
         self._ledger = ledger
         self._registry = registry
-        self._crew = crew
         self._clock = clock
-        self._metrics = metrics
         self._holder = process_id
-        self._busy = busy
-        self._window_ids = (f"{process_id}-r{number}" for number in count(1))
+        self._walker = Walker(ledger, registry, crew, clock, metrics, process_id, busy, self._mine)
         self._partitions: dict[str, _Partition] = {}
         self._task = Background(self._run, "reoptimise")
 
@@ -141,30 +76,30 @@ class Reoptimiser:
     async def _run(self) -> None:
         while True:
             try:
-                for partition in await self._ledger.partitions():
-                    await self.look(partition)
+                await self.look_around()
             except (LedgerUnavailableError, LedgerRefusedError) as error:
                 log.warning("reoptimise_waits", reason=str(error))
             await asyncio.sleep(TICK_SECONDS)
 
+    async def look_around(self) -> None:
+        """Look at the partitions in which orders may move: of no other are the documents loaded. Errors as `look`."""
+        for partition in await self._ledger.with_movable(await self._ledger.partitions()):
+            await self.look(partition)
+
     async def look(self, partition: str) -> None:
         """Do what is due in one partition; what fails there stops no other. Raises Ledger errors only."""
+        known = self._partitions.setdefault(partition, _Partition())
+        if not await self._mine(partition):
+            known.received = None
+            return
         try:
             books = await self._registry.books(partition, await self._ledger.versions(partition))
         except NoNetworkError:
             return
         policies = {each for each, edition in books.policies.items() if edition.policy.reoptimise.mode != "off"}
-        known = self._partitions.setdefault(partition, _Partition())
         if not policies:
             known.due.clear()
             return
-        if not await self._mine(partition):
-            known.received = None
-            return
-        if self._busy() and known.given_way < YIELD_TICKS:
-            known.given_way += 1
-            return
-        known.given_way = 0
         try:
             await self._what_is_due(partition, known, policies, books)
         except (LedgerUnavailableError, LedgerRefusedError):
@@ -184,232 +119,14 @@ class Reoptimiser:
         due = {each for each in policies if known.due.setdefault(each, now + every[each]) <= now}
         if due:
             known.due.update({each: now + every[each] for each in due})
-            await self.walk(partition, due, "period")
+            await self._walker.walk(partition, due, "period")
         received = await self._ledger.received(partition)
         if known.received is None:
             known.received = received
         if received != known.received and now >= known.stock_due:
             known.received, known.stock_due = received, now + RECEIVED_SECONDS
-            await self.walk(partition, policies, "stock")
+            await self._walker.walk(partition, policies, "stock")
         if now_ms + CLOSING_MS > known.closing_ms:
             first = max(known.closing_ms, now_ms)
             known.closing_ms = now_ms + CLOSING_MS
-            await self.walk(partition, policies, "closing", first, known.closing_ms)
-
-    async def walk(
-        self, partition: str, policies: set[str], why: Why, first_ms: int | None = None, last_ms: int | None = None
-    ) -> None:
-        """Look at all orders of these policies that close after `first_ms` (now) and by `last_ms` (ever).
-
-        Because of stock only at those of which something became available since they were last decided.
-        Raises Ledger errors, CrewError.
-        """
-        found, waiting = _Found(), dict[str, list[Standing]]()
-        at = Place((self._clock.epoch_ms() if first_ms is None else first_ms) + 1)
-        while page := await self._ledger.movable(partition, at, PAGE_ORDERS):
-            if not await self._mine(partition):
-                return
-            at = at.past(page)
-            records = [record for record in page if last_ms is None or record.closes_ms <= last_ms]
-            some = [standing for record in records if (standing := Standing.of(record)) is not None]
-            some = [standing for standing in some if standing.order.policy_id in policies]
-            if why == "stock":
-                some = await self._helped(partition, some)
-            for standing in some:
-                waiting.setdefault(standing.order.policy_id, []).append(standing)
-            for policy_id in list(waiting):
-                waiting[policy_id] = await self._turns(partition, policy_id, waiting[policy_id], found, why, rest=False)
-            if len(records) < len(page):
-                break
-        for policy_id, left in waiting.items():
-            await self._turns(partition, policy_id, left, found, why, rest=True)
-        for policy_id in policies:
-            if why == "period" or policy_id in found.reports:
-                await self._tell(partition, policy_id, found, why)
-
-    async def _helped(self, partition: str, standings: list[Standing]) -> list[Standing]:
-        """Those of which some SKU gained since it was last looked at."""
-        items = (await self._registry.books(partition)).items
-        wanted = {each.order.order_id: touched([each.order], items) for each in standings}
-        skus = list(dict.fromkeys(sku for some in wanted.values() for sku in some))
-        rows = (await self._ledger.snapshot(partition, skus, (), ())).rows
-        known = self._partitions.setdefault(partition, _Partition()).gains
-        gained = {sku for sku, row in zip(skus, rows, strict=True) if known.get(sku) != row.gain}
-        return [each for each in standings if not gained.isdisjoint(wanted[each.order.order_id])]
-
-    async def _turns(
-        self, partition: str, policy_id: str, standings: list[Standing], found: _Found, why: Why, *, rest: bool
-    ) -> list[Standing]:
-        """Take turns while there are orders for a whole one (`rest`: while there are any); returns those left."""
-        while standings:
-            edition = (await self._registry.books_for(partition, policy_id)).policies[policy_id]
-            most = edition.policy.reoptimise.max_orders
-            size, lines = 0, 0
-            while size < min(most, len(standings)):
-                lines += len(standings[size].order.lines)
-                if size and lines > TURN_LINES:
-                    break
-                size += 1
-            if size == len(standings) < most and not rest:
-                break
-            await self._turn(partition, policy_id, standings[:size], found, why)
-            standings = standings[size:]
-        return standings
-
-    async def _turn(self, partition: str, policy_id: str, standings: list[Standing], found: _Found, why: Why) -> None:
-        question, standings = await self._question(partition, policy_id, standings)
-        if question is None:
-            return
-        terms = question.policy.reoptimise
-        if terms.mode == "off":
-            return
-        decided = await self._crew.decide(question)
-        records = [standing.record for standing in standings]
-        savings = [
-            stays - _total(proposal) if stays is not None and proposal.state == states.ALLOCATED else None
-            for stays, proposal in zip(decided.staying, decided.proposals, strict=True)
-        ]
-        moves = moves_of(records, decided.proposals, savings, question.skus)
-        room = room_of(records, question.skus, question.snapshot, question.network)
-        parts = parts_of(moves, room, mills(terms.min_saving))
-        objective = question.policy.objective
-        proposals = {
-            move.place: standings[move.place].moved(decided.proposals[move.place], move.saving, objective)
-            for part in parts
-            for move in part
-        }
-        done = [True] * len(parts)
-        if terms.mode == "on" and parts:
-            whole = tuple(proposals.get(k, proposal) for k, proposal in enumerate(decided.proposals))
-            batch = replace(decided.batch(question), proposals=whole)
-            done = await self._ledger.swap(partition, batch, [[move.place for move in part] for part in parts])
-        report = found.reports.setdefault(
-            policy_id, Report(policy_id=policy_id, mode=terms.mode, why=why, at=self._now())
-        )
-        report.looked_at += len(standings)
-        moved = [move for part, swapped in zip(parts, done, strict=True) if swapped for move in part]
-        self._count(report, found, standings, proposals, moved)
-        report.dropped += sum(len(part) for part, swapped in zip(parts, done, strict=True) if not swapped)
-
-    def _count(
-        self,
-        report: Report,
-        found: _Found,
-        standings: Sequence[Standing],
-        proposals: Mapping[int, Proposal],
-        moved: Sequence[Move],
-    ) -> None:
-        """Put what moved into the report."""
-        report.moved += len(moved)
-        saved = found.savings.get(report.policy_id, 0) + sum(move.saving for move in moved)
-        found.savings[report.policy_id] = saved
-        report.saving = decimal(saved)
-        for move in moved[: max(0, MOVES_TOLD - len(report.moves))]:
-            standing = standings[move.place]
-            after = _nodes(proposals[move.place])
-            told = MoveTold(
-                order_id=standing.order.order_id, saving=decimal(move.saving), before=standing.nodes(), after=after
-            )
-            report.moves.append(told)
-
-    async def _question(
-        self, partition: str, policy_id: str, standings: list[Standing]
-    ) -> tuple[WindowInput | None, list[Standing]]:
-        """These orders as one window, on stock that counts what they hold as free; without those that changed."""
-        for _ in range(ROUNDS):
-            books = await self._registry.books_for(partition, policy_id)
-            edition = books.policies[policy_id]
-            orders = tuple(standing.asked_again() for standing in standings)
-            skus = touched(orders, books.items)
-            horizon = edition.policy.capacity_horizon_days
-            days = sorted(days_of(orders, books.network, self._clock.epoch_ms(), horizon=horizon))
-            ids = [order.order_id for order in orders]
-            snapshot = await self._ledger.snapshot(partition, skus, days, (), moving=ids)
-            current = await self._registry.books(partition, snapshot.versions)
-            same = [each for each in standings if _unchanged(each, snapshot, set(skus))]
-            if not same:
-                return None, []
-            if len(same) == len(standings) and current.versions[:3] == books.versions[:3] == snapshot.versions[:3]:
-                gains = self._partitions.setdefault(partition, _Partition()).gains
-                gains.update({sku: row.gain for sku, row in zip(skus, snapshot.rows, strict=True)})
-                window_id = next(self._window_ids)
-                return _window(window_id, partition, policy_id, books, snapshot, skus, standings), standings
-            standings = same
-        return None, []
-
-    async def _tell(self, partition: str, policy_id: str, found: _Found, why: Why) -> None:
-        """Leave the report of a walk, and count it."""
-        mode = (await self._registry.books_for(partition, policy_id)).policies[policy_id].policy.reoptimise.mode
-        if mode == "off":
-            return
-        report = found.reports.get(policy_id) or Report(policy_id=policy_id, mode=mode, why=why, at=self._now())
-        self._metrics.reoptimised(report.mode, report.looked_at, report.moved, report.dropped, float(report.saving))
-        await self._ledger.put_report(partition, policy_id, msgspec.json.encode(report))
-        if report.moved or report.dropped:
-            log.info(
-                "reoptimised", partition=partition, policy_id=policy_id, mode=report.mode, why=why,
-                looked_at=report.looked_at, moved=report.moved, dropped=report.dropped, saving=report.saving,
-            )  # fmt: skip
-
-    def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._clock.epoch_ms() / 1000, UTC)
-
-
-class _Cost(Struct):
-    total: str
-
-
-class _Parcel(Struct):
-    node_id: str
-
-
-class _Decided(Struct):
-    cost: _Cost
-    parcels: tuple[_Parcel, ...]
-
-
-_decided = msgspec.json.Decoder(_Decided).decode
-
-
-def _total(proposal: Proposal) -> int:
-    return mills(_decided(proposal.decision).cost.total)
-
-
-def _nodes(proposal: Proposal) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(parcel.node_id for parcel in _decided(proposal.decision).parcels))
-
-
-def _unchanged(standing: Standing, snapshot: Snapshot, skus: set[str]) -> bool:
-    """Whether an order is as it was read, and all that it holds is of what may ship for it now."""
-    record = standing.record
-    return snapshot.moving.get(record.order_id) == record.revision and all(sku in skus for sku, _, _ in record.takes)
-
-
-def _window(
-    window_id: str,
-    partition: str,
-    policy_id: str,
-    books: Books,
-    snapshot: Snapshot,
-    skus: tuple[str, ...],
-    standings: Sequence[Standing],
-) -> WindowInput:
-    edition = books.policies[policy_id]
-    return WindowInput(
-        window_id=window_id,
-        partition=partition,
-        orders=tuple(standing.asked_again() for standing in standings),
-        contents=tuple(standing.record.content for standing in standings),
-        idempotency_keys=(None,) * len(standings),
-        waited_ms=(0.0,) * len(standings),
-        skus=skus,
-        items={sku: books.items[sku] for sku in skus if sku in books.items},
-        snapshot=snapshot,
-        network=books.network,
-        policy=edition.policy,
-        policy_version=edition.version,
-        strict_skus=books.strict_skus,
-        prices=books.prices_of(skus, snapshot),
-        present=tuple(standing.record.current for standing in standings),
-        as_shipping=True,
-    )
+            await self._walker.walk(partition, policies, "closing", first, known.closing_ms)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from engine.ledger.moving import Place
 from engine.reoptimising import task
 from tests.api.asgi import Exchange
 from tests.api.scenes import Scene
@@ -166,7 +167,7 @@ async def test_off_looks_at_nothing(scene):
     await receive(scene, "A", 1)
     await scene.engine.reoptimiser.look(scene.partition)
     assert (await scene.http.get("/v1/reoptimisation")).json() == {"policies": []}
-    assert await scene.engine.ledger.movable(scene.partition, task.Place(0), 9) == []
+    assert await scene.engine.ledger.movable(scene.partition, Place(0), 9) == []
 
 
 async def test_excluded_nodes_stay_excluded(scene):

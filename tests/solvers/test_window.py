@@ -219,3 +219,17 @@ def test_a_large_order_and_small_ones_share_a_window() -> None:
     world.order([Want(i) for i in range(20)], ways).order([Want(0), Want(1)], ways).order([Want(2)], ways)
     problem = world.problem()
     assert judged(problem, solve(problem)) <= judged(problem, solve(problem, Budget(floor=True)))
+
+
+@pytest.mark.parametrize("times", [10_000, 300_000_000])
+@pytest.mark.parametrize("whole", [False, True])
+def test_huge_quantities_overflow_no_price(times: int, whole: bool) -> None:
+    """Contested windows of two priorities with up to a billion units a line: no crash, lawful, no false bound."""
+    for seed in (1, 9, 13):
+        small = random_world(seed, orders=5, items=2, nodes=3, lines=2, stock=4, priorities=2)
+        limits = replace(small.limits, whole_lines=np.full(small.orders, whole))
+        lines = replace(small.lines, quantity=small.lines.quantity * times)
+        stock = np.minimum(small.stock * times, 2**31 - 1)
+        problem = replace(small, lines=lines, stock=stock, limits=limits)
+        answer = solve(problem, Budget(work=5_000_000))
+        assert check(problem, answer) == [], seed

@@ -327,6 +327,7 @@ class Lockstep(RuleBasedStateMachine):
         self._both(lambda ledger: ledger.ripe(self._partition, 9), sorted)
         self._both(lambda ledger: ledger.incoming(self._partition, SKUS))
         self._both(lambda ledger: ledger.movable(self._partition, Place(1), 9), lambda found: list(map(_order, found)))
+        self._both(lambda ledger: ledger.with_movable([self._partition]))
         self._both(lambda ledger: ledger.received(self._partition), bool)
         asked = [QueueAsked(name, 0, 9) for name in NAMES]
         self._both(lambda ledger: ledger.queues(self._partition, asked), lambda found: [each.orders for each in found])

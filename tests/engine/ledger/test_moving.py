@@ -8,6 +8,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from engine.ledger.layout import PARTITIONS_ASKED
 from engine.ledger.moving import Place
 from engine.ledger.port import Again, Answer, Batch, Snapshot, StockKind, Verdict
 from tests.engine.ledger.shop import DAY, Cells, Shop, load
@@ -161,6 +162,21 @@ async def test_walks(shop):
     assert [record.order_id for record in found][3] == "soft"
     await shop.ledger.cancel(shop.partition, "O0")
     assert "O0" not in {record.order_id for record in await shop.ledger.movable(shop.partition, Place(0), 9)}
+
+
+async def test_one_question_tells_where_orders_may_move(ledger, partition):
+    """Protects memory: what is asked of many partitions at once, so that the documents of the others stay unread."""
+    some, never, none = (f"{partition}-{name}" for name in ("some", "never", "none"))
+    for name, closes_ms in ((some, CLOSES), (never, 0)):
+        shop = Shop(ledger, name)
+        await shop.open(stock={("A", 0): 5})
+        await _stand(shop, "O", {("A", 0): 1}, closes_ms)
+    await Shop(ledger, none).open(stock={("A", 0): 5})
+    many = [f"{partition}-{k}" for k in range(PARTITIONS_ASKED)]
+    assert await ledger.with_movable([never, none, *many, some]) == [some]
+    assert await ledger.with_movable([]) == []
+    await ledger.command(some, "O", "ready")
+    assert await ledger.with_movable([some]) == []
 
 
 async def test_events(two):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.reoptimising.swaps import PART_ORDERS, Move, Place, parts_of
+from engine.ledger.port import LOAD, DayLoad, OrderRecord, Snapshot, Versions
+from engine.reoptimising.swaps import PART_ORDERS, Move, Place, parts_of, room_of
+from tests.engine.making import compiled, document, node, row
+
+DAY = 20_780
 
 
 def cell(node: int, sku: str = "A") -> Place:
@@ -14,7 +19,7 @@ def cell(node: int, sku: str = "A") -> Place:
 
 def move(place: int, saving: int, before: dict[Place, int], after: dict[Place, int]) -> Move:
     """An order that holds `before` and would hold `after`."""
-    change = {at: after.get(at, 0) - before.get(at, 0) for at in sorted(before.keys() | after.keys())}
+    change = {at: after.get(at, 0) - before.get(at, 0) for at in sorted(before.keys() | after.keys(), key=repr)}
     return Move(place, saving, {at: more for at, more in change.items() if more}, after)
 
 
@@ -67,6 +72,35 @@ def test_large_parts_are_taken_apart():
     parts = parts_of(moves, {cell(PART_ORDERS + 1): 1} | {cell(k): 0 for k in range(PART_ORDERS + 1)}, 0)
     assert max(map(len, parts)) == 1
     assert places(parts)[0] == [PART_ORDERS]
+
+
+def test_room_is_what_is_free_while_all_stay():
+    """Protects nodes: floors, blocks, the holds of others and of those who stay count, and so do a day's limits."""
+    limits = {"parcels_per_day": 9, "units_per_day": 20}
+    network = compiled(document([node("N1", safety_units=2, capacity=limits), node("N2")]))
+    near, far = network.numbers["N1"], network.numbers["N2"]
+    stock = {"N1": {"on_hand": 10, "held": 1, "blocked": 3}, "N2": {"on_hand": 5, "safety": 1}}
+    load = np.zeros(far + 1, LOAD)
+    load[near] = (4, 6)
+    rows = (row(network, stock), row(network, stock))
+    snapshot = Snapshot(0, Versions(7, 1, 1), rows, {DAY: DayLoad(1, load), DAY + 1: DayLoad(1, load[:0])}, {})
+    stays = OrderRecord("O", b"", b"", b"", "allocated", (), (("A", near, 3),), ((DAY, near, 1, 3),))
+    room = {
+        ("units", "A", near): 10 - 1 - 3 - 2 - 3,
+        ("units", "A", far): 5 - 1,
+        ("parcels", DAY, near): 9 - 4 - 1,
+        ("load", DAY, near): 20 - 6 - 3,
+        ("parcels", DAY + 1, near): 9,
+    }
+    unlimited: list[Place] = [
+        ("parcels", DAY, far),
+        ("load", DAY + 1, far),
+        ("units", "A", 60_000),
+        ("load", DAY + 9, near),
+    ]
+    goes = move(0, 900, {cell(near): 1}, dict.fromkeys([*room, *unlimited], 1))
+    assert room_of([goes], [stays], ("A", "B"), snapshot, network) == room, "of B nobody asks"
+    assert room_of([], [stays], ("A", "B"), snapshot, network) == {}
 
 
 amounts = st.dictionaries(st.sampled_from([cell(n) for n in range(4)]), st.integers(1, 2), max_size=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -9,10 +10,15 @@ import pytest
 
 from engine.assembly import Engine, build_memory
 from engine.clock import ManualClock
+from engine.crew import CrewError
 from engine.domain import Movement, Order, epoch_ms
+from engine.ledger.port import LedgerUnavailableError
 from engine.ledger.reconcile import reconcile
 from engine.policy import Policy
-from engine.reoptimising.task import CLOSING_MS, YIELD_TICKS, Reoptimiser
+from engine.reoptimising import walking
+from engine.reoptimising.standing import Standing
+from engine.reoptimising.task import CLOSING_MS, Reoptimiser
+from engine.reoptimising.walking import YIELD_TICKS
 from engine.settings import Settings
 from tests.engine.making import MONDAY, document, node
 
@@ -112,6 +118,23 @@ async def test_stock_that_came_helps_those_who_want_it(shop):
     assert (await shop.node_of("OB"), told["moves"][0]["order_id"]) == ("N1", "OB")
 
 
+@pytest.mark.parametrize("mode", ["on", "dry_run"])
+async def test_stock_that_came_helps_all_who_want_it(shop, monkeypatch, mode):
+    """Protects the saving: one receipt brings a look at all orders that want the SKU, however many pages and turns,
+    though those that move close at another time."""
+    monkeypatch.setattr(walking, "PAGE_ORDERS", 1)
+    await shop.policy(max_orders=1, mode=mode)
+    await shop.receive("N3", "A", 4)
+    await shop.look()
+    for k in range(4):
+        await shop.order(f"O{k}")
+    await shop.receive("N1", "A", 4)
+    await shop.look(5)
+    told = await shop.report()
+    assert (told["why"], told["looked_at"], told["moved"]) == ("stock", 4, 4)
+    assert {await shop.node_of(f"O{k}") for k in range(4)} == {"N1" if mode == "on" else "N3"}
+
+
 async def test_a_last_look_before_orders_close(shop):
     """Protects cut-offs: orders are looked at once more shortly before their day closes, and never after it."""
     await shop.receive("N1", "A", 1)
@@ -151,7 +174,7 @@ async def test_what_changed_meanwhile_is_dropped(shop, monkeypatch):
     await shop.receive("N3", "A", 5)
     await shop.look()
     await shop.order("O")
-    crew = shop.engine.reoptimiser._crew
+    crew = shop.engine._desk
     decide = crew.decide
 
     async def slowly(window):
@@ -167,27 +190,90 @@ async def test_what_changed_meanwhile_is_dropped(shop, monkeypatch):
     assert await shop.node_of("O") == "N3"
 
 
-async def test_it_gives_way_to_orders_that_wait(shop, monkeypatch):
-    """Protects the hot path: while orders wait for a window nothing is looked at, for a bounded number of looks."""
-    waiting = True
-    monkeypatch.setattr(shop.engine.reoptimiser, "_busy", lambda: waiting)
+async def test_what_fails_stops_nobody_else(shop, monkeypatch):
+    """Protects the saving: a turn that fails and an order that cannot be read leave all others their turns; a store
+    that does not answer ends the walk."""
+    await shop.policy(max_orders=1)
+    await shop.receive("N3", "A", 5)
+    await shop.look()
+    for order_id in ("O0", "O1", "O2"):
+        await shop.order(order_id)
+    decide, of, swap = shop.engine._desk.decide, Standing.of, shop.engine.ledger.swap
+
+    async def failing(window):
+        if window.orders[0].order_id == "O0":
+            raise CrewError
+        return await decide(window)
+
+    def unreadable(record):
+        return of(replace(record, order=b"{}") if record.order_id == "O1" else record)
+
+    async def unavailable(*_):
+        raise LedgerUnavailableError
+
+    monkeypatch.setattr(shop.engine._desk, "decide", failing)
+    monkeypatch.setattr(Standing, "of", unreadable)
+    monkeypatch.setattr(shop.engine.ledger, "swap", unavailable)
+    await shop.receive("N1", "A", 5)
+    with pytest.raises(LedgerUnavailableError):
+        await shop.look(5)
+    monkeypatch.setattr(shop.engine.ledger, "swap", swap)
+    await shop.look(3_600)
+    assert (await shop.report())["looked_at"] == 1
+    assert [await shop.node_of(order_id) for order_id in ("O0", "O1", "O2")] == ["N3", "N3", "N1"]
+
+
+async def test_each_turn_gives_way_to_orders_that_wait(shop, monkeypatch):
+    """Protects the hot path: no turn begins while orders wait for a window, for a bounded number of times each."""
+    told: list[str] = []
+    waiting = iter([True] * 2 * YIELD_TICKS + [False])
+    decide = shop.engine._desk.decide
+
+    async def noted(window):
+        told.append("turn")
+        return await decide(window)
+
+    def busy():
+        told.append("asked")
+        return next(waiting)
+
+    await shop.policy(max_orders=1)
+    await shop.receive("N3", "A", 3)
+    await shop.look()
+    for k in range(3):
+        await shop.order(f"O{k}")
+    monkeypatch.setattr(walking, "YIELD_SECONDS", 0)
+    monkeypatch.setattr(shop.engine.reoptimiser._walker, "_busy", busy)
+    monkeypatch.setattr(shop.engine._desk, "decide", noted)
+    await shop.receive("N1", "A", 1)
+    await shop.look(5)
+    assert told == [*["asked"] * YIELD_TICKS, "turn", *["asked"] * YIELD_TICKS, "turn", "asked", "turn"]
+
+
+async def test_who_closes_meanwhile_stays(shop, monkeypatch):
+    """Protects cut-offs: an order that closes while its turn gives way to others is not decided again."""
     await shop.receive("N3", "A", 1)
     await shop.order("O")
-    for _ in range(YIELD_TICKS):
-        await shop.look(3_600)
-    assert await shop.report() == {}
     await shop.look()
-    await shop.look(3_600)
-    for _ in range(YIELD_TICKS):
-        await shop.look()
-    assert (await shop.report())["why"] == "period"
+    record = await shop.engine.ledger.order(PARTITION, "O")
+    shop.clock.set(record.closes_ms - 1)
+
+    def busy():
+        shop.clock.advance(1)
+        return False
+
+    monkeypatch.setattr(shop.engine.reoptimiser._walker, "_busy", busy)
+    await shop.receive("N1", "A", 1)
+    await shop.look()
+    told = await shop.report()
+    assert (told["why"], told["looked_at"], await shop.node_of("O")) == ("period", 0, "N3")
 
 
 async def test_one_process_does_it(shop):
     """Protects the store: a second process leaves a partition to the one that has the lease."""
     engine = shop.engine
     other = Reoptimiser(
-        engine.ledger, engine.registry, engine.reoptimiser._crew, shop.clock, engine._metrics, "other", lambda: False
+        engine.ledger, engine.registry, engine._desk, shop.clock, engine._metrics, "other", lambda: False
     )
     await shop.receive("N3", "A", 1)
     await shop.look()
@@ -199,6 +285,32 @@ async def test_one_process_does_it(shop):
     shop.clock.advance(5_000)
     await other.look(PARTITION)
     assert await shop.report() == told
+
+
+async def test_only_where_orders_may_move_documents_are_loaded(shop, monkeypatch):
+    """Protects memory: a process loads the documents of no partition in which nothing may move, or another is at it."""
+    registry, loaded = shop.engine.registry, []
+    books = registry.books
+
+    async def noted(partition, versions=None):
+        loaded.append(partition)
+        return await books(partition, versions)
+
+    await registry.put_network("calm", msgspec.json.encode(document(NODES)))
+    await shop.receive("N3", "A", 1)
+    reoptimiser = shop.engine.reoptimiser
+    monkeypatch.setattr(registry, "books", noted)
+    await reoptimiser.look_around()
+    assert loaded == []
+    await shop.order("O")
+    loaded.clear()
+    await reoptimiser.look_around()
+    assert set(loaded) == {PARTITION}
+    loaded.clear()
+    engine = shop.engine
+    other = Reoptimiser(engine.ledger, registry, engine._desk, shop.clock, engine._metrics, "other", lambda: False)
+    await other.look_around()
+    assert loaded == []
 
 
 async def test_policies_have_their_own_turns(shop):
