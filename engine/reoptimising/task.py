@@ -39,6 +39,7 @@ class _Partition:
     due: dict[str, float] = field(default_factory=dict)
     """When each policy's next walk is."""
     received: str | None = None
+    """What came last, as far as it was looked at; None: nobody looked, so that something may have come before."""
     stock_due: float = 0.0
     closing_ms: int = 0
     """Orders that close by then had their last look."""
@@ -121,8 +122,6 @@ class Reoptimiser:
             known.due.update({each: now + every[each] for each in due})
             await self._walker.walk(partition, due, "period")
         received = await self._ledger.received(partition)
-        if known.received is None:
-            known.received = received
         if received != known.received and now >= known.stock_due:
             known.received, known.stock_due = received, now + RECEIVED_SECONDS
             await self._walker.walk(partition, policies, "stock")

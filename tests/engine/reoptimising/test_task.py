@@ -135,13 +135,25 @@ async def test_stock_that_came_helps_all_who_want_it(shop, monkeypatch, mode):
     assert {await shop.node_of(f"O{k}") for k in range(4)} == {"N1" if mode == "on" else "N3"}
 
 
+async def test_who_looks_for_the_first_time_looks_at_all(shop):
+    """Protects from what nobody saw: stock that came before this process first looked helps as any other."""
+    await shop.receive("N3", "A", 1)
+    await shop.order("O")
+    await shop.receive("N1", "A", 1)
+    await shop.look()
+    told = await shop.report()
+    assert (told["why"], told["looked_at"], told["moved"]) == ("stock", 1, 1)
+    assert await shop.node_of("O") == "N1"
+
+
 async def test_a_last_look_before_orders_close(shop):
     """Protects cut-offs: orders are looked at once more shortly before their day closes, and never after it."""
     await shop.receive("N1", "A", 1)
+    await shop.policy(every_seconds=86_400)
+    await shop.look()
     await shop.order("O")
     record = await shop.engine.ledger.order(PARTITION, "O")
     assert record.closes_ms == epoch_ms(MONDAY.replace(hour=14)), "an hour of handling before the cut-off"
-    await shop.policy(every_seconds=86_400)
     await shop.look()
     shop.clock.set(record.closes_ms - CLOSING_MS - 1)
     await shop.look()
@@ -159,6 +171,7 @@ async def test_orders_change_places_if_it_pays(shop):
     """Protects joint decisions: who came first leaves the near node to one for whom everything else is far."""
     await shop.receive("N1", "A", 1)
     await shop.receive("N3", "A", 1)
+    await shop.look()
     await shop.order("first", lat=41.5)
     await shop.order("second")
     assert (await shop.node_of("first"), await shop.node_of("second")) == ("N1", "N3")
