@@ -123,7 +123,9 @@ class Reoptimiser:
             await self._walker.walk(partition, due, "period")
         received = await self._ledger.received(partition)
         if received != known.received and now >= known.stock_due:
-            known.received, known.stock_due = received, now + RECEIVED_SECONDS
+            if known.received is not None:  # what comes after the first look need not wait
+                known.stock_due = now + RECEIVED_SECONDS
+            known.received = received
             await self._walker.walk(partition, policies, "stock")
         if now_ms + CLOSING_MS > known.closing_ms:
             first = max(known.closing_ms, now_ms)
