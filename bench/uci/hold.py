@@ -187,7 +187,7 @@ class Replay:
         await self._target.decide_now(orders)
         for _ in range(ROUNDS_MAX):
             before = await self._target.saved()
-            await self._target.engine.reoptimiser.walk(PARTITION, {"default"}, "period")
+            await self._target.engine.reoptimiser.walk(PARTITION, {"default"})
             if await self._target.saved() == before:
                 break
         for order in orders:

@@ -87,6 +87,10 @@ class Reoptimiser:
         for partition in await self._ledger.with_movable(await self._ledger.partitions()):
             await self.look(partition)
 
+    async def walk(self, partition: str, policies: set[str]) -> None:
+        """Look at all orders of these policies now, whatever is due. Raises Ledger errors."""
+        await self._walker.walk(partition, policies, "period")
+
     async def look(self, partition: str) -> None:
         """Do what is due in one partition; what fails there stops no other. Raises Ledger errors only."""
         known = self._partitions.setdefault(partition, _Partition())
