@@ -59,6 +59,7 @@ def test_sigterm_answers_what_is_under_way_and_exits_with_nought(tmp_path):
             family = service.family()
             with Load([service.port], f"stop{number}-", SEED) as load, Watch(service) as watch:
                 time.sleep(rng.uniform(0.5, 1.0))
+                eventually(lambda running=load: _waits(running), EXIT_S)
                 signalled = time.monotonic()
                 service.ask_to_stop()
                 assert service.wait(EXIT_S) == 0
@@ -75,6 +76,13 @@ def test_sigterm_answers_what_is_under_way_and_exits_with_nought(tmp_path):
             decisions = check_all(service, stock, load, decisions)
             everything.add(load, decisions)
         check_all(service, stock, everything)
+
+
+def _waits(load: Load) -> bool:
+    """Whether an order has surely arrived that is not decided yet."""
+    asked = set(load.sent.copy()) - set(load.acknowledged.copy())
+    time.sleep(2 * SURELY_ARRIVED_S)
+    return bool(asked - set(load.acknowledged.copy()))
 
 
 async def _linger(service: Service) -> None:
