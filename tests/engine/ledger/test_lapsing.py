@@ -23,9 +23,9 @@ async def test_a_crowd_lapses_at_once(server: Server, store: RedisLedger, partit
 
     The full count prints orders per second, and in ms the longest script and the longest wait of another client.
     """
-    orders = count(1_000, 100_000)
+    orders = count(2_000, 100_000)
     crowd = Crowd(store, partition, orders, skus)
-    await crowd.wait(await crowd.hold(seconds=orders / count(120, 600)))
+    await crowd.wait(await crowd.hold(seconds=orders / count(240, 600)))
     with watched(server.url) as taking:
         seen = await crowd.look()
         assert not any(row.slots["held"].any() for row in seen.rows)
