@@ -11,7 +11,7 @@ from engine.ledger.port import Verdict
 from engine.ledger.reconcile import reconcile
 from engine.ledger.redis import RedisLedger
 from engine.sweeper import Sweeper
-from tests.chaos.trust import count
+from tests.chaos.trust import count, within
 from tests.engine.ledger.conftest import Server
 from tests.engine.ledger.crowd import Crowd, watched
 from tests.engine.ledger.shop import Shop
@@ -63,10 +63,10 @@ async def test_the_sweeper_is_there_within_a_second(store: RedisLedger, partitio
 async def _written_down(shop: Shop, order_id: str) -> None:
     """Wait for it; the units are free before, for others and in the log."""
     while (kept := await shop.ledger.order(shop.partition, order_id)) is not None and kept.stored_state == "held":
-        assert kept.at_ms < kept.deadline_ms + 1_000
+        assert kept.at_ms < kept.deadline_ms + within(1_000)
     assert kept is not None
     assert (kept.state, kept.history[-1].event) == ("lapsed", "order.lapsed")
-    assert 0 <= kept.history[-1].at_ms - kept.deadline_ms < 1_000
+    assert 0 <= kept.history[-1].at_ms - kept.deadline_ms < within(1_000)
     row = await shop.ledger.stock(shop.partition, "A", as_logged=True)
     assert row.slots["held"].tolist() == [0]
 
@@ -83,7 +83,7 @@ async def test_a_deadline_passes_while_the_service_is_down(server: Server, store
     later = RedisLedger(server.url)
     sweeper = Sweeper(later)
     sweeper.start()
-    async with asyncio.timeout(20):  # it walks over all that the other tests left in this store
+    async with asyncio.timeout(60):  # it walks over all that the other tests left in this store
         while (kept := await later.order(partition, "O")) is not None and kept.stored_state == "held":
             pass
     await sweeper.stop()
