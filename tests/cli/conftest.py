@@ -8,13 +8,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import msgspec
 import pytest
 
-_BYTECODE = TemporaryDirectory(prefix="apportion-bytecode-")
 ROOT = Path(__file__).resolve().parents[2]
 NETWORK = {
     "currency": "USD",
@@ -48,10 +46,8 @@ def apportion(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedP
 
 
 def environment() -> dict[str, str]:
-    """The tests' own, with the source tree importable from anywhere and bytecode kept: a command starts in a second."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    path = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
-    return {**kept, "PYTHONPATH": path, "PYTHONPYCACHEPREFIX": _BYTECODE.name}
+    """The tests' own, with the source tree importable from anywhere."""
+    return {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
 
 
 def serve(data_dir: Path) -> Running:
