@@ -17,7 +17,7 @@ run: $(RUN_STAMP)
 	$(BIN)/apportion demo $(ARGS)
 
 test: $(DEV_STAMP)
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 trust: $(DEV_STAMP)
 	APPORTION_TRUST=full $(BIN)/python -m pytest tests/chaos tests/engine/ledger tests/engine/archive tests/api/test_fuzz.py $(ARGS)

@@ -41,7 +41,13 @@ def command(*arguments: str) -> list[str]:
 def apportion(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
-        command(*arguments), capture_output=True, text=True, timeout=90, cwd=cwd or ROOT, env=environment(), check=False
+        command(*arguments),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        cwd=cwd or ROOT,
+        env=environment(),
+        check=False,
     )
 
 
@@ -65,7 +71,7 @@ def end(running: Running) -> int:
     if running.process.poll() is None:
         running.process.send_signal(signal.SIGTERM)
     try:
-        return running.process.wait(20)
+        return running.process.wait(60)
     except subprocess.TimeoutExpired:
         running.process.kill()
         running.process.wait()
