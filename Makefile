@@ -1,5 +1,5 @@
 # make run    the engine on sample orders, at http://127.0.0.1:8080   (Ctrl-C ends it)
-# make test   all tests
+# make test   all tests, on all cores
 # make trust  kills, races and lost replies at their full counts (hours)
 # make check  formatting, lint, types, import directions
 # make bench  cost and speed on real orders, where the data is present
@@ -17,7 +17,7 @@ run: $(RUN_STAMP)
 	$(BIN)/apportion demo $(ARGS)
 
 test: $(DEV_STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 trust: $(DEV_STAMP)
 	APPORTION_TRUST=full $(BIN)/python -m pytest tests/chaos tests/engine/ledger tests/engine/archive tests/api/test_fuzz.py $(ARGS)
