@@ -10,6 +10,7 @@ VENV := .venv
 BIN  := $(VENV)/bin
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
+COMPILED := solvers/compiled.py $(wildcard solvers/*_kernel.py)
 
 .PHONY: run test trust check bench setup lock clean
 
@@ -37,14 +38,16 @@ setup: $(DEV_STAMP)
 $(BIN)/python:
 	sh deploy/setup.sh $(VENV)
 
-$(RUN_STAMP): requirements.lock pyproject.toml | $(BIN)/python
+$(RUN_STAMP): requirements.lock pyproject.toml $(COMPILED) | $(BIN)/python
 	$(BIN)/python -m pip install -q --no-deps --no-compile --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	$(BIN)/python -m solvers
 	touch $@
 
-$(DEV_STAMP): requirements-dev.lock pyproject.toml | $(BIN)/python
+$(DEV_STAMP): requirements-dev.lock pyproject.toml $(COMPILED) | $(BIN)/python
 	$(BIN)/python -m pip install -q --no-deps --no-compile --require-hashes -r requirements-dev.lock
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	$(BIN)/python -m solvers
 	touch $@ $(RUN_STAMP)
 
 lock:
