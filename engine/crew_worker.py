@@ -18,6 +18,7 @@ from engine.deciding import decide
 from engine.explaining import answer
 from engine.network import Network
 from engine.policy import Policy
+from solvers import choose as _choose  # noqa: F401  Loaded now, not when the first window waits.
 
 HEADER = struct.Struct("<Q")
 

@@ -14,7 +14,7 @@ from engine.ledger.port import Batch, Proposal
 from engine.lifting import lift
 from engine.lowering import Lowered, WindowInput, lower
 from engine.reoptimising.staying import staying
-from solvers.choose import Budget, solve
+from solvers.budget import Budget
 from solvers.problem import Mode, Problem
 from solvers.solution import Solution, Violation, check
 
@@ -55,6 +55,8 @@ def decide(window: WindowInput, *, now: Callable[[], float]) -> DecidedWindow:
     Every solution is judged before it leaves; one that breaks a rule is replaced by the cheapest rung's and the record
     tells. Raises UnsoundError if that one is broken, too.
     """
+    from solvers.choose import solve  # A second to load: only where windows are decided.
+
     started = now()
     lowered = lower(window)
     terms = window.policy.solver
@@ -73,6 +75,8 @@ def decide(window: WindowInput, *, now: Callable[[], float]) -> DecidedWindow:
 
 def _fallback(problem: Problem, budget: Budget) -> Solution:
     """One order after another on the same problem, whatever its mode."""
+    from solvers.choose import solve  # Loaded long since.
+
     plain = replace(problem, modes=(Mode.OPTIMISE,) * problem.orders)
     solution = solve(plain, replace(budget, floor=True))
     if violations := check(plain, solution):

@@ -12,7 +12,7 @@ from engine.decisions import Reason
 from engine.domain import Limits
 from engine.lowering import Lowered
 from engine.taking import Taken
-from solvers.choose import Budget, solve
+from solvers.budget import Budget
 from solvers.limits import limited
 from solvers.menu import Supply
 from solvers.part import part
@@ -102,6 +102,8 @@ def _lift_each(
     found: list[Reason | None],
 ) -> None:
     """Solve one order on what the others left, each time without one of its limits, then without any."""
+    from solvers.choose import solve  # As in `deciding`.
+
     alone = _alone(lowered, use, order)
     for reason in (*active, None):
         if all(found[u] is not None for u in lines):

@@ -11,13 +11,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from solvers import flow, joint, rules
 from solvers.alone import bound_of, plans_alone
+from solvers.budget import Budget
 from solvers.greedy import by_regret, one_by_one, without
 from solvers.guided import guided, shipping_as, unpriced
 from solvers.menu import Supply
@@ -28,11 +29,6 @@ from solvers.purse import Purse
 from solvers.resources import contested
 from solvers.solution import Plan, Solution, settle
 
-
-def _never() -> float:
-    return 0.0
-
-
 ALONE, GREEDY = 50, 75
 """Per cent of the work that may be spent once every order has its own plan, and once all are feasible together.
 
@@ -41,23 +37,6 @@ Beyond it orders are planned by `quick`, a few milliseconds each whatever they h
 
 OVERRUN = 4_000_000
 """Work by which a step under way may end beyond the budget; orders planned by `quick` come on top."""
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """How long a window may be thought about.
-
-    `work`: menu cells priced (about 50 million a second): decides, so that runs repeat. `seconds` on the clock `now` is
-    only a safety cut. `gap`: a plan proven this close to the best, as a share of its cost, is good enough.
-    `order_work` bounds one order's search. `floor`: the cheapest rung at once, one by one.
-    """
-
-    work: int = 30_000_000
-    seconds: float = float("inf")
-    now: Callable[[], float] = _never
-    gap: float = 0.0005
-    order_work: int = 3_000_000
-    floor: bool = False
 
 
 def solve(problem: Problem, budget: Budget | None = None) -> Solution:

@@ -104,12 +104,12 @@ def _keys(orders: Ints, every: Flat) -> Ints:
 
 
 def _scrambled(values: Ints) -> Ints:
-    """The finaliser of MurmurHash3 (A. Appleby): every bit of the number moves every bit of the answer."""
+    """A step of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): every bit of the number moves every bit of the answer."""
     with np.errstate(over="ignore"):
-        bits = values.astype(np.uint64)
-        for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
-            bits = (bits ^ (bits >> np.uint64(33))) * np.uint64(factor)
-        return (bits ^ (bits >> np.uint64(33))).astype(np.int64)
+        bits = values.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return (bits ^ (bits >> np.uint64(31))).astype(np.int64)
 
 
 def _lacking(problem: Problem, orders: Ints, every: Flat, targets: Targets) -> Bools:

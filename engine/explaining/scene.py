@@ -12,7 +12,7 @@ from engine.decisions import Decision
 from engine.ledger.port import LOAD, DayLoad, Proposal, Row, Snapshot
 from engine.lifting import lift
 from engine.lowering import Lowered, WindowInput, lower
-from solvers.choose import Budget, solve
+from solvers.budget import Budget
 from solvers.problem import Problem
 
 _decision = msgspec.json.Decoder(Decision).decode
@@ -77,6 +77,8 @@ class Scene:
         return self._solved(replace(problem, lines=replace(problem.lines, eligible=eligible)))
 
     def _solved(self, problem: Problem) -> Decision:
+        from solvers.choose import solve  # As in `deciding`.
+
         solution = solve(problem, Budget(work=WORK, now=self._now))
         lowered = replace(self.lowered, problem=problem)
         return _decision(lift(lowered, solution, 0.0)[0].decision)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy.optimize import linprog
 
 from solvers.alone import plans_alone
 from solvers.choose import Budget, solve
+from solvers.column import columns_of
 from solvers.menu import Supply
 from solvers.plan import use_of
 from solvers.problem import Objective, Problem
 from solvers.purse import Purse
 from solvers.resources import free, in_turn, take_all, taken_by, used
 from solvers.simplex import Simplex, Sparse
-from solvers.solution import check
+from solvers.solution import Shipment, check
 from tests.solvers.worlds import Want, Way, World, random_limited_world, random_world
 
 
@@ -132,3 +135,21 @@ def test_windows_without_a_best_plan_end_within_their_work(problem: Problem, wor
     wanted = np.zeros(2, np.int64)
     np.add.at(wanted, problem.lines.item, problem.lines.quantity)
     assert shipped == np.minimum(wanted, problem.stock.sum(axis=1)).sum()
+
+
+def test_plans_of_different_orders_or_contents_have_different_keys() -> None:
+    """A plan taken for another would be missing in the master, and with it the optimum."""
+    world = World([[3, 3], [3, 3]])
+    for _ in range(3):
+        world.order([Want(0, 2), Want(1, 2)], [Way(0), Way(1)])
+    problem = world.problem()
+    orders, plans = [], []
+    for order in range(3):
+        orders.append(order)
+        plans.append((0, ()))
+        for option, units in product((2 * order, 2 * order + 1), product(range(3), repeat=2)):
+            if any(units):
+                orders.append(order)
+                plans.append((0, (Shipment(option, np.array(units)),)))
+    keys = columns_of(problem, orders, plans, None).key
+    assert len(np.unique(keys)) == len(keys) == 3 * 17
