@@ -228,7 +228,7 @@ class _Programme:
         every = np.arange(problem.orders, dtype=np.int64)
         found = list(menus(problem, every, Supply.of(problem), Purse(UNLIMITED), set(), work=ORDER_WORK))
         dearest = max((int(menu.price[menu.price < FAR].max(initial=0)) for menu in found), default=0)
-        self._ahead, self._pricer = ahead, PlanPricer(problem, found, 2 * dearest)
+        self._ahead, self._pricer = ahead, PlanPricer(problem, found, 2 * dearest, loose=True)
         self.exact = self._pricer.orders
         self._large = np.setdiff1d(every, self.exact)
         self._binding = ahead.chain.binding.reshape(len(ahead.chain.arrived), -1)
