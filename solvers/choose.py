@@ -5,7 +5,8 @@
 1. A rule mode: `rules`.
 2. Every order of several has one line and a flow is exact: `flow`.
 3. Every order alone (`alone`); if nothing is overdrawn that is the optimum.
-4. One by one (`greedy`), at once where the caller asks for the floor or the budget is spent.
+4. One by one (`greedy`), at once where the caller asks for the floor or the budget is spent; with large orders among
+   them in other `turns` too.
 5. Otherwise `joint`, never worse than 4.
 """
 
@@ -27,6 +28,7 @@ from solvers.problem import Mode, Problem
 from solvers.purse import Purse
 from solvers.resources import contested
 from solvers.solution import Plan, Solution, settle
+from solvers.turns import in_other_turns
 
 
 def _never() -> float:
@@ -156,6 +158,8 @@ def _optimised(problem: Problem, limits: Budget) -> Solution:
     turns = by_regret(problem, alone, fallback)
     filled = one_by_one(problem, alone, turns, everything.copy(), purse, work=limits.order_work)
     purse.work = limits.work
+    if not limits.floor:
+        filled = in_other_turns(problem, alone, filled, purse, work=limits.order_work)
     if limits.floor or not purse.affords(1):
         return _settled(problem, filled, "greedy", purse, _floor_bound(problem, alone.plans, filled))
     joined = joint.solve(problem, alone, filled, fallback, purse, limits.gap)

@@ -113,9 +113,7 @@ def _curve(services: Services, sizes: Sizes, at: int, grams: float, smooth: bool
 
 
 @compiled(FLOAT, SERVICES, SIZES, INT, FLOAT, FLOAT, FLOAT, FLAG)
-def _cost(
-    services: Services, sizes: Sizes, site: int, units: float, lines: float, grams: float, smooth: bool
-) -> float:
+def _cost(services: Services, sizes: Sizes, site: int, units: float, lines: float, grams: float, smooth: bool) -> float:
     """What a site's shipment costs by its cheapest service; boxes after the first are taken as full."""
     if units <= 0.0:
         return 0.0
@@ -143,11 +141,20 @@ def _lines(goods: Goods, demand: int, units: float) -> float:
     return np.ceil(units * goods.lines[demand] / goods.quantity[demand])
 
 
-@compiled(FLOAT, GOODS, SERVICES, SIZES, INTS, INT, FLOATS, FLOATS, FLAG)
+@compiled(FLOAT, GOODS, SERVICES, SIZES, INTS, INT, FLOAT, FLOATS, FLOATS, FLAG)
 def _pour(
-    goods: Goods, services: Services, sizes: Sizes, rank: Ints, mask: int, units: Floats, sums: Floats, smooth: bool
+    goods: Goods,
+    services: Services,
+    sizes: Sizes,
+    rank: Ints,
+    mask: int,
+    most_missing: float,
+    units: Floats,
+    sums: Floats,
+    smooth: bool,
 ) -> float:
-    """Fill the demands from the sites of a set, each by its `rank`; returns the cost, INF where it cannot be carried.
+    """Fill the demands from the sites of a set, each by its `rank`; returns the cost, INF where it cannot be carried or
+    more than `most_missing` units find no place.
 
     `units` [G * K] is set, if it has any room; `sums` [3 * K]: units, lines, grams by site. The units that find no
     place are in `sums[-1]`.
@@ -174,6 +181,8 @@ def _pour(
             if len(units):
                 units[demand * sites + site] = given
         sums[3 * sites] += missing
+    if sums[3 * sites] > most_missing:
+        return INF
     for site in range(sites):
         cost += _cost(services, sizes, site, sums[site], sums[sites + site], sums[2 * sites + site], smooth)
     return cost
@@ -236,13 +245,15 @@ def _best_sets(
     ships = len(services.row) // sizes.services
     stays, whole = (1 << sizes.sites) - (1 << ships), (1 << ships) - 1
     if (1 << min(ships, 40)) * sizes.demands <= ALL_SETS:
-        count = 0
-        for mask in range(1, whole + 1):
-            cost = _pour(goods, services, sizes, rank, mask | stays, none, sums, True)
-            count = _keep(masks, voids, costs, count, mask, sums[3 * sizes.sites] if cost < INF else INF, cost)
+        count, fewest = 0, INF
+        for mask in range(whole, 0, -1):
+            cost = _pour(goods, services, sizes, rank, mask | stays, fewest, none, sums, True)
+            if cost < INF:
+                fewest = min(fewest, sums[3 * sizes.sites])
+                count = _keep(masks, voids, costs, count, mask, sums[3 * sizes.sites], cost)
         return whole
     judged, now, count = 1, whole, 0
-    cost = _pour(goods, services, sizes, rank, now | stays, none, sums, True)
+    cost = _pour(goods, services, sizes, rank, now | stays, INF, none, sums, True)
     void = sums[3 * sizes.sites] if cost < INF else INF
     count = _keep(masks, voids, costs, count, now, void, cost)
     improved = True
@@ -257,7 +268,7 @@ def _best_sets(
                     mask ^= 1 << two
                 if mask == 0:
                     continue
-                other = _pour(goods, services, sizes, rank, mask | stays, none, sums, True)
+                other = _pour(goods, services, sizes, rank, mask | stays, INF, none, sums, True)
                 missing = sums[3 * sizes.sites] if other < INF else INF
                 judged += 1
                 count = _keep(masks, voids, costs, count, mask, missing, other)
@@ -506,7 +517,15 @@ def _knapsack(
 
 @compiled(INT, GOODS, SERVICES, SIZES, FLOATS, INT, INT, INT, FLOAT, ROOM)
 def _settle(
-    goods: Goods, services: Services, sizes: Sizes, units: Floats, a: int, b: int, count: int, standing: float, room: Room
+    goods: Goods,
+    services: Services,
+    sizes: Sizes,
+    units: Floats,
+    a: int,
+    b: int,
+    count: int,
+    standing: float,
+    room: Room,
 ) -> int:
     """Put `room.taken` into the assignment if the pair is then cheaper: 1, or 0 and all is as it was."""
     sites = sizes.sites
@@ -677,7 +696,7 @@ def _tilt(
             price[demand * sites + site] *= 0.5 if turn % 2 == 0 else 2.0
         _set_rank(sizes, goods, price, rank)
         stays = (1 << sites) - (1 << ships)
-        cost = _pour(goods, services, sizes, rank, mask | stays, trial, sums, False)
+        cost = _pour(goods, services, sizes, rank, mask | stays, INF, trial, sums, False)
         spent += 2 * sizes.demands
         if sums[3 * sites] > missing or cost == INF:
             continue
@@ -700,7 +719,7 @@ def search(goods: Goods, services: Services, sizes: Sizes, work: int, found: Flo
     rank, sums, price = np.zeros(cells, np.int64), np.zeros(3 * sites + 1), goods.price.copy()
     masks, voids, scores = np.zeros(starts, np.int64), np.zeros(starts), np.zeros(starts)
     _set_rank(sizes, goods, price, rank)
-    spent = _best_sets(goods, services, sizes, rank, masks, voids, scores, sums) * (demands + sites)
+    spent = _best_sets(goods, services, sizes, rank, masks, voids, scores, sums) * (demands + 2 * sites)
     room = Room(
         np.zeros(SAMPLED),
         np.zeros(SAMPLED),
@@ -722,7 +741,7 @@ def search(goods: Goods, services: Services, sizes: Sizes, work: int, found: Flo
         price[:] = goods.price
         for _ in range(REFITS):
             _set_rank(sizes, goods, price, rank)
-            cost = _pour(goods, services, sizes, rank, masks[at] | stays, trial, sums, False)
+            cost = _pour(goods, services, sizes, rank, masks[at] | stays, INF, trial, sums, False)
             if sums[3 * sites] > voids[0] or cost >= costs[at]:
                 break
             costs[at] = cost
