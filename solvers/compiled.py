@@ -33,6 +33,12 @@ def compiled(result: Any, *arguments: Any) -> Callable[[F], F]:
     return decorate
 
 
+def inner(function: F) -> F:
+    """A function for compiled ones to call: it becomes part of each of them and is never called from outside."""
+    made: F = numba.njit(function, nogil=True, error_model="numpy")
+    return made
+
+
 def columns_of(table: type) -> Any:
     """The type of a NamedTuple of columns, `Ints` or `Bools`, one axis each."""
     kinds = {"Ints": INTS, "Bools": BOOLS}

@@ -11,13 +11,14 @@ All float64 and integral, so exact; money in mills.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
 
 from solvers.compiled import FLAG, INT, INTS, NONE, compiled
 from solvers.cover_demands import Floats
+from solvers.problem import Ints
 
 FLOAT, FLOATS = types.float64, types.float64[::1]
 INF = np.inf
@@ -87,9 +88,14 @@ class Sizes(NamedTuple):
     breaks: int
 
 
-GOODS = types.NamedUniTuple(FLOATS, 6, Goods)
-SERVICES = types.NamedUniTuple(FLOATS, 10, Services)
-SIZES = types.NamedUniTuple(INT, 4, Sizes)
+def tables_of(element: Any, table: type) -> Any:
+    """The type of a NamedTuple whose fields are all of one type."""
+    make: Any = types.NamedUniTuple
+    return make(element, len(table.__annotations__), table)
+
+
+GOODS, SERVICES = tables_of(FLOATS, Goods), tables_of(FLOATS, Services)
+SIZES = tables_of(INT, Sizes)
 
 
 @compiled(FLOAT, SERVICES, SIZES, INT, FLOAT, FLAG)
@@ -105,7 +111,7 @@ def _curve(services: Services, sizes: Sizes, at: int, grams: float, smooth: bool
             end = middle
     if begin == low + sizes.breaks:
         return INF
-    price = services.prices[begin]
+    price: float = services.prices[begin]
     if smooth and begin > low and price < INF:
         share = (services.breaks[begin] - grams) / (services.breaks[begin] - services.breaks[begin - 1])
         price -= share * (price - services.prices[begin - 1])
@@ -118,7 +124,7 @@ def _cost(services: Services, sizes: Sizes, site: int, units: float, lines: floa
     if units <= 0.0:
         return 0.0
     if site * sizes.services >= len(services.row):
-        return units * services.last[0]
+        return units * float(services.last[0])
     best = INF
     for at in range(site * sizes.services, (site + 1) * sizes.services):
         if services.barred[at] > 0.0:
@@ -138,7 +144,7 @@ def _lines(goods: Goods, demand: int, units: float) -> float:
     """Lines that so many units of a demand touch at least."""
     if goods.lines[demand] == 1.0:
         return 1.0 if units > 0.0 else 0.0
-    return np.ceil(units * goods.lines[demand] / goods.quantity[demand])
+    return float(np.ceil(units * goods.lines[demand] / goods.quantity[demand]))
 
 
 @compiled(FLOAT, GOODS, SERVICES, SIZES, INTS, INT, FLOAT, FLOATS, FLOATS, FLAG)
@@ -277,16 +283,24 @@ def _best_sets(
     return judged
 
 
-SPAN = types.UniTuple(FLOAT, 3)
+class Span(NamedTuple):
+    """Mills of a shipment by weight alone, from above `low` up to `high` grams."""
+
+    price: float
+    low: float
+    high: float
+
+
+SPAN = tables_of(FLOAT, Span)
 
 
 @compiled(SPAN, SERVICES, SIZES, INT, FLOAT)
-def _span(services: Services, sizes: Sizes, site: int, grams: float) -> tuple[float, float, float]:
-    """(price, low, high): what a shipment costs by weight alone from above `low` up to `high` grams."""
+def _span(services: Services, sizes: Sizes, site: int, grams: float) -> Span:
+    """What a shipment costs by weight alone, and for which other weights that holds."""
     if site * sizes.services >= len(services.row):
-        return 0.0, -INF, INF
+        return Span(0.0, -INF, INF)
     if grams <= 0.0:
-        return 0.0, -INF, 0.0
+        return Span(0.0, -INF, 0.0)
     low, high = 0.0, INF
     for at in range(site * sizes.services, (site + 1) * sizes.services):
         if services.barred[at] > 0.0:
@@ -307,7 +321,7 @@ def _span(services: Services, sizes: Sizes, site: int, grams: float) -> tuple[fl
         high = min(high, full + services.box_g[at])
         if begin < first + sizes.breaks:
             high = min(high, full + services.breaks[begin])
-    return _cost(services, sizes, site, 1e-9, 0.0, grams, False), low, high
+    return Span(_cost(services, sizes, site, 1e-9, 0.0, grams, False), low, high)
 
 
 @compiled(FLOAT, SERVICES, SIZES, INT, FLOAT)
@@ -319,7 +333,7 @@ def _step(services: Services, sizes: Sizes, site: int, grams: float) -> float:
 
 
 class Room(NamedTuple):
-    """To work in, by movable demand of a pair: `which` it is, what a ships at `least`, the `span` up to its most, what b
+    """To work in, by movable demand of a pair: `which` it is, what a ships at `least`, the `span` to its most, what b
     ships at least (`other`), what the span costs more by count at a (`extra`), how much of it a takes (`taken`).
     `fixed` [7]: units, lines, grams at a and at b in any case, and what all costs by count with the least at a."""
 
@@ -333,7 +347,7 @@ class Room(NamedTuple):
     table: Floats
 
 
-ROOM = types.NamedUniTuple(FLOATS, 8, Room)
+ROOM = tables_of(FLOATS, Room)
 
 
 @compiled(FLOAT, GOODS, SERVICES, SIZES, INT, INT, FLOAT, INT, FLOAT)
@@ -415,7 +429,7 @@ def _bound(services: Services, sizes: Sizes, a: int, b: int, count: int, moved_g
         least = min(least, _step(services, sizes, a, at_a) + _step(services, sizes, b, at_b))
     for at in range(count):
         least += min(0.0, room.extra[at])
-    return least + room.fixed[6]
+    return float(least + room.fixed[6])
 
 
 @compiled(NONE, GOODS, SERVICES, SIZES, INT, INT, INT, ROOM)

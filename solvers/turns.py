@@ -2,8 +2,8 @@
 
 The LP of `joint` prices menus, so of a large order it knows the plans it is given and no others. What such a window
 costs is decided by who goes first, and no rule is best always: where little is scarce the small orders should (a large
-one opens many parcels anyway), where all is scarce the large ones. So both ways are tried. Then every order that does not
-have its own best plan is planned again on what all others leave, those that miss most first, until none gains
+one opens many parcels anyway), where all is scarce the large ones. So both ways are tried. Then every order that does
+not have its own best plan is planned again on what all others leave, those that miss most first, until none gains
 (destroy and repair; Shaw 1998 removes several at a time).
 """
 
