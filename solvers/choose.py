@@ -38,11 +38,12 @@ def _never() -> float:
 ALONE, GREEDY = 50, 75
 """Per cent of the work that may be spent once every order has its own plan, and once all are feasible together.
 
-Beyond it orders are planned by `quick`, a few milliseconds each whatever they hold."""
+Beyond it orders are planned by the least search or by `quick`, a few milliseconds each whatever they hold."""
 
 
 OVERRUN = 4_000_000
-"""Work by which a step under way may end beyond the budget; orders planned by `quick` come on top."""
+"""Work by which a step under way may end beyond the budget; orders planned by `quick` or by the least search come on
+top, and the other `turns` of large orders."""
 
 
 @dataclass(frozen=True, slots=True)
