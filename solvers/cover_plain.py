@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from solvers.cover_demands import Floats
-from solvers.cover_kernel import Goods, Services, Sizes, search
+from solvers.cover_kernel import search
+from solvers.cover_kernel_rates import Goods, Services, Sizes
 from solvers.cover_scene import HEAVIEST_G, Scene
 from solvers.problem import Objective
 
