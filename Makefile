@@ -1,5 +1,5 @@
 # make run    the engine on sample orders, at http://127.0.0.1:8080   (Ctrl-C ends it)
-# make test   all tests
+# make test   all tests, on all cores
 # make trust  kills, races and lost replies at their full counts (hours)
 # make check  formatting, lint, types, import directions
 # make bench  cost and speed on real orders, where the data is present
@@ -10,6 +10,7 @@ VENV := .venv
 BIN  := $(VENV)/bin
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
+COMPILED := solvers/compiled.py $(wildcard solvers/*_kernel.py)
 
 .PHONY: run test trust check bench setup lock clean
 
@@ -17,7 +18,7 @@ run: $(RUN_STAMP)
 	$(BIN)/apportion demo $(ARGS)
 
 test: $(DEV_STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 trust: $(DEV_STAMP)
 	APPORTION_TRUST=full $(BIN)/python -m pytest tests/chaos tests/engine/ledger tests/engine/archive tests/api/test_fuzz.py $(ARGS)
@@ -37,14 +38,16 @@ setup: $(DEV_STAMP)
 $(BIN)/python:
 	sh deploy/setup.sh $(VENV)
 
-$(RUN_STAMP): requirements.lock pyproject.toml | $(BIN)/python
+$(RUN_STAMP): requirements.lock pyproject.toml $(COMPILED) | $(BIN)/python
 	$(BIN)/python -m pip install -q --no-deps --no-compile --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	$(BIN)/python -m solvers
 	touch $@
 
-$(DEV_STAMP): requirements-dev.lock pyproject.toml | $(BIN)/python
+$(DEV_STAMP): requirements-dev.lock pyproject.toml $(COMPILED) | $(BIN)/python
 	$(BIN)/python -m pip install -q --no-deps --no-compile --require-hashes -r requirements-dev.lock
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	$(BIN)/python -m solvers
 	touch $@ $(RUN_STAMP)
 
 lock:

@@ -13,7 +13,8 @@ from solvers.plan import Priced
 from solvers.problem import Bools, Ints, Problem
 from solvers.purse import Purse
 from solvers.quick import quick_plan
-from solvers.resources import Taken, taken_by
+from solvers.resources import Taken, taken_by, taken_of, together
+from solvers.simple import Answers, Simple, nothing, simple_plans
 from solvers.single import MAX_SKUS, priced_plans
 
 COVER, PLAIN = 1_000_000, 200_000
@@ -28,12 +29,22 @@ BOUNDED = 4
 
 
 class Alone(NamedTuple):
-    """A plan per order asked for, the exact menus they came from, `at[order]` is (menu, column), and what they take."""
+    """A plan per order asked for, and what they take.
+
+    `simple`: the simple orders, `own` their answers by place. `menus`: the exact menus of others, `at[order]` is
+    (menu, column).
+    """
 
     plans: list[Priced]
+    simple: Simple
+    own: Answers
     menus: list[Menu]
     at: dict[int, tuple[Menu, int]]
     taken: Taken
+
+    def again(self, order: int) -> bool:
+        """Whether the order can be priced again without being looked at anew."""
+        return order in self.at or bool(self.simple.place[order] >= 0)
 
 
 def is_large(problem: Problem, orders: Ints) -> Bools:
@@ -55,12 +66,19 @@ def is_large(problem: Problem, orders: Ints) -> Bools:
 def plans_alone(problem: Problem, orders: Ints, supply: Supply, purse: Purse, *, work: int) -> Alone:
     """The best plan of each order as if nobody else wanted the supply.
 
-    `work` bounds each order's search. Small orders come first; what `purse` cannot pay for is planned by `quick`.
+    `work` bounds each order's search. Simple orders come first, then small ones; what `purse` cannot pay for is
+    planned by `quick`.
     """
-    large = is_large(problem, orders)
-    found, menus = priced_plans(problem, orders[~large], supply, purse, work=work)
+    simple, own, empty = simple_plans(problem, orders, supply, purse, work=work)
+    found = dict(zip(empty.tolist(), nothing(problem, empty), strict=True))
+    standing = np.flatnonzero(simple.place >= 0)
+    found.update(zip(standing.tolist(), simple.priced(own.some(simple.place[standing])), strict=True))
+    others = np.setdiff1d(orders, np.concatenate([empty, standing]), assume_unique=True)
+    large = is_large(problem, others)
+    by_menu, menus = priced_plans(problem, others[~large], supply, purse, work=work)
+    found.update(by_menu)
     waiting = int(large.sum())
-    for order in orders.tolist():
+    for order in others.tolist():
         if order not in found:
             # What is left is shared evenly, so that the last are planned as well as the first.
             share = (purse.work - purse.spent) // waiting - PLAIN
@@ -71,7 +89,19 @@ def plans_alone(problem: Problem, orders: Ints, supply: Supply, purse: Purse, *,
             found[order] = better(problem, found[order], large_plan(problem, order, supply, purse, work=work))
     at = {order: (menu, column) for menu in menus for column, order in enumerate(menu.orders.tolist())}
     plans = [found[order] for order in orders.tolist()]
-    return Alone(plans, menus, at, taken_by(problem, orders.tolist(), [one.plan for one in plans]))
+    return Alone(plans, simple, own, menus, at, _taken(problem, orders, plans, simple, own))
+
+
+def _taken(problem: Problem, orders: Ints, plans: list[Priced], simple: Simple, own: Answers) -> Taken:
+    """What the plans take, those of simple orders without looking at each."""
+    place = simple.place[orders]
+    which, others = np.flatnonzero(place >= 0), np.flatnonzero(place < 0)
+    every = simple.flat(own.some(place[which]))
+    parts = [taken_of(problem, every._replace(owner=which[every.owner]))]
+    if len(others):
+        rest = taken_by(problem, orders[others].tolist(), [plans[at].plan for at in others.tolist()])
+        parts.append(rest._replace(owner=others[rest.owner]))
+    return together(parts)
 
 
 def large_plan(problem: Problem, order: int, supply: Supply, purse: Purse, *, work: int) -> Priced:

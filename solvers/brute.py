@@ -60,13 +60,22 @@ def every_plan(problem: Problem, order: int, stock: Ints, parcels: Ints, units: 
     stock int64[I, N]; parcels, units int64[D]. Two shipments may go by one option.
     Raises TooLargeError above MAX_PLANS.
     """
+    return [
+        Priced(plan, plan_cost(problem, order, plan).total, _filled(plan), None, 1)
+        for plan in _lawful(problem, order, stock, parcels, units)
+    ]
+
+
+def _lawful(problem: Problem, order: int, stock: Ints, parcels: Ints, units: Ints) -> Iterator[tuple[Shipment, ...]]:
+    """Every plan of one order that keeps its limits, without its price."""
     bound = bool(limited(problem)[order])
-    found = []
     for plan in _combinations(problem, order, stock, parcels, units):
         if not bound or broken(problem, order, plan) is None:
-            filled = sum(int(shipment.units.sum()) for shipment in plan)
-            found.append(Priced(plan, plan_cost(problem, order, plan).total, filled, None, 1))
-    return found
+            yield plan
+
+
+def _filled(plan: Plan) -> int:
+    return sum(int(shipment.units.sum()) for shipment in plan)
 
 
 def _combinations(
@@ -117,9 +126,12 @@ def _shipments(problem: Problem, order: int) -> Iterator[Shipment]:
 
 def best_plan(problem: Problem, order: int, stock: Ints, parcels: Ints, units: Ints) -> Priced:
     """The best plan of one order under the window's objective and guide."""
-    plans = every_plan(problem, order, stock, parcels, units)
-    fill_first = problem.objective.fill_always
-    return min(plans, key=lambda p: (-p.filled if fill_first else 0, guided(problem, order, p.plan)))
+
+    def worth(priced: Priced) -> tuple[int, int]:
+        money = 1000 * priced.cost if problem.guide is None else guided(problem, order, priced.plan)
+        return -priced.filled if problem.objective.fill_always else 0, money
+
+    return min(every_plan(problem, order, stock, parcels, units), key=worth)
 
 
 def key_of(problem: Problem, plans: Sequence[Plan]) -> Key:
@@ -165,9 +177,9 @@ def solve(problem: Problem) -> Solution:
 def _choices(problem: Problem, order: int) -> list[_Choice]:
     """The plans of one order, best first; of those that take the same, only the best."""
     best: dict[tuple[frozenset[tuple[object, int]], ...], _Choice] = {}
-    for priced in every_plan(problem, order, problem.stock, problem.bucket_parcels, problem.bucket_units):
-        use = use_of(problem, order, priced.plan)
-        choice = _Choice(_key(problem, order, priced.plan), use, priced.plan)
+    for plan in _lawful(problem, order, problem.stock, problem.bucket_parcels, problem.bucket_units):
+        use = use_of(problem, order, plan)
+        choice = _Choice(_key(problem, order, plan), use, plan)
         same = tuple(frozenset(part.items()) for part in use)
         if same not in best or choice.key < best[same].key:
             best[same] = choice
@@ -180,8 +192,7 @@ def _classes(problem: Problem) -> list[int]:
 
 
 def _key(problem: Problem, order: int, plan: Plan) -> Key:
-    filled = sum(int(shipment.units.sum()) for shipment in plan)
-    own = int(problem.priority[order])
+    filled, own = _filled(plan), int(problem.priority[order])
     return (*(-filled if own == one else 0 for one in _classes(problem)), guided(problem, order, plan))
 
 

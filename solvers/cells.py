@@ -64,6 +64,15 @@ class Origin(NamedTuple):
         return allowed
 
 
+def odd_rows(problem: Problem) -> Bools:
+    """bool[L]: the row is an alternative, of a group, alone or of a derived item."""
+    lines = problem.lines
+    same = np.diff(lines.line, prepend=-1) == 0
+    same[:-1] |= same[1:]
+    odd: Bools = same | (lines.group >= 0) | lines.alone | np.isin(lines.item, problem.derived.item)
+    return odd
+
+
 def pattern(problem: Problem, rows: Sequence[int]) -> Hashable:
     """What `origin` takes from the first of its orders: equal for orders whose rows draw alike."""
     cells: dict[tuple[int, int], int] = {}

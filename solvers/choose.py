@@ -106,11 +106,10 @@ def _shipped(plans: Sequence[Plan]) -> int:
 
 def _decided(problem: Problem, budget: Budget) -> Solution:
     """A window without a guide, by its mode or its modes."""
-    if len(set(problem.modes)) > 1:
+    first = problem.modes[0] if problem.modes else Mode.OPTIMISE
+    if any(mode is not first for mode in problem.modes):
         return _by_class(problem, budget)
-    if any(mode is not Mode.OPTIMISE for mode in problem.modes):
-        return rules.solve(problem)
-    return _optimised(problem, budget)
+    return _optimised(problem, budget) if first is Mode.OPTIMISE else rules.solve(problem)
 
 
 def _by_class(problem: Problem, budget: Budget) -> Solution:

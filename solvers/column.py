@@ -1,9 +1,9 @@
-"""One plan of one order as a column of the master problem: what it costs, takes and fills."""
+"""Plans of orders as columns of the master problem: what each costs, takes and fills, many at once as arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,19 +11,33 @@ from solvers.fill import Targets
 from solvers.menu import spans
 from solvers.plan import Priced
 from solvers.problem import Bools, Ints, Problem
-from solvers.resources import taken_by
-from solvers.solution import Flat, Plan, Shipment, flat
+from solvers.resources import Taken, taken_by, taken_of
+from solvers.solution import Flat, Plan, flat
 
 
-class Column(NamedTuple):
-    """One plan of one order: cost in mills, units that ship, what it takes by resource, what it gives each fill row."""
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """n plans: int64[n] `order`, `cost` in mills, `units` that ship, and `key`, alike for plans that are the same.
 
-    order: int
-    cost: int
-    plan: tuple[Shipment, ...]
-    units: int
-    takes: dict[int, int]
-    fills: dict[int, int]
+    `taken`, `filled`: what each takes by resource, and gives to each fill row; ascending by column (`owner`).
+    """
+
+    order: Ints
+    cost: Ints
+    units: Ints
+    key: Ints
+    taken: Taken
+    filled: Taken
+    plans: Sequence[Plan]
+
+    def only(self, keep: Bools) -> Columns:
+        """Some of them."""
+        if keep.all():
+            return self
+        number = np.cumsum(keep) - 1
+        taken, filled = (of.only(keep)._replace(owner=number[of.only(keep).owner]) for of in (self.taken, self.filled))
+        plans = [plan for plan, kept in zip(self.plans, keep.tolist(), strict=True) if kept]
+        return Columns(self.order[keep], self.cost[keep], self.units[keep], self.key[keep], taken, filled, plans)
 
 
 def columns_of(
@@ -33,36 +47,69 @@ def columns_of(
     targets: Targets | None,
     *,
     full: bool = False,
-) -> list[Column]:
+) -> Columns:
     """The columns of plans of these orders, each with its cost in mills.
 
     `full`: only of those that leave no unit of a line that every fullest solution ships whole.
     """
     ways = [plan for _, plan in plans]
-    takes: list[dict[int, int]] = [{} for _ in orders]
     every = flat(problem, orders, ways)
-    taken = taken_by(problem, orders, ways, every)
-    for owner, resource, amount in zip(*(part.tolist() for part in taken), strict=True):
-        takes[owner][resource] = amount
+    taken = taken_by(problem, orders, ways) if len(problem.derived.item) else taken_of(problem, every)
+    cost = np.array([cost for cost, _ in plans], np.int64)
+    found = flat_columns(np.array(orders, np.int64), cost, every, taken, ways, targets)
+    if full and targets is not None:
+        return found.only(~_lacking(problem, found.order, every, targets))
+    return found
+
+
+def flat_columns(
+    orders: Ints,
+    cost: Ints,
+    every: Flat,
+    taken: Taken,
+    plans: Sequence[Plan],
+    targets: Targets | None,
+) -> Columns:
+    """The columns of plans whose shipments are at hand flat."""
     owners = every.owner[every.of]
-    shipped = np.zeros(len(orders), np.int64)
-    np.add.at(shipped, owners, every.units)
-    fills: list[dict[int, int]] = [{} for _ in orders]
-    if targets is not None:
+    units = np.zeros(len(orders), np.int64)
+    np.add.at(units, owners, every.units)
+    none = np.zeros(0, np.int64)
+    filled = Taken(none, none, none)
+    if targets is not None and len(targets.units):
         row = targets.row[every.row]
         some = row >= 0
-        for owner, at, units in zip(owners[some].tolist(), row[some].tolist(), every.units[some].tolist(), strict=True):
-            fills[owner][at] = fills[owner].get(at, 0) + units
-    lacks = np.zeros(len(orders), np.bool_)
-    if full and targets is not None:
-        lacks = _lacking(problem, np.array(orders, np.int64), every, targets)
-    return [
-        Column(order, cost, tuple(plan), units, taking, filling)
-        for order, (cost, plan), units, taking, filling, lacking in zip(
-            orders, plans, shipped.tolist(), takes, fills, lacks.tolist(), strict=True
-        )
-        if not lacking
-    ]
+        filled = _summed(owners[some], row[some], every.units[some], len(targets.units))
+    return Columns(orders, cost, units, _keys(orders, every), taken, filled, plans)
+
+
+def _summed(owner: Ints, row: Ints, amount: Ints, rows: int) -> Taken:
+    """Each (owner, row) once, ascending."""
+    key, place = np.unique(owner * rows + row, return_inverse=True)
+    total = np.zeros(len(key), np.int64)
+    np.add.at(total, place, amount)
+    return Taken(key // rows, key % rows, total)
+
+
+def _keys(orders: Ints, every: Flat) -> Ints:
+    """int64[n]: the same for plans of one order that ship the same by the same options; others differ but by accident.
+
+    Sums of scrambled numbers: the order of shipments does not matter.
+    """
+    option = every.option[every.of]
+    each = _scrambled(_scrambled(option * 1_000_003 + every.row) + every.units)
+    key = _scrambled(orders)
+    np.add.at(key, every.owner[every.of], each)
+    return key
+
+
+def _scrambled(values: Ints) -> Ints:
+    """The finaliser of MurmurHash3 (A. Appleby): every bit of the number moves every bit of the answer."""
+    with np.errstate(over="ignore"):
+        bits = values.astype(np.uint64)
+        for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+            bits = (bits ^ (bits >> np.uint64(33))) * np.uint64(factor)
+        return (bits ^ (bits >> np.uint64(33))).astype(np.int64)
 
 
 def _lacking(problem: Problem, orders: Ints, every: Flat, targets: Targets) -> Bools:
@@ -78,17 +125,13 @@ def _lacking(problem: Problem, orders: Ints, every: Flat, targets: Targets) -> B
     return found
 
 
-def key_of(problem: Problem, columns: Sequence[Column | tuple[int, Priced]]) -> tuple[int, ...]:
-    """What a window is judged by: units filled by descending priority (negative, if they come first), then money."""
-    classes = sorted(set(problem.priority.tolist()), reverse=True)
-    filled = dict.fromkeys(classes, 0)
-    cost = 0
-    for one in columns:
-        if isinstance(one, Column):
-            order, units, money = one.order, one.units, one.cost
-        else:
-            order, units, money = one[0], one[1].filled, one[1].cost
-        filled[int(problem.priority[order])] += units
-        cost += money
-    fill = [-filled[one] for one in classes] if problem.objective.fill_always else []
-    return (*fill, cost)
+def key_of(problem: Problem, plans: Sequence[Priced]) -> tuple[int, ...]:
+    """What a window is judged by, given a plan of each order: units filled by descending priority (negative, if they
+    come first), then money."""
+    cost = sum(one.cost for one in plans)
+    if not problem.objective.fill_always:
+        return (cost,)
+    filled: dict[int, int] = {}
+    for priority, one in zip(problem.priority.tolist(), plans, strict=True):
+        filled[priority] = filled.get(priority, 0) + one.filled
+    return (*(-filled[one] for one in sorted(filled, reverse=True)), cost)

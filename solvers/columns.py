@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from solvers.alone import COVER, Alone, plans_alone
 from solvers.column import columns_of, key_of
@@ -105,9 +106,11 @@ class Window:
 
     def _begin(self, fill: Targets | None) -> None:
         self.fill = fill
-        self.pricer = Pricer(self.problem, self.priced.menus, fill)
+        self.pricer = Pricer(self.problem, self.priced, fill)
         self.active: set[int] = set()
-        self.master = Master(self.free, fill.units if fill is not None else None, _largest(self.problem))
+        self.master = Master(
+            self.problem.orders, self.free, fill.units if fill is not None else None, _largest(self.problem)
+        )
         self._paid = 0
         self.bound: int | None = None
         self.prices: Prices | None = None
@@ -118,12 +121,12 @@ class Window:
 
     def _generate(self) -> tuple[bool, list[int] | None]:
         """Prices and plans in turn until no plan improves: (False where that fails, the LP's choice if integral)."""
-        penalty = 20 * max([1, *(column.cost for column in self.master.columns)])
+        penalty = 20 * max(1, int(self.master.cost.max(initial=0)))
         integral: list[int] | None = None
         for _ in range(ROUNDS):
             if self.impossible:
                 return False, None
-            if self._spent(self.master.steps + self.pricer.steps([]) + self._reserve()):
+            if self._spent(self.master.steps + self.pricer.steps() + self._reserve()):
                 break
             relaxed = self.master.relax(penalty)
             self._pay()
@@ -235,9 +238,8 @@ class Window:
         returns how many leave none."""
         costs = [(one.cost, one.plan) for one in plans]
         columns = columns_of(self.problem, orders, costs, self.fill, full=True)
-        for column in columns:
-            self.master.add(column)
-        return len(columns)
+        self.master.add(columns)
+        return len(columns.order)
 
     def _others(self) -> tuple[bool, int]:
         """(proven, value) of the orders that are not priced: prices only add to what an order pays, so its own best is
@@ -252,28 +254,24 @@ class Window:
                 value += one.bound or 0
         return proven, FINE * value
 
-    def _price(self, prices: Prices, dual: dict[int, float]) -> tuple[bool, set[int]]:
+    def _price(self, prices: Prices, dual: NDArray[np.float64]) -> tuple[bool, set[int]]:
         """Price all orders at hand, keep the bound, add plans that improve: (whether any does, orders to activate)."""
-        wanted = np.full(self.problem.orders, FAR, np.int64)
-        for order, worth in dual.items():
-            wanted[order] = max(-FAR, min(FAR, int(worth * FINE - FINE / 2)))
+        limit = np.clip(np.where(np.isnan(dual), FAR, dual * FINE - FINE / 2), -FAR, FAR)
+        wanted = limit.astype(np.int64)
         for order in self.pricer.orders - self.active:
             wanted[order] = self._own(order, prices) - FINE // 2
         offers = self.pricer.offers(prices, wanted)
-        self.purse.pay(self.pricer.steps(offers))
+        self.purse.pay(self.pricer.steps(offers.by_menu))
         proven, value = self._floor
-        better, restless, limits = [], set(), wanted.tolist()
-        for offer in offers:
-            value += offer.value
-            self.impossible |= offer.value >= FAR
-            if offer.value < limits[offer.order]:
-                if offer.order in self.active:
-                    better.append(offer)
-                else:
-                    restless.add(offer.order)
+        value += sum(offers.value.tolist())
+        self.impossible |= bool((offers.value >= FAR).any())
+        active = np.zeros(self.problem.orders, np.bool_)
+        active[list(self.active)] = True
+        better = offers.value < wanted[offers.order]
+        restless = set(offers.order[better & ~active[offers.order]].tolist())
         fresh = False
-        for column in self.pricer.columns(better):
-            fresh |= self.master.add(column)
+        for columns in self.pricer.columns(offers, better & active[offers.order]):
+            fresh |= self.master.add(columns)
         value -= worth_of(prices.resource, self.free)
         if self.fill is not None:
             value += worth_of(prices.fill, self.fill.units)
@@ -289,13 +287,13 @@ class Window:
 
     def _decide(self, integral: list[int] | None) -> Answer | None:
         """The integer master; where it leaves a gap to the bound, again with every plan inside the gap."""
-        floors = dict(enumerate(self.fill.units.tolist())) if self.fill is not None else {}
+        floors = self.fill.units.tolist() if self.fill is not None else []
         choice: Choice | None = None
         if integral is not None and self.master.holds(integral, floors):
             choice = Choice(integral, True)
         else:
             choice = self._chosen(floors)
-        if choice is None and len(self.master.columns) > EXACT_COLUMNS and not self._spent(self.master.exact_decision):
+        if choice is None and self.master.size > EXACT_COLUMNS and not self._spent(self.master.exact_decision):
             choice = self._every(floors)
         if choice is None and not self._spent(self.master.decision):
             # One-by-one plans of all orders are feasible together, but perhaps not beside the passive orders' best.
@@ -308,7 +306,7 @@ class Window:
             return self._repaired()
         answer = self._answer(choice.columns)
         bound = self.claim(answer[0])
-        if bound is not None and not self._close(answer[0][-1], bound) and len(self.master.columns) > EXACT_COLUMNS:
+        if bound is not None and not self._close(answer[0][-1], bound) and self.master.size > EXACT_COLUMNS:
             if self._spent(self.master.exact_decision):
                 return answer[0], answer[1], bound
             # What was fixed first is left open.
@@ -318,17 +316,20 @@ class Window:
         if bound is None or self._close(answer[0][-1], bound) or self._spent(NEAR_WORK * len(self.alone)):
             return answer[0], answer[1], bound
         self._near_all(FINE * (answer[0][-1] + 1) - self.bound if self.bound is not None else FAR)
-        return self._bettered(answer, bound, self._chosen(floors))
+        return self._bettered(answer, bound, self._chosen(floors, exact=True))
 
-    def _chosen(self, floors: dict[int, int]) -> Choice | None:
-        """The master's decision, paid for."""
-        choice = self.master.decide(floors, picked=self.picked)
+    def _chosen(self, floors: list[int], *, exact: bool = False) -> Choice | None:
+        """The master's decision, paid for; unless `exact`, half of what is left of the gap may be lost by it."""
+        gap = 0.0 if exact else self.gap / 2
+        choice = self.master.decide(floors, picked=self.picked, gap=gap)
+        if choice is None and not self._spent(self.master.decision):
+            choice = self.master.decide(floors, picked=self.picked, wide=True, gap=gap)
         self._pay()
         return choice
 
-    def _every(self, floors: dict[int, int]) -> Choice | None:
+    def _every(self, floors: list[int]) -> Choice | None:
         """The decision with all orders open, paid for."""
-        choice = self.master.decide(floors, most=len(self.master.columns))
+        choice = self.master.decide(floors, most=self.master.size, gap=self.gap / 2)
         self._pay()
         return choice
 
@@ -380,30 +381,28 @@ class Window:
         left = self._beside_the_active()
         plans = list(self.alone)
         waiting = set(self.active)
-        columns = self.master.columns
         liked = [index for index, part in enumerate(self.picked.tolist()) if part > 0.3]
-        liked.sort(key=lambda i: (-self.problem.priority[columns[i].order], -round(float(self.picked[i]), 6), i))
+        owner = self.master.order.tolist()
+        liked.sort(key=lambda i: (-self.problem.priority[owner[i]], -round(float(self.picked[i]), 6), i))
         for index in liked:
-            column = columns[index]
-            use = use_of(self.problem, column.order, column.plan)
-            if column.order in waiting and fits(use, left.stock, left.parcels, left.units):
+            order, one = owner[index], self.master.plan(index)
+            use = use_of(self.problem, order, one.plan)
+            if order in waiting and fits(use, left.stock, left.parcels, left.units):
                 take(self.problem, use, left.stock, left.parcels, left.units)
-                plans[column.order] = Priced(column.plan, column.cost, column.units, None, 0)
-                waiting.discard(column.order)
+                plans[order] = one
+                waiting.discard(order)
         for order in sorted(waiting, key=lambda order: (-self.problem.priority[order], order)):
             one = on_what_is_left(self.problem, self.priced, [order], left, self.purse, work=ORDER_WORK)[0]
             use = use_of(self.problem, order, one.plan)
             take(self.problem, use, left.stock, left.parcels, left.units)
             plans[order] = one
-        return key_of(self.problem, list(enumerate(plans))), [one.plan for one in plans], None
+        return key_of(self.problem, plans), [one.plan for one in plans], None
 
     def _answer(self, columns: Sequence[int]) -> tuple[tuple[int, ...], list[Plan]]:
-        chosen = [self.master.columns[index] for index in columns]
-        plans: list[Plan] = [one.plan for one in self.alone]
-        for column in chosen:
-            plans[column.order] = column.plan
-        passive = [(order, one) for order, one in enumerate(self.alone) if order not in self.active]
-        return key_of(self.problem, [*chosen, *passive]), plans
+        plans = list(self.alone)
+        for index in columns:
+            plans[int(self.master.order[index])] = self.master.plan(index)
+        return key_of(self.problem, plans), [one.plan for one in plans]
 
 
 def _largest(problem: Problem) -> int:

@@ -29,7 +29,16 @@ INT, FLAG, NONE = types.int64, types.boolean, types.void
 
 def compiled(result: Any, *arguments: Any) -> Callable[[F], F]:
     """Compile a function for exactly these types, errors of range unchecked."""
-    decorate: Callable[[F], F] = numba.njit(result(*arguments), cache=True, nogil=True, error_model="numpy")
+
+    def decorate(function: F) -> F:
+        how = {"nogil": True, "error_model": "numpy"}
+        try:
+            made: F = numba.njit(result(*arguments), cache=True, **how)(function)
+        except RuntimeError:
+            # Nowhere to keep it: compiled again at every start.
+            made = numba.njit(result(*arguments), **how)(function)
+        return made
+
     return decorate
 
 

@@ -16,6 +16,7 @@ from solvers.limits import limited
 from solvers.menu import Supply, has_room, spans
 from solvers.plan import Priced
 from solvers.problem import Bools, Ints, Problem
+from solvers.simple import Simple
 from solvers.tariff import BEYOND, Contents, box_prices, tolls
 
 
@@ -35,13 +36,18 @@ class Targets:
     owner: Ints
 
 
-def targets(problem: Problem, supply: Supply) -> Targets:
-    """The most units by (SKU, priority class) that stock allows; an upper bound where capacity binds too."""
+def targets(problem: Problem, supply: Supply, simple: Simple) -> Targets:
+    """The most units by (SKU, priority class) that stock allows; an upper bound where capacity binds too.
+
+    `simple`: the window's simple orders, on the same supply.
+    """
     lines = problem.lines
     owner = np.repeat(np.arange(problem.orders), np.diff(lines.start))
     row = np.full(len(lines.item), -1, np.int64)
     units: list[int] = []
-    usable = _usable(problem, supply)
+    usable = simple.usable()
+    others = np.flatnonzero(simple.place[owner] < 0)
+    usable[others] = _usable(problem, supply, others)
     stock = np.where(usable, np.minimum(supply.stock[lines.item], 2**40), 0)
     demand = np.zeros(len(problem.stock), np.int64)
     np.add.at(demand, lines.item, lines.quantity)
@@ -96,21 +102,20 @@ def by_class(problem: Problem, plans: Sequence[Priced]) -> Targets:
     return Targets(number[owner], units, owner)
 
 
-def _usable(problem: Problem, supply: Supply) -> Bools:
-    """bool[L, N]: some option with room carries a unit of the line from the node."""
+def _usable(problem: Problem, supply: Supply, which: Ints) -> Bools:
+    """bool[n, N]: some option with room carries a unit of the row `which` int64[n] of `Lines` from the node."""
     lines, options = problem.lines, problem.options
-    every = np.arange(len(lines.item), dtype=np.int64)
-    owner = np.repeat(np.arange(problem.orders), np.diff(lines.start))
+    owner = np.repeat(np.arange(problem.orders), np.diff(lines.start))[which]
     rows, of = spans(options.start, owner)
-    line = every[of]
+    line = which[of]
     light = lines.weight_g[line] <= options.max_weight_g[rows]
     one = np.ones(1, np.int64)
     more = tolls(problem, line, rows)
     price = box_prices(problem, rows, Contents(lines.weight_g[line], lines.volume_mm3[line], one, one, one, more))
     good = light & (price < BEYOND) & has_room(problem, rows, supply)
-    usable = np.zeros((len(every), problem.nodes), np.bool_)
-    usable[line[good], options.node[rows[good]]] = True
-    return usable & lines.eligible
+    usable = np.zeros((len(which), problem.nodes), np.bool_)
+    usable[of[good], options.node[rows[good]]] = True
+    return usable & lines.eligible[which]
 
 
 def _most(quantity: Ints, stock: Ints) -> int:

@@ -52,7 +52,7 @@ class Fullest(Window):
 
     def _ceiling(self) -> int:
         """Mills that no window costs: every unit in a shipment of its own at the highest price there is."""
-        objective, total = self.problem.objective, 0
+        objective, total = self.problem.objective, self.priced.simple.ceiling()
         for menu in self.priced.menus:
             price = np.where(menu.price < FAR, menu.price, 0).max(axis=0)
             dearest = np.maximum.reduceat(price, menu.start)
@@ -107,7 +107,7 @@ class Fullest(Window):
 
     def _decide(self, integral: list[int] | None) -> Answer | None:
         tiny = self.problem.orders <= TINY_ORDERS
-        choice = Choice(integral, True) if integral is not None and self.master.holds(integral, {}) else self._stages()
+        choice = Choice(integral, True) if integral is not None and self.master.holds(integral, []) else self._stages()
         answer = self._repaired() if choice is None else self._answer(choice.columns)
         if choice is None or not choice.optimal:
             answer = min(answer, self._polished(answer[1]), key=lambda one: one[0])
@@ -145,18 +145,18 @@ class Fullest(Window):
         until few orders are open."""
         most = TINY_COLUMNS if self.problem.orders <= TINY_ORDERS else EXACT_COLUMNS
         fixed = None
-        if len(self.master.columns) > most:
+        if self.master.size > most:
             fixed = self.master.rounded(OPEN_ORDERS)
             if fixed is None:
                 return None
-        floors: dict[int, int] = {}
+        floors: list[int] = []
         optimal = True
         for row in range(len(self.fill.units) if self.fill is not None else 0):
             fullest = self.master.decide(floors, maximise=row, most=most, fixed=fixed)
             if fullest is None:
                 return None
             optimal &= fullest.optimal
-            floors[row] = sum(self.master.columns[index].fills.get(row, 0) for index in fullest.columns)
+            floors.append(self.master.filled(fullest.columns, row))
         choice = self.master.decide(floors, most=most, fixed=fixed)
         return choice if choice is None else Choice(choice.columns, choice.optimal and optimal)
 
@@ -178,7 +178,7 @@ class Fullest(Window):
             if (-found.filled, found.cost) < (-now.filled, now.cost):
                 priced[order], use = found, use_of(self.problem, order, found.plan)
             take(self.problem, use, left.stock, left.parcels, left.units)
-        return key_of(self.problem, list(enumerate(priced))), [one.plan for one in priced], None
+        return key_of(self.problem, priced), [one.plan for one in priced], None
 
 
 def _units(plan: Plan) -> int:

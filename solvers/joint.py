@@ -54,13 +54,13 @@ def solve(
     if not problem.objective.fill_always:
         best = window.run(None)
     elif known(problem):
-        filled = sum(one.filled for one in greedy) == sum(map(problem.demand_of, range(problem.orders)))
-        best = window.run(everything(problem) if filled else targets(problem, window.supply))
+        filled = sum(one.filled for one in greedy) == problem.demand()
+        best = window.run(everything(problem) if filled else targets(problem, window.supply, alone.simple))
     if problem.objective.fill_always and not window.cut and (best is None or not window.is_full(best[0])):
         # The targets may be out of reach.
         window = Fullest(problem, alone, greedy, fallback, purse, gap)
         best = _better(best, window.run(by_class(problem, alone.plans)))
-    best = _better(best, (key_of(problem, list(enumerate(greedy))), [one.plan for one in greedy], None))
+    best = _better(best, (key_of(problem, greedy), [one.plan for one in greedy], None))
     assert best is not None, "one by one is an answer"
     return Joined(best[1], best[2] if best[2] is not None else window.claim(best[0]), window.cut)
 

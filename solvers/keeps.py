@@ -41,7 +41,7 @@ def keeps_of(problem: Problem, orders: Ints, rows: Ints, ships: Ints) -> Keeps:
     shape = (len(ships), len(orders))
     if not len(orders):
         return Keeps(np.zeros(shape, np.int64), np.ones(shape, np.bool_), np.ones(shape, np.bool_), None, orders)
-    left = np.repeat(_charged(problem, orders)[None, :], len(ships), axis=0)
+    left = np.repeat(charged_units(problem, orders)[None, :], len(ships), axis=0)
     within = np.ones(shape, np.bool_)
     heads: list[int] = []
     whole: list[Bools] = []
@@ -74,7 +74,7 @@ def _columns(label: Ints) -> list[list[int]]:
     return list(found.values())
 
 
-def _charged(problem: Problem, orders: Ints) -> Ints:
+def charged_units(problem: Problem, orders: Ints) -> Ints:
     """int64[G]: units charged of an order of which nothing ships."""
     lines = problem.lines
     head = np.diff(lines.line, prepend=-1) != 0

@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csc_matrix
 
-from solvers.column import Column
-from solvers.problem import Ints
+from solvers.column import Columns
+from solvers.plan import Priced
+from solvers.problem import Bools, Ints
+from solvers.resources import Taken
 from solvers.simplex import Simplex, Sparse
+from solvers.solution import Plan
 
 NODE_WORK = 100_000
 """Columns times branch-and-bound nodes of one integer run: work, not time, so that runs repeat."""
@@ -54,14 +57,15 @@ class Prices:
 
 
 class Relaxed(NamedTuple):
-    """An LP optimum: its value, the prices, each order's dual (mills), and the columns chosen if it is integral.
+    """An LP optimum: its value, the prices, each order's dual (mills, float64[O], nan where the master has no plan of
+    it), and the columns chosen if it is integral.
 
     `artificial`: what is short of the rows that may not be; `picked` float64[columns]: how much of each column is used.
     """
 
     value: float
     prices: Prices
-    order: dict[int, float]
+    order: NDArray[np.float64]
     chosen: list[int] | None
     artificial: float
     picked: NDArray[np.float64]
@@ -70,6 +74,8 @@ class Relaxed(NamedTuple):
 def worth_of(prices: Ints, units: Ints) -> int:
     """What units of some kinds are worth at their prices; more than an int64 holds, if need be."""
     some = np.flatnonzero(prices)
+    if float(prices[some].astype(np.float64) @ units[some].astype(np.float64)) < 2.0**60:
+        return int(prices[some] @ units[some])
     return sum(price * count for price, count in zip(prices[some].tolist(), units[some].tolist(), strict=True))
 
 
@@ -80,20 +86,33 @@ class Choice(NamedTuple):
     optimal: bool
 
 
+def _none() -> Ints:
+    return np.zeros(0, np.int64)
+
+
+def _no_taken() -> Taken:
+    return Taken(_none(), _none(), _none())
+
+
+def _joined(one: Taken, two: Taken) -> Taken:
+    return Taken(*(np.concatenate(pair) for pair in zip(one, two, strict=True)))
+
+
 @dataclass(slots=True)
 class _Grown:
-    """How far the LP has grown: of each order its row and its artificial column, of each resource its row, of each
-    fill row its row and the column of what is short; of each column of the master its column in the LP."""
+    """How far the LP has grown, by numbers: of each order its row, of each resource its row (-1: none), of each fill
+    row its row and the column of what is short; the artificial columns of orders; of each column of the master its
+    column in the LP."""
 
+    order_row: Ints
+    resource_row: Ints
     simplex: Simplex = field(default_factory=Simplex)
     rows: int = 0
     width: int = 0
-    order_row: dict[int, int] = field(default_factory=dict)
-    order_short: list[int] = field(default_factory=list)
-    resource_row: dict[int, int] = field(default_factory=dict)
-    fill_row: list[int] = field(default_factory=list)
-    fill_short: list[int] = field(default_factory=list)
-    columns: list[int] = field(default_factory=list)
+    order_short: Ints = field(default_factory=_none)
+    fill_row: Ints = field(default_factory=_none)
+    fill_short: Ints = field(default_factory=_none)
+    columns: Ints = field(default_factory=_none)
     penalty: int = 0
     fixed: set[int] = field(default_factory=set)
     entries: int = 0
@@ -102,97 +121,113 @@ class _Grown:
 
 
 class Master:
-    """Columns of some orders over what the other orders leave (`free`), with fill rows if `fill_units` is given.
+    """Columns of some of `orders` orders over what the other orders leave (`free`), with fill rows if `fill_units` is
+    given.
 
     free int64[resources]. `work`: what was done so far, in menu cells priced. `short` int64[rows]: what a unit short of
     a fill row costs, in mills; None: no row may be short in the end. Only resources that the orders' hungriest plans
     together could exhaust have a row. `largest`: units of one order at most; its prices are held so that no order's
-    value overflows: a bound is one at any prices.
+    value overflows: a bound is one at any prices. Of the columns: `order`, `cost`, `units` int64[n], and what they take
+    and fill.
     """
 
-    def __init__(self, free: Ints, fill_units: Ints | None, largest: int) -> None:
+    def __init__(self, orders: int, free: Ints, fill_units: Ints | None, largest: int) -> None:
         self.free, self.fill_units = free, fill_units
         self._dearest = min(DEAREST, MOST // max(1, largest))
         self.short: Ints | None = None
-        self.columns: list[Column] = []
-        self._known: set[tuple[int | bytes, ...]] = set()
-        self._takers: dict[int, list[tuple[int, int]]] = {}
-        self._hungriest: dict[int, dict[int, int]] = {}
-        self._appetite: dict[int, int] = {}
-        self._orders: set[int] = set()
-        self._grown = _Grown()
+        self.order, self.cost, self.units = _none(), _none(), _none()
+        self._taken, self._filled = _no_taken(), _no_taken()
+        self._plans: list[Plan] = []
+        self._known: set[int] = set()
+        self._orders = np.zeros(orders, np.bool_)
+        self._grown = self._ungrown()
         self.work = 0
 
-    def add(self, column: Column) -> bool:
-        """Take a column in; False if it is known already."""
-        key: tuple[int | bytes, ...] = (column.order,)
-        for option, units in column.plan:
-            key += (option, units.tobytes())
-        if key in self._known:
+    @property
+    def size(self) -> int:
+        """How many columns there are."""
+        return len(self.order)
+
+    def add(self, columns: Columns) -> bool:
+        """Take in the columns that are not known; False if all are."""
+        keys = columns.key.tolist()
+        keep = np.zeros(len(keys), np.bool_)
+        for at, key in enumerate(keys):
+            if key not in self._known:
+                self._known.add(key)
+                keep[at] = True
+        if not keep.any():
             return False
-        self._known.add(key)
-        at = len(self.columns)
-        for resource, amount in column.takes.items():
-            self._takers.setdefault(resource, []).append((at, amount))
-            most = self._hungriest.setdefault(resource, {})
-            more = amount - most.get(column.order, 0)
-            if more > 0:
-                most[column.order] = amount
-                self._appetite[resource] = self._appetite.get(resource, 0) + more
-        self.columns.append(column)
-        self._orders.add(column.order)
+        fresh, count = columns.only(keep), self.size
+        self.order = np.concatenate([self.order, fresh.order])
+        self.cost = np.concatenate([self.cost, fresh.cost])
+        self.units = np.concatenate([self.units, fresh.units])
+        self._taken = _joined(self._taken, fresh.taken._replace(owner=fresh.taken.owner + count))
+        self._filled = _joined(self._filled, fresh.filled._replace(owner=fresh.filled.owner + count))
+        self._plans += fresh.plans
+        self._orders[fresh.order] = True
         return True
+
+    def plan(self, column: int) -> Priced:
+        """A column as a plan of its order."""
+        return Priced(tuple(self._plans[column]), int(self.cost[column]), int(self.units[column]), None, 0)
+
+    def filled(self, chosen: Sequence[int], row: int) -> int:
+        """Units of a fill row that a choice of columns ships."""
+        mine = (self._filled.resource == row) & np.isin(self._filled.owner, chosen)
+        return int(self._filled.amount[mine].sum())
 
     @property
     def steps(self) -> int:
         """Work of the next relaxation, in menu cells priced, as far as it can be foreseen."""
-        entries = sum(map(len, self._takers.values())) + len(self.columns)
-        return LP_START + LP_WORK * entries + PIVOT_WORK * len(self._orders) * len(self._orders)
+        orders = int(self._orders.sum())
+        return LP_START + LP_WORK * (len(self._taken.owner) + self.size) + PIVOT_WORK * orders * orders
 
     @property
     def decision(self) -> int:
         """Work of a decision, as far as it can be foreseen: few orders stay open where there are many columns."""
-        return MIP_START + MIP_WORK * min(EXACT_COLUMNS, len(self.columns))
+        return MIP_START + MIP_WORK * min(EXACT_COLUMNS, self.size)
 
     @property
     def exact_decision(self) -> int:
         """The same of one that leaves all orders open."""
-        return MIP_START + MIP_WORK * len(self.columns)
+        return MIP_START + MIP_WORK * self.size
 
-    def _scarce(self) -> list[int]:
-        """Resources that the hungriest plans could exhaust, in the order they were seen."""
-        free = self.free[list(self._appetite)].tolist()
-        return [one for (one, most), enough in zip(self._appetite.items(), free, strict=True) if most > enough]
+    def _scarce(self) -> Ints:
+        """Resources, ascending, that the hungriest plans of all orders could exhaust."""
+        owner, resource, amount = self._taken
+        key = self.order[owner] * len(self.free) + resource
+        rank = np.argsort(key, kind="stable")
+        key, amount = key[rank], amount[rank]
+        first = np.flatnonzero(np.diff(key, prepend=-1))
+        if not len(first):
+            return first
+        wanted = np.zeros(len(self.free), np.int64)
+        np.add.at(wanted, key[first] % len(self.free), np.maximum.reduceat(amount, first))
+        return np.flatnonzero(wanted > self.free)
 
-    def _matrix(self) -> tuple[list[int], list[int], Any, Ints]:
-        """(orders, scarce resources, sparse matrix: order rows, resource rows, fill rows; capacity of resources)."""
-        orders, scarce = sorted(self._orders), self._scarce()
-        row_of_order = {order: row for row, order in enumerate(orders)}
-        base = len(orders) + len(scarce)
-        row = [row_of_order[column.order] for column in self.columns]
-        col, value = list(range(len(self.columns))), [1] * len(self.columns)
-        for at, resource in enumerate(scarce, len(orders)):
-            for column, amount in self._takers[resource]:
-                row.append(at)
-                col.append(column)
-                value.append(amount)
-        for at, one in enumerate(self.columns):
-            for fill, amount in one.fills.items():
-                row.append(base + fill)
-                col.append(at)
-                value.append(amount)
+    def _matrix(self) -> tuple[Ints, Ints, Any]:
+        """(orders, scarce resources, sparse matrix: order rows, resource rows, fill rows)."""
+        orders, scarce = np.flatnonzero(self._orders), self._scarce()
+        row_of_order, row_of = np.zeros(len(self._orders), np.int64), np.full(len(self.free), -1, np.int64)
+        row_of_order[orders] = np.arange(len(orders))
+        row_of[scarce] = len(orders) + np.arange(len(scarce))
+        base, (owner, resource, amount) = len(orders) + len(scarce), self._taken
+        held = row_of[resource] >= 0
+        row = np.concatenate([row_of_order[self.order], row_of[resource[held]], base + self._filled.resource])
+        column = np.concatenate([np.arange(self.size), owner[held], self._filled.owner])
+        value = np.concatenate([np.ones(self.size), amount[held], self._filled.amount])
         rows = base + (len(self.fill_units) if self.fill_units is not None else 0)
-        matrix = csc_matrix((np.array(value, float), (row, col)), shape=(rows, len(self.columns)))
-        return orders, scarce, matrix, self.free[scarce]
+        return orders, scarce, csc_matrix((value, (row, column)), shape=(rows, self.size))
 
     def rounded(self, leave: int) -> NDArray[np.float64] | None:
         """Columns fixed (1) so that at most about `leave` orders stay open, for `decide`; None where the LP fails.
 
         What is nearly whole first, then the largest fractions, an eighth of the open orders at a time.
         """
-        fixed, orders = np.zeros(len(self.columns)), len({column.order for column in self.columns})
+        fixed, orders = np.zeros(self.size), int(self._orders.sum())
         for _ in range(DIVES):
-            relaxed = self.relax(20 * max(column.cost for column in self.columns) + 1, fixed)
+            relaxed = self.relax(20 * int(self.cost.max()) + 1, fixed)
             if relaxed is None or relaxed.artificial > 1e-6:
                 return None
             picked = np.where(fixed > 0, 0, relaxed.picked)
@@ -205,24 +240,19 @@ class Master:
 
     def _fix(self, fixed: NDArray[np.float64], picked: NDArray[np.float64], bar: float) -> None:
         """Fix columns above the bar, largest first, as long as they fit together."""
-        left: dict[int, int] = {}
-        done = set()
-
-        def put(index: int) -> None:
-            done.add(self.columns[index].order)
-            for resource, amount in self.columns[index].takes.items():
-                left[resource] = left.get(resource, int(self.free[resource])) - amount
-
-        for index in np.flatnonzero(fixed).tolist():
-            put(index)
+        left, (owner, resource, amount) = self.free.copy(), self._taken
+        start = np.searchsorted(owner, np.arange(self.size + 1))
+        held = np.isin(owner, np.flatnonzero(fixed))
+        np.subtract.at(left, resource[held], amount[held])
+        done = set(self.order[fixed > 0].tolist())
         for index in np.lexsort((np.arange(len(picked)), -picked)).tolist():
-            column = self.columns[index]
             if picked[index] < bar:
                 break
-            fits = all(left.get(r, int(self.free[r])) >= amount for r, amount in column.takes.items())
-            if fits and column.order not in done:
+            mine = slice(int(start[index]), int(start[index + 1]))
+            if (left[resource[mine]] >= amount[mine]).all() and int(self.order[index]) not in done:
                 fixed[index] = 1
-                put(index)
+                left[resource[mine]] -= amount[mine]
+                done.add(int(self.order[index]))
 
     def relax(self, penalty: int, fixed: NDArray[np.float64] | None = None) -> Relaxed | None:
         """The LP over all columns. Each order and each unit of a fill row may fall short at `penalty` or `short` mills.
@@ -234,164 +264,184 @@ class Master:
         found = grown.simplex.solve()
         if found is None:
             # What is left of this one may be in no state to go on from.
-            self._grown = _Grown()
+            self._grown = self._ungrown()
             return None
         self.work += LP_START + LP_WORK * grown.entries + PIVOT_WORK * grown.rows * found.pivots
         duals, every = np.rint(found.duals * FINE), found.columns
         limit = float(self._dearest)
         worth = np.zeros(len(self.free), np.int64)
-        if grown.resource_row:
-            rows = np.array(list(grown.resource_row.values()))
-            worth[list(grown.resource_row)] = np.clip(-duals[rows], 0, limit).astype(np.int64)
-        fill = np.clip(duals[grown.fill_row], 0, limit).astype(np.int64) if grown.fill_row else np.zeros(0, np.int64)
+        held = np.flatnonzero(grown.resource_row >= 0)
+        worth[held] = np.clip(-duals[grown.resource_row[held]], 0, limit).astype(np.int64)
+        fill = np.clip(duals[grown.fill_row], 0, limit).astype(np.int64)
         picked = every[grown.columns]
         integral = bool((np.minimum(picked, 1 - picked) < 1e-6).all())
         artificial = float(every[grown.order_short].sum())
-        if self.short is None and grown.fill_short:
+        if self.short is None:
             artificial += float(every[grown.fill_short].sum())
-        order = dict(zip(grown.order_row, found.duals[list(grown.order_row.values())].tolist(), strict=True))
+        order = np.full(len(self._orders), np.nan)
+        order[self._orders] = found.duals[grown.order_row[self._orders]]
         chosen = np.flatnonzero(picked > 0.5).tolist() if integral else None
         return Relaxed(found.value, Prices(worth, fill), order, chosen, artificial, picked)
 
+    def _ungrown(self) -> _Grown:
+        return _Grown(np.full(len(self._orders), -1, np.int64), np.full(len(self.free), -1, np.int64))
+
     def _grow(self, penalty: int) -> _Grown:
         """Bring the LP up to date with orders, columns, what is free and the prices of falling short."""
-        grown, fresh = self._grown, range(len(self._grown.columns), len(self.columns))
-        low: list[float] = []
-        high: list[float] = []
-        entries: list[tuple[list[int], list[int]]] = []
-
-        def row(least: float, most: float, inside: tuple[list[int], list[int]]) -> int:
-            low.append(least)
-            high.append(most)
-            entries.append(inside)
-            return grown.rows + len(low) - 1
-
-        short: list[tuple[int, float]] = []  # (row, cost) of artificial columns
-        if not grown.rows and self.fill_units is not None:
-            price = np.full(len(self.fill_units), penalty) if self.short is None else self.short
-            for units, cost in zip(self.fill_units.tolist(), price.tolist(), strict=True):
-                grown.fill_row.append(row(units, np.inf, ([], [])))
-                short.append((grown.fill_row[-1], cost))
-        for order in sorted(self._orders - grown.order_row.keys()):
-            grown.order_row[order] = row(1, 1, ([], []))
-            short.append((grown.order_row[order], penalty))
+        grown = self._grown
         if grown.free is not self.free:
-            for resource, at in grown.resource_row.items():
-                grown.simplex.bound_row(at, -np.inf, float(self.free[resource]))
+            for held in np.flatnonzero(grown.resource_row >= 0).tolist():
+                grown.simplex.bound_row(int(grown.resource_row[held]), -np.inf, float(self.free[held]))
             grown.free = self.free
-        for resource in self._scarce():
-            if resource not in grown.resource_row:
-                known = [(grown.columns[at], n) for at, n in self._takers[resource] if at < len(grown.columns)]
-                inside = ([at for at, _ in known], [n for _, n in known])
-                grown.resource_row[resource] = row(-np.inf, float(self.free[resource]), inside)
-        if low:
-            grown.simplex.add_rows(np.array(low, float), np.array(high, float), Sparse.of(entries))
+        rows = self._new_fill_rows(penalty)
+        orders = np.flatnonzero(self._orders & (grown.order_row < 0))
+        scarce = self._scarce()
+        scarce = scarce[grown.resource_row[scarce] < 0]
+        first = grown.rows + len(rows)
+        grown.order_row[orders] = np.arange(len(orders)) + first
+        grown.resource_row[scarce] = np.arange(len(scarce)) + first + len(orders)
+        low = np.concatenate([rows, np.ones(len(orders)), np.full(len(scarce), -np.inf)])
+        high = np.concatenate([np.full(len(rows), np.inf), np.ones(len(orders)), self.free[scarce]])
+        if len(low):
+            owner, resource, amount = self._taken
+            known = (owner < len(grown.columns)) & (grown.resource_row[resource] >= first)
+            entries = Sparse.gathered(
+                grown.resource_row[resource[known]] - grown.rows, grown.columns[owner[known]], amount[known], len(low)
+            )
+            grown.simplex.add_rows(low, high, entries)
             grown.rows += len(low)
         self._reprice(penalty)
-        self._widen(short, fresh)
+        self._widen(penalty, orders, len(rows))
         return grown
+
+    def _new_fill_rows(self, penalty: int) -> NDArray[np.float64]:
+        """What the fill rows must hold at least, where the LP has none yet."""
+        if self._grown.rows or self.fill_units is None:
+            return np.zeros(0)
+        self._grown.fill_row = np.arange(len(self.fill_units), dtype=np.int64)
+        self._grown.fill_units, self._grown.penalty = self.fill_units, penalty
+        return self.fill_units.astype(np.float64)
 
     def _reprice(self, penalty: int) -> None:
         """Set what falling short costs, where it changed."""
         grown = self._grown
         if penalty != grown.penalty:
-            for column in grown.order_short + (grown.fill_short if self.short is None else []):
+            for column in [*grown.order_short.tolist(), *(grown.fill_short.tolist() if self.short is None else [])]:
                 grown.simplex.price(column, float(penalty))
             grown.penalty = penalty
         if self.fill_units is not None and self.fill_units is not grown.fill_units:
             grown.fill_units = self.fill_units
-            for at, units in zip(grown.fill_row, self.fill_units.tolist(), strict=True):
+            for at, units in zip(grown.fill_row.tolist(), self.fill_units.tolist(), strict=True):
                 grown.simplex.bound_row(at, float(units), np.inf)
 
-    def _widen(self, short: list[tuple[int, float]], fresh: range) -> None:
-        """Add artificial columns and the master's new columns."""
-        grown = self._grown
-        fill_rows = set(grown.fill_row)
-        cost = [price for _, price in short]
-        entries: list[tuple[list[int], list[int]]] = [([at], [1]) for at, _ in short]
-        for column, (at, _) in enumerate(short, grown.width):
-            (grown.fill_short if at in fill_rows else grown.order_short).append(column)
-        for at in fresh:
-            one = self.columns[at]
-            rows, values = [grown.order_row[one.order]], [1]
-            for resource, amount in one.takes.items():
-                if resource in grown.resource_row:
-                    rows.append(grown.resource_row[resource])
-                    values.append(amount)
-            for fill, amount in one.fills.items():
-                rows.append(grown.fill_row[fill])
-                values.append(amount)
-            grown.columns.append(grown.width + len(cost))
-            cost.append(one.cost)
-            entries.append((rows, values))
-        if cost:
-            grown.simplex.add_columns(np.array(cost, float), Sparse.of(entries))
-            grown.width += len(cost)
-            grown.entries += sum(len(rows) for rows, _ in entries)
+    def _widen(self, penalty: int, orders: Ints, fill_rows: int) -> None:
+        """Add artificial columns of new fill rows and orders, and the master's new columns."""
+        grown, known = self._grown, len(self._grown.columns)
+        short = np.full(fill_rows, penalty) if self.short is None else self.short[:fill_rows]
+        artificial = fill_rows + len(orders)
+        cost = np.concatenate([short, np.full(len(orders), penalty), self.cost[known:]]).astype(np.float64)
+        if not len(cost):
+            return
+        grown.fill_short = np.concatenate([grown.fill_short, grown.width + np.arange(fill_rows)])
+        grown.order_short = np.concatenate([grown.order_short, grown.width + np.arange(fill_rows, artificial)])
+        (owner, resource, amount), filled = self._taken, self._filled
+        held = (owner >= known) & (grown.resource_row[resource] >= 0)
+        new = filled.owner >= known
+        place = [np.arange(fill_rows), grown.order_row[orders], grown.order_row[self.order[known:]]]
+        place += [grown.resource_row[resource[held]], grown.fill_row[filled.resource[new]]]
+        column = [np.arange(artificial), np.arange(artificial, len(cost))]
+        column += [owner[held] - known + artificial, filled.owner[new] - known + artificial]
+        value = np.concatenate([np.ones(len(cost)), amount[held], filled.amount[new]])
+        entries = Sparse.gathered(np.concatenate(column), np.concatenate(place), value, len(cost))
+        grown.simplex.add_columns(cost, entries)
+        grown.columns = np.concatenate([grown.columns, grown.width + np.arange(artificial, len(cost))])
+        grown.width += len(cost)
+        grown.entries += len(value)
 
     def _fix_columns(self, fixed: NDArray[np.float64] | None) -> None:
         grown = self._grown
         wanted = set(np.flatnonzero(fixed).tolist()) if fixed is not None else set()
         for at in sorted(wanted ^ grown.fixed):
-            grown.simplex.bound_column(grown.columns[at], 1.0 if at in wanted else 0.0)
+            grown.simplex.bound_column(int(grown.columns[at]), 1.0 if at in wanted else 0.0)
         grown.fixed = wanted
 
     def decide(
         self,
-        floors: dict[int, int],
+        floors: Sequence[int],
         maximise: int | None = None,
         *,
         most: int = EXACT_COLUMNS,
         fixed: NDArray[np.float64] | None = None,
         picked: NDArray[np.float64] | None = None,
+        wide: bool = False,
+        gap: float = 0.0,
     ) -> Choice | None:
-        """The cheapest integer choice with every fill row in `floors` at least so full, as column indexes.
+        """The cheapest integer choice with the first fill rows at least as full as `floors`, as column indexes.
 
         `maximise`: fill this row as far as possible instead. Searched exactly up to `most` columns, or where some are
-        `fixed` (float64[columns], 1 there); above it what the LP has `picked` whole is fixed. None where nothing was
-        found within NODE_WORK.
+        `fixed` (float64[columns], 1 there); above it what the LP has `picked` whole is fixed, `wide`: only what shares
+        nothing scarce with orders that are still open. `gap`: so close to the
+        best, as a share of its cost, is good enough. None where nothing was found within NODE_WORK.
         """
-        if len(self.columns) > most and fixed is None:
+        if self.size > most and fixed is None:
             if picked is None:
                 return None
-            fixed = np.zeros(len(self.columns))
+            fixed = np.zeros(self.size)
             fixed[: len(picked)] = picked > WHOLE
-        orders, scarce, matrix, free = self._matrix()
-        base = len(orders) + len(scarce)
-        rows = [*range(base), *(base + fill for fill in sorted(floors))]
-        low = np.concatenate([np.ones(len(orders)), np.full(len(scarce), -np.inf), [floors[f] for f in sorted(floors)]])
-        high = np.concatenate([np.ones(len(orders)), free, np.full(len(floors), np.inf)])
-        cost = np.array([c.cost for c in self.columns], float)
+            if wide:
+                fixed[self._beside_the_open(fixed > 0)] = 0
+        orders, scarce, matrix = self._matrix()
+        rows = len(orders) + len(scarce) + len(floors)
+        low = np.concatenate([np.ones(len(orders)), np.full(len(scarce), -np.inf), np.array(floors, np.float64)])
+        high = np.concatenate([np.ones(len(orders)), self.free[scarce], np.full(len(floors), np.inf)])
+        cost = self.cost.astype(np.float64)
         if maximise is not None:
-            cost = -np.array([c.fills.get(maximise, 0) for c in self.columns], float)
+            mine = self._filled.resource == maximise
+            cost = -np.bincount(self._filled.owner[mine], self._filled.amount[mine], self.size).astype(np.float64)
         result = milp(
             cost,
             integrality=np.ones(len(cost)),
             bounds=Bounds(np.zeros(len(cost)) if fixed is None else fixed, np.ones(len(cost))),
-            constraints=LinearConstraint(matrix[rows], low, high),
-            options={"node_limit": 1 + NODE_WORK // len(cost), "mip_rel_gap": 0.0},
+            constraints=LinearConstraint(matrix[:rows], low, high),
+            options={"node_limit": 1 + NODE_WORK // len(cost), "mip_rel_gap": gap},
         )
-        closed = set() if fixed is None else {self.columns[at].order for at in np.flatnonzero(fixed).tolist()}
-        open_columns = sum(column.order not in closed for column in self.columns)
+        closed = np.zeros(len(self._orders), np.bool_)
+        closed[self.order[np.zeros(self.size, np.bool_) if fixed is None else fixed > 0]] = True
         nodes = max(0, int(result.mip_node_count or 0))
-        self.work += MIP_START + MIP_WORK * open_columns + len(cost) * nodes
+        self.work += MIP_START + MIP_WORK * int((~closed[self.order]).sum()) + len(cost) * nodes
         if result.x is None or result.status not in (0, 1):
             return None
         chosen = np.flatnonzero(result.x > 0.5).tolist()
-        optimal = result.status == 0 and fixed is None
+        optimal = result.status == 0 and fixed is None and gap == 0.0
         return Choice(chosen, optimal) if self.holds(chosen, floors) else None
 
-    def holds(self, chosen: Sequence[int], floors: dict[int, int]) -> bool:
+    def _beside_the_open(self, fixed: Bools) -> Bools:
+        """bool[columns]: fixed, and takes or fills something that a column of an open order does too."""
+        closed = np.zeros(len(self._orders), np.bool_)
+        closed[self.order[fixed]] = True
+        beside = np.zeros(self.size, np.bool_)
+        scarce = np.zeros(len(self.free), np.bool_)
+        scarce[self._scarce()] = True
+        for owner, resource, _ in (self._taken, self._filled):
+            if not len(owner):
+                continue
+            wanted = np.zeros(int(resource.max()) + 1, np.bool_)
+            wanted[resource[~closed[self.order[owner]]]] = True
+            if owner is self._taken.owner:
+                wanted &= scarce[: len(wanted)]
+            beside[owner[wanted[resource]]] = True
+        return beside & fixed
+
+    def holds(self, chosen: Sequence[int], floors: Sequence[int]) -> bool:
         """Recount a choice in integers: floating-point feasibility is not feasibility."""
-        if sorted(self.columns[index].order for index in chosen) != sorted({column.order for column in self.columns}):
+        orders = self.order[np.array(chosen, np.int64)]
+        if len(orders) != int(self._orders.sum()) or len(np.unique(orders)) != len(orders):
             return False
-        used: dict[int, int] = {}
-        filled: dict[int, int] = {}
-        for index in chosen:
-            for resource, amount in self.columns[index].takes.items():
-                used[resource] = used.get(resource, 0) + amount
-            for row, amount in self.columns[index].fills.items():
-                filled[row] = filled.get(row, 0) + amount
-        return all(amount <= self.free[r] for r, amount in used.items()) and all(
-            filled.get(row, 0) >= floor for row, floor in floors.items()
-        )
+        picked = np.zeros(self.size, np.bool_)
+        picked[chosen] = True
+        taken, filled = self._taken.only(picked), self._filled.only(picked)
+        used, full = np.zeros(len(self.free), np.int64), np.zeros(len(floors), np.int64)
+        np.add.at(used, taken.resource, taken.amount)
+        counted = filled.resource < len(floors)
+        np.add.at(full, filled.resource[counted], filled.amount[counted])
+        return bool((used <= self.free).all() and (full >= np.array(floors, np.int64)).all())

@@ -12,19 +12,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from solvers.column import Column, columns_of
+from solvers.alone import Alone
+from solvers.column import Columns, columns_of, flat_columns
 from solvers.coupled import Piece, overdrawn
 from solvers.fill import Targets
 from solvers.master import FINE, Prices
-from solvers.menu import Menu
+from solvers.menu import Menu, Supply
 from solvers.plan import add_up
-from solvers.problem import Ints, Problem
-from solvers.solution import Shipment
+from solvers.problem import UNLIMITED, Bools, Ints, Problem
+from solvers.purse import Purse
+from solvers.resources import taken_of
+from solvers.simple import Answers, plans_of
+from solvers.simple_kernel import Rates
+from solvers.single import menus
+from solvers.solution import Plan, Shipment
 from solvers.states import FAR, cheapest, pairs, parts_of_state
 from solvers.subset import Found, answer, as_plan, as_plans
 
-MENU, ORDER, CAREFUL = 15_000, 400, 90_000
-"""Work of handling one menu and one order, and of one careful look, in menu cells priced: measured."""
+MENU, SIMPLE, ORDER, CAREFUL = 15_000, 15_000, 400, 90_000
+"""Work of handling one menu, all simple orders and one order, and of one careful look, in menu cells: measured."""
 
 
 NEAR_STEPS = 80_000
@@ -32,13 +38,21 @@ NEAR_STEPS = 80_000
 
 
 class Offer(NamedTuple):
-    """An order's best plan at some prices; `value` in FINE parts of a mill is its cost plus prices less fill worth."""
+    """The best plan of a menu's order at some prices (`Offers.value`)."""
 
-    order: int
-    value: int
     menu: Menu
     column: int
     found: Found
+
+
+class Offers(NamedTuple):
+    """Each order's best plan at some prices: `order`, `value` int64[n], in FINE parts of a mill its cost plus prices
+    less fill worth. The first are the `simple` ones, by slot, the rest `by_menu`."""
+
+    order: Ints
+    value: Ints
+    simple: Answers
+    by_menu: list[Offer]
 
 
 class _Ready(NamedTuple):
@@ -55,15 +69,18 @@ class _Ready(NamedTuple):
 
 
 class Pricer:
-    """Menus of a set of orders on one supply, out of those of the whole window, ready to be priced again and again.
+    """A set of orders on one supply, out of those of the whole window, ready to be priced again and again.
 
     `targets`: with them, lines of a fill row may stay (the row's worth decides) and all others must ship whole;
     without, every unit may stay at `unfilled_per_unit` (economic fill).
     """
 
-    def __init__(self, problem: Problem, whole: Sequence[Menu], targets: Targets | None) -> None:
-        self._problem, self._whole, self._targets = problem, whole, targets
-        self._ready: list[_Ready | None] = [None] * len(whole)
+    def __init__(self, problem: Problem, whole: Alone, targets: Targets | None) -> None:
+        self._problem, self._simple, self._targets = problem, whole.simple, targets
+        self._whole = list(whole.menus)
+        self._ready: list[_Ready | None] = [None] * len(whole.menus)
+        self._which = np.zeros(0, np.int64)
+        self._taken_out: dict[int, Menu | None] = {}
         self.orders: set[int] = set()
 
     @property
@@ -71,8 +88,8 @@ class Pricer:
         return [ready for ready in self._ready if ready is not None]
 
     def take_in(self, orders: set[int]) -> None:
-        """Price these orders, never fewer than before; those without a menu (too large, or nothing to ship) stay out
-        of `orders`."""
+        """Price these orders, never fewer than before; those that are neither simple nor of a menu (too large, or
+        nothing to ship) stay out of `orders`."""
         wanted = np.zeros(self._problem.orders, np.bool_)
         wanted[list(orders)] = True
         for at, (menu, ready) in enumerate(zip(self._whole, self._ready, strict=True)):
@@ -80,6 +97,10 @@ class Pricer:
             if len(columns) > (0 if ready is None else len(ready.menu.orders)):
                 self._ready[at] = self._made_ready(menu.only(columns))
                 self.orders.update(menu.orders[columns].tolist())
+        simple = np.flatnonzero(wanted & (self._simple.place >= 0))
+        self.orders.update(simple.tolist())
+        by_menu = [order for order, menu in self._taken_out.items() if menu is not None]
+        self._which = self._simple.place[np.setdiff1d(simple, by_menu)]
 
     def _made_ready(self, menu: Menu) -> _Ready:
         fine = np.where(menu.price < FAR, menu.price * FINE, FAR)
@@ -89,47 +110,100 @@ class Pricer:
         cells = menu.price.size + 4 * pairs(menu.states.shape) * len(menu.orders)
         return _Ready(menu, fine, cell, self._staying(menu), fill, cells)
 
-    def columns(self, offers: Sequence[Offer]) -> list[Column]:
-        """The offers as columns of the master; offers of one menu stand together."""
+    def columns(self, offers: Offers, wanted: Bools) -> list[Columns]:
+        """Some of the offers as columns of the master, by method; wanted bool[n]."""
+        count = len(offers.simple.which)
+        found = []
+        if wanted[:count].any():
+            some = offers.simple.some(np.flatnonzero(wanted[:count]))
+            every, orders = self._simple.flat(some), self._simple.table.order[some.which]
+            taken, plans = taken_of(self._problem, every), plans_of(self._problem, orders, every)
+            cost = self._simple.cost(some)
+            found.append(flat_columns(orders, cost, every, taken, plans, self._targets))
+        if wanted[count:].any():
+            found.append(self._menu_columns([offers.by_menu[at] for at in np.flatnonzero(wanted[count:]).tolist()]))
+        return found
+
+    def _menu_columns(self, offers: list[Offer]) -> Columns:
+        """Offers of menus as columns; those of one menu stand together."""
         objective, late = self._problem.objective, self._problem.options.late_days
-        plans: list[tuple[int, tuple[Shipment, ...]]] = []
+        plans: list[tuple[int, Plan]] = []
+        orders: list[int] = []
         for _, group in groupby(offers, key=lambda offer: id(offer.menu)):
             same = list(group)
             menu = same[0].menu
             ways = as_plans(menu, [one.column for one in same], [one.found.pieces for one in same])
-            for (_, _, _, column, found), plan in zip(same, ways, strict=True):
+            for (_, column, found), plan in zip(same, ways, strict=True):
                 cost = sum(int(menu.price[state, row]) for row, state in found.pieces)
                 cost += objective.late_per_day * max((int(late[option]) for option, _ in plan), default=0)
                 cost += objective.unfilled_per_unit * int(menu.keeps.left[found.state, column])
                 plans.append((cost - (objective.split_parcel if plan else 0), plan))
-        return columns_of(self._problem, [offer.order for offer in offers], plans, self._targets)
+                orders.append(int(menu.orders[column]))
+        return columns_of(self._problem, orders, plans, self._targets)
 
-    def steps(self, offers: Sequence[Offer]) -> int:
+    def steps(self, offers: Sequence[Offer] = ()) -> int:
         """Work of one pricing pass in menu cells: all menus, the splits of every order, and the careful looks."""
         careful = [one for one in offers if one.found.careful]
         looks = sum(one.found.careful * (40 * pairs(one.menu.states.shape) + CAREFUL) for one in careful)
         late = 2 if self._problem.objective.late_per_day else 1
-        return late * sum(ready.cells + MENU for ready in self._menus) + ORDER * len(offers) + looks
+        simple = SIMPLE + self._simple.work(self._which) if len(self._which) else 0
+        return late * (simple + sum(ready.cells + MENU for ready in self._menus)) + ORDER * len(offers) + looks
 
-    def offers(self, prices: Prices, below: Ints) -> list[Offer]:
+    def offers(self, prices: Prices, below: Ints) -> Offers:
         """The best plan of every order at these prices; value FAR and no plan if it cannot ship what it must.
 
         `below` int64[orders]: FINE parts of a mill. An order whose value is not below its own comes without a plan, and
         its value is a lower bound.
         """
-        found = []
-        late = self._problem.objective.late_per_day * FINE
         tolls = self._tolls(prices)
+        simple = self._simple_offers(prices, tolls, below)
+        orders, values = [self._simple.table.order[simple.which]], [simple.found.value]
+        by_menu = []
+        late = self._problem.objective.late_per_day * FINE
         for ready in self._menus:
             menu = ready.menu
             priced, (stay, free) = self._with_tolls(ready, tolls), self._stay_at(ready, prices)
             limit = np.minimum(below[menu.orders] + free, FAR)
             answers = answer(menu, priced, stay, late, below=limit)
-            orders, constants = menu.orders.tolist(), free.tolist()
-            for column, one in enumerate(answers):
-                value = one.value - constants[column] if one.value < FAR else FAR
-                found.append(Offer(orders[column], value, menu, column, one))
-        return found
+            value = np.array([one.value for one in answers], np.int64)
+            by_menu += [Offer(menu, column, one) for column, one in enumerate(answers)]
+            orders.append(menu.orders)
+            values.append(np.where(value < FAR, value - free, FAR))
+        return Offers(np.concatenate(orders), np.concatenate(values), simple, by_menu)
+
+    def _simple_offers(self, prices: Prices, tolls: tuple[Ints, Ints], below: Ints) -> Answers:
+        """The offers of the simple orders. One whose boxes compete with each other goes by a menu from now on."""
+        cell, room = tolls
+        nothing = np.zeros(0, np.int64)
+        rates = Rates(cell, room[0], room[1], nothing, nothing)
+        if not room.any():
+            rates = rates._replace(parcels=nothing, rooms=nothing)
+        if self._targets is not None:
+            row = self._targets.row
+            fill = np.append(prices.fill, 0)
+            rates = rates._replace(fill=fill[row], must=(row < 0).astype(np.int64))
+        orders = self._simple.table.order[self._which]
+        found = self._simple.answers(self._which, rates=rates, scale=FINE, fullest=False, below=below[orders])
+        coupled = found.found.coupled > 0
+        if not coupled.any():
+            return found
+        gone = [order for order in orders[coupled].tolist() if self._by_menu(order) is not None]
+        kept = ~np.isin(orders, gone)
+        self._which = self._which[kept]
+        for order in gone:
+            menu = self._by_menu(order)
+            assert menu is not None, "only orders with a menu go"
+            self._whole.append(menu)
+            self._ready.append(self._made_ready(menu))
+        return found.some(np.flatnonzero(kept))
+
+    def _by_menu(self, order: int) -> Menu | None:
+        """The menu of a simple order, made when it is first asked for; None where the exact DP cannot take it."""
+        if order not in self._taken_out:
+            only, everything = np.array([order], np.int64), Supply.of(self._problem)
+            made = menus(self._problem, only, everything, Purse(UNLIMITED), set(), work=UNLIMITED)
+            self._taken_out[order] = next(made, None)
+        return self._taken_out[order]
 
     def _tolls(self, prices: Prices) -> tuple[Ints, Ints]:
         """(int64[cells], int64[2, buckets + 1]) prices of cells, those of derived items included, and of rooms."""
@@ -184,25 +258,31 @@ class Pricer:
 
         Depth first over shipments, cut by the exact least cost of what is still to ship.
         """
-        tolls = self._tolls(prices)
+        ready, column = self._ready_of(order)
+        if ready is None:
+            return None
+        menu = ready.menu
+        one, rows = menu.one(column), menu.rows_of(column)
+        alone = _Ready(
+            one,
+            ready.fine[:, rows],
+            ready.cell[rows],
+            (ready.stay[0][:, [column]], ready.stay[1][[column]]),
+            None if ready.fill is None else ready.fill[[column]],
+            0,
+        )
+        priced, (stay, _) = self._with_tolls(alone, self._tolls(prices)), self._stay_at(alone, prices)
+        late = self._problem.objective.late_per_day * FINE
+        best = answer(one, priced, stay, late)[0].value
+        return _Near(one, priced, stay[:, 0], late, min(best + slack, FAR - 1), most).run()
+
+    def _ready_of(self, order: int) -> tuple[_Ready | None, int]:
+        """The menu of an order, and its column there."""
         for ready in self._menus:
-            menu = ready.menu
-            for column in np.flatnonzero(menu.orders == order).tolist():
-                one, rows = menu.one(column), menu.rows_of(column)
-                alone = _Ready(
-                    one,
-                    ready.fine[:, rows],
-                    ready.cell[rows],
-                    (ready.stay[0][:, [column]], ready.stay[1][[column]]),
-                    None if ready.fill is None else ready.fill[[column]],
-                    0,
-                )
-                priced, (stay, _) = self._with_tolls(alone, tolls), self._stay_at(alone, prices)
-                late = self._problem.objective.late_per_day * FINE
-                best = answer(one, priced, stay, late)[0].value
-                search = _Near(one, priced, stay[:, 0], late, min(best + slack, FAR - 1), most)
-                return search.run()
-        return None
+            for column in np.flatnonzero(ready.menu.orders == order).tolist():
+                return ready, column
+        menu = self._by_menu(order) if self._simple.place[order] >= 0 else None
+        return (self._made_ready(menu) if menu is not None else None), 0
 
 
 class _Near:

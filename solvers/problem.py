@@ -252,6 +252,11 @@ class Problem:
         line = self.lines.line[at]
         return int(self.lines.quantity[at][np.diff(line, prepend=-1) != 0].sum())
 
+    def demand(self) -> int:
+        """Units that all orders together want."""
+        head = np.diff(self.lines.line, prepend=-1) != 0
+        return int(self.lines.quantity[head].sum())
+
     def options_of(self, order: int) -> slice:
         """The option indexes of one order."""
         return slice(int(self.options.start[order]), int(self.options.start[order + 1]))

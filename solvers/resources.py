@@ -72,21 +72,22 @@ def in_turn(taken: Taken, supply: Supply, count: int) -> Bools:
     return fitting
 
 
-def taken_by(problem: Problem, orders: Sequence[int], plans: Sequence[Plan], every: Flat | None = None) -> Taken:
-    """What each of the plans takes; `every`: the plans flat, if they are at hand.
-
-    Raises ValueError if a shipment cannot go by its option.
-    """
+def taken_by(problem: Problem, orders: Sequence[int], plans: Sequence[Plan]) -> Taken:
+    """What each of the plans takes. Raises ValueError if a shipment cannot go by its option."""
     if len(problem.derived.item):
         return _one_by_one(problem, orders, plans)
-    every = flat(problem, orders, plans) if every is None else every
+    return taken_of(problem, flat(problem, orders, plans))
+
+
+def taken_of(problem: Problem, every: Flat) -> Taken:
+    """What plans take whose shipments are flat, of goods not made of others; raises as `taken_by`."""
     owner, option, of, row, units = every
     at = option[of]
     resource = [problem.lines.item[row] * problem.nodes + problem.options.node[at]]
     owners, amounts = [owner[of]], [units]
     bucket = problem.options.bucket[option]
     if (bucket >= 0).any():
-        boxes = _boxes(problem, plans, every)
+        boxes = _boxes(problem, every)
         held = bucket >= 0
         first = problem.stock.size
         resource += [first + bucket[held], first + len(problem.bucket_parcels) + bucket[of][held[of]]]
@@ -95,16 +96,27 @@ def taken_by(problem: Problem, orders: Sequence[int], plans: Sequence[Plan], eve
     return _added_up(problem, np.concatenate(owners), np.concatenate(resource), np.concatenate(amounts))
 
 
-def _boxes(problem: Problem, plans: Sequence[Plan], every: Flat) -> Ints:
+def together(parts: Sequence[Taken]) -> Taken:
+    """What several lots of plans take, no plan in two of them."""
+    owner, resource, amount = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    rank = np.argsort(owner, kind="stable")
+    return Taken(owner[rank], resource[rank], amount[rank])
+
+
+def _boxes(problem: Problem, every: Flat) -> Ints:
     """int64[shipments]: boxes of each; packed only where one may not do."""
     boxes, light = np.ones(len(every.option), np.int64), in_one_box(problem, every)
-    if not light.all():
-        shipments = [shipment for plan in plans for shipment in plan]
-        for at in np.flatnonzero(~light).tolist():
-            cost = shipment_cost(problem, *shipments[at])
-            if cost is None:
-                raise ValueError(f"option {shipments[at].option} cannot carry its shipment")
-            boxes[at] = cost.boxes
+    for at in np.flatnonzero(~light).tolist():
+        option, mine = int(every.option[at]), every.of == at
+        first, last = problem.lines.start[
+            np.searchsorted(problem.options.start, option, side="right") + np.array([-1, 0])
+        ]
+        units = np.zeros(int(last - first), np.int64)
+        units[every.row[mine] - first] = every.units[mine]
+        cost = shipment_cost(problem, option, units)
+        if cost is None:
+            raise ValueError(f"option {option} cannot carry its shipment")
+        boxes[at] = cost.boxes
     return boxes
 
 

@@ -6,11 +6,13 @@ SciPy's own HiGHS, spoken to directly: `scipy.optimize.linprog` starts from noth
 from __future__ import annotations
 
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize._highspy import _core
+
+from solvers.problem import Ints
 
 Floats = NDArray[np.float64]
 Indexes = NDArray[np.int32]
@@ -33,6 +35,13 @@ class Sparse(NamedTuple):
         place = np.array(list(chain.from_iterable([places for places, _ in entries])), np.int32)
         value = np.array(list(chain.from_iterable([values for _, values in entries])), np.float64)
         return Sparse(np.cumsum(size)[:-1].astype(np.int32), place, value)
+
+    @staticmethod
+    def gathered(owner: Ints, place: Ints, value: NDArray[Any], count: int) -> Sparse:
+        """Of `count` rows or columns, from the owner, place and value of every entry in any order."""
+        rank = np.argsort(owner, kind="stable")
+        start = np.searchsorted(owner[rank], np.arange(count))
+        return Sparse(start.astype(np.int32), place[rank].astype(np.int32), value[rank].astype(np.float64))
 
 
 class Optimum(NamedTuple):

@@ -13,7 +13,7 @@ from collections.abc import Hashable, Iterator
 import numpy as np
 
 from solvers.atoms import cheapest_by_atoms
-from solvers.cells import pattern
+from solvers.cells import odd_rows, pattern
 from solvers.cover import plain_plan
 from solvers.menu import Menu, Supply, build_menu, fillable, narrowed
 from solvers.plan import Priced, charged
@@ -131,15 +131,6 @@ def _shaped(problem: Problem, order: int, at: list[int], most: list[int]) -> tup
     return tuple(one for one, _ in found), [row for _, columns in found for row in columns]
 
 
-def _odd(problem: Problem) -> Bools:
-    """bool[L]: the row is an alternative, of a group, alone or of a derived item."""
-    lines = problem.lines
-    same = np.diff(lines.line, prepend=-1) == 0
-    same[:-1] |= same[1:]
-    odd: Bools = same | (lines.group >= 0) | lines.alone | np.isin(lines.item, problem.derived.item)
-    return odd
-
-
 def _numbered(labels: Ints) -> tuple[int, ...]:
     """The labels numbered by first occurrence; negative ones as they are."""
     found: dict[int, int] = {}
@@ -162,7 +153,7 @@ def _alike_orders(
 
     `at`: the orders' rows of `Lines`; `most`: the units of each that could ship.
     """
-    odd = _odd(problem)
+    odd = odd_rows(problem)
     size = problem.lines.start[orders + 1] - problem.lines.start[orders]
     owner = np.repeat(np.arange(len(orders)), size)
     strange = np.bincount(owner, odd[at], len(orders)) > 0

@@ -111,7 +111,9 @@ def settle(
 
     `guided_total`: None for the total itself.
     """
-    ordered = tuple(tuple(sorted(plan, key=lambda shipment: shipment.option)) for plan in plans)
+    ordered = tuple(
+        tuple(plan) if len(plan) < 2 else tuple(sorted(plan, key=lambda shipment: shipment.option)) for plan in plans
+    )
     boxes = _boxes(problem, ordered)
     costs = _costs(problem, boxes)
     goal = int(costs.total.sum()) if guided_total is None else guided_total

@@ -139,7 +139,8 @@ _last_steps: _Steps | None = None
 # The steps of the curves used last. Only a saving: another window's curves are recognised by identity and rebuilt.
 
 
-def _steps(curves: Curves) -> _Steps:
+def steps_of(curves: Curves) -> _Steps:
+    """All curves over the union of their breaks."""
     global _last_steps
     known = _last_steps
     if known is not None and known.curves is curves:
@@ -199,7 +200,7 @@ def box_shipping(problem: Problem, option: Ints, inside: Contents) -> Ints:
         billable = weight
         if divisor.any():
             billable = np.maximum(weight, np.where(divisor > 0, -(-volume // np.maximum(divisor, 1)), 0))
-        steps = _steps(problem.curves)
+        steps = steps_of(problem.curves)
         carried = steps.of(np.maximum(curve, 0), billable)
         total = total + (carried if (curve >= 0).all() else np.where(curve >= 0, carried, 0))
     if max(int(weight.max(initial=0)), int(volume.max(initial=0))) >= HEAVIEST:

@@ -34,7 +34,7 @@ def in_other_turns(problem: Problem, alone: Alone, filled: list[Priced], purse: 
 
     `alone`: each order's own best plan on the whole supply. `work` bounds the search of one order.
     """
-    large = [order for order, one in enumerate(alone.plans) if one.filled and order not in alone.at]
+    large = [order for order, one in enumerate(alone.plans) if one.filled and not alone.again(order)]
     moved = [order for order in large if filled[order] is not alone.plans[order]]
     if not large or not moved:
         return filled
@@ -42,7 +42,7 @@ def in_other_turns(problem: Problem, alone: Alone, filled: list[Priced], purse: 
     limit, purse.work = purse.work, purse.work * OVERRUN
     if purse.affords(2 * PLAIN * len(moved)):
         other = one_by_one(problem, alone, _smallest_first(problem, alone), Supply.of(problem).copy(), purse, work=work)
-        best = min(filled, other, key=lambda plans: key_of(problem, list(enumerate(plans))))
+        best = min(filled, other, key=lambda plans: key_of(problem, plans))
     purse.work = limit
     return _again(problem, alone, best, purse, work=work)
 

@@ -3,6 +3,23 @@
 from __future__ import annotations
 
 import gc
+import os
+import sys
+from tempfile import TemporaryDirectory
+
+from hypothesis import settings
+
+# How long an example takes says more of the machine's other work than of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
+
+# The many processes that tests start find bytecode, wherever none is written into the tree: they start in a third of
+# the time. Whoever is started here, the workers of the tests included, keeps it in the same place.
+if "PYTHONPYCACHEPREFIX" not in os.environ:
+    _BYTECODE = TemporaryDirectory(prefix="apportion-bytecode-")
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = _BYTECODE.name
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 def pytest_sessionstart() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from itertools import product
 from pathlib import Path
@@ -56,6 +57,7 @@ def windows(
     ]
     # The first window of a process loads what all others find loaded.
     measure(shapes[0], 0, budget, (), None)
+    gc.freeze()  # as the worker process of the service does
     found, interrupted = [], False
     with terminal.progress("windows", len(shapes) * windows) as line:
         try:

@@ -39,7 +39,7 @@ class Exchange:
         """Close the connection."""
         self._incoming.put_nowait({"type": "http.disconnect"})
 
-    async def wait_for(self, condition: Callable[[], bool], seconds: float = 3.0) -> None:
+    async def wait_for(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
         """Wait until something is so."""
         async with asyncio.timeout(seconds):
             while not condition():  # noqa: ASYNC110 -- any condition, not an event

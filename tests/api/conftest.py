@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -49,6 +49,15 @@ def order(order_id: str = "O-1", sku: str = "A", quantity: int = 1, **more: Any)
 def ndjson(*records: Any) -> bytes:
     """One record a line."""
     return b"\n".join(json.dumps(record).encode() for record in records)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_document() -> Iterator[None]:
+    """The OpenAPI document follows from the code alone: it is made once, not for each of hundreds of applications."""
+    made = create_app(build_memory(Settings(), archive_url="sqlite://")).openapi()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("api.app.document", lambda *_: made)
+        yield
 
 
 @pytest.fixture

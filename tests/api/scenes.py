@@ -65,6 +65,8 @@ class Scene:
     async def policy(self, policy_id: str = "default", **document: Any) -> None:
         """Put a policy; unless it says otherwise its windows wait for nobody."""
         document.setdefault("window", {"max_wait_ms": 1})
+        # No decision of a test may depend on how busy the machine is: work ends the search, never the safety cut.
+        document["solver"] = {"budget_ms": 600_000, **document.get("solver", {})}
         await self._put(f"/v1/policies/{policy_id}", document)
         self.books.policies[policy_id] = (await self.http.get(f"/v1/policies/{policy_id}")).json()["policy"]
 

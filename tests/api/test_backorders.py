@@ -45,19 +45,24 @@ async def current(client: httpx.AsyncClient, order_id: str = "O-1") -> dict[str,
 
 
 async def until(client: httpx.AsyncClient, state: str, order_id: str = "O-1") -> dict[str, Any]:
-    """The order once it is in a state, which takes a second at most."""
-    for _ in range(60):
-        view = await current(client, order_id)
-        if view["state"] == state:
-            return view
-        await asyncio.sleep(0.02)
-    raise AssertionError(view)
+    """The order once it is in a state, which takes a second at most where nobody else works."""
+    async with asyncio.timeout(60):
+        while (view := await current(client, order_id))["state"] != state:  # noqa: ASYNC110 -- over HTTP
+            await asyncio.sleep(0.02)
+    return view
 
 
 async def units(client: httpx.AsyncClient, order_id: str = "O-1") -> int:
     """Units that ship of an order."""
     decision = (await current(client, order_id))["decision"]
     return sum(line["quantity"] for parcel in decision["parcels"] for line in parcel["lines"])
+
+
+async def until_units(client: httpx.AsyncClient, number: int, order_id: str = "O-1") -> None:
+    """Wait until so many units of an order ship."""
+    async with asyncio.timeout(60):
+        while await units(client, order_id) != number:  # noqa: ASYNC110 -- over HTTP
+            await asyncio.sleep(0.02)
 
 
 async def held(client: httpx.AsyncClient, sku: str = "N") -> int:
@@ -179,10 +184,7 @@ async def test_an_order_with_its_nodes_is_still_filled(client):
     first = await post(client, waiting())
     assert (await client.post("/v1/orders/O-1/ready")).json()["state"] == "ready"
     await receive(client, "N", 2)
-    for _ in range(50):
-        await asyncio.sleep(0.02)
-        if await units(client) == 3:
-            break
+    await until_units(client, 3)
     view = await current(client)
     assert view["state"] == "ready"
     assert view["decision"]["parcels"][0] == first["parcels"][0]
@@ -289,10 +291,7 @@ async def test_parcels_of_the_rest_count_to_the_limit(client):
     await post(client, waiting("O-2", "B2", 4, limits={"max_parcels": 2}))
     await receive(client, "B2", 1)
     await until(client, "partially_allocated", "O-2")
-    for _ in range(50):
-        await asyncio.sleep(0.02)
-        if await units(client, "O-2") == 2:
-            break
+    await until_units(client, 2, "O-2")
     view = await current(client, "O-2")
     assert (len(view["decision"]["parcels"]), view["decision"]["backordered"]) == (2, [])
     assert view["decision"]["unallocated"][0]["quantity"] == 2
@@ -349,10 +348,9 @@ async def test_many_that_wait_are_filled_in_turns(client):
         ]
         await asyncio.gather(*(post(client, body) for body in orders))
     await receive(client, "N", 260)
-    for _ in range(100):
-        if await held(client) == 250:
-            break
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(60):
+        while await held(client) < 250:  # noqa: ASYNC110 -- over HTTP
+            await asyncio.sleep(0.05)
     assert await held(client) == 250
     assert (await post(client, order("O-999", "N", 10)))["status"] == "allocated"
 

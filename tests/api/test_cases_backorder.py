@@ -11,13 +11,11 @@ from tests.api.scenes import left, shipped
 
 
 async def settled(scene, order_id, state):
-    """The order's current decision once it is in a state, which takes a second or so at most; costs checked."""
-    for _ in range(100):
-        view = (await scene.http.get(f"/v1/orders/{order_id}")).json()
-        if view["state"] == state:
-            return scene.checked(view["decision"], view["order"])
-        await asyncio.sleep(0.02)
-    raise AssertionError(view)
+    """The order's current decision once it is in a state, soon; costs checked."""
+    async with asyncio.timeout(60):
+        while (view := (await scene.http.get(f"/v1/orders/{order_id}")).json())["state"] != state:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    return scene.checked(view["decision"], view["order"])
 
 
 async def receive(scene, sku, node_id, quantity):

@@ -20,14 +20,14 @@ def settings() -> Settings:
 
 async def _level(client: httpx.AsyncClient) -> None:
     """Wait until the archive has everything."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await client.get("/v1/orders")).json()["archive"]["entries"]:  # noqa: ASYNC110 -- over HTTP
             await asyncio.sleep(0.02)
 
 
 async def _gone(app: Application, order_id: str) -> None:
     """Wait until an order has left the store."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await app.engine.ledger.order("default", order_id) is not None:  # noqa: ASYNC110 -- another's deed
             await asyncio.sleep(0.02)
 
@@ -109,7 +109,7 @@ async def test_an_order_with_a_past_is_the_same_when_it_left(app: Application, c
     moved = await client.post("/v1/orders/rerouted/reroute", json=ask)
     await client.post("/v1/orders/rerouted/cancel", json={"command_id": "X"})
     released = await client.post("/v1/orders/released/release", json={"command_id": "R"})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await client.get("/v1/orders/lapsed")).json()["history"][-1]["event"] != "order.lapsed":  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     views = {order_id: (await client.get(f"/v1/orders/{order_id}")).content for order_id in bodies}

@@ -10,6 +10,7 @@ import pytest
 
 from engine.domain import LINES_MAX
 from tests.api.conftest import order, problem
+from tests.chaos.trust import within
 
 
 async def test_an_order_is_decided(client):
@@ -192,11 +193,11 @@ async def test_content_type_is_tolerated_but_encodings_and_other_sites_are_not(c
 
 
 async def test_while_the_store_is_away_orders_are_refused_at_once(client, app, monkeypatch):
-    """R22: a client is told within 100 ms, not after its deadline."""
+    """R22: a client is told within 100 ms, not after its deadline of seconds."""
     monkeypatch.setattr(app.engine, "unready", lambda: ["the store does not answer"])
     started = time.perf_counter()
     problem(await client.post("/v1/orders", json=order()), 503, "store-unavailable")
-    assert time.perf_counter() - started < 0.1
+    assert time.perf_counter() - started < within(0.1)
 
 
 async def test_an_order_can_be_looked_at(client):

@@ -142,7 +142,7 @@ class Service:
     def kill(self) -> None:
         """kill -9, and wait until the process is gone."""
         self.process.send_signal(signal.SIGKILL)
-        self._reap(10)
+        self._reap(60)
 
     def ask_to_stop(self) -> None:
         """SIGTERM."""
@@ -158,7 +158,7 @@ class Service:
             return None
         if self._process.poll() is None:
             self.ask_to_stop()
-        return self._reap(20)
+        return self._reap(60)
 
     def _reap(self, seconds: float) -> int:
         try:
@@ -187,14 +187,14 @@ def running(*services: Service) -> Iterator[None]:
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run `apportion` with these arguments, at most a minute."""
+    """Run `apportion` with these arguments, at most four minutes."""
     return subprocess.run(
         [sys.executable, "-m", "api.cli", *map(str, arguments)],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

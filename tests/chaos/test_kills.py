@@ -20,10 +20,10 @@ UNITS_PER_KILL = 10
 """Stock at each node, so that some orders are refused whatever the number of kills."""
 NOTHING = {"order_id": "nothing", "ship_to": {"country": "US"}, "lines": [{"line_id": "1", "sku": "X", "quantity": 1}]}
 """An order that is refused, so that one leaves the store whatever the load brings."""
-GONE_S = 15.0
-"""How long the processes of a killed service may take to follow it."""
-BACK_S = 10.0
-"""How long a killed store may take to be there again."""
+GONE_S = 60.0
+"""When waiting for the processes of a killed service to follow it is given up."""
+BACK_S = 60.0
+"""When waiting for a killed store to be there again is given up."""
 
 
 def test_a_killed_service_loses_nothing_and_decides_nothing_twice(tmp_path):

@@ -91,7 +91,7 @@ def _at_once(services: list[Service], bodies: list[bytes]) -> list[Reply]:
 
     def client(number: int) -> Reply:
         connection = Connection(services[number % len(services)].port)
-        line.wait(10)
+        line.wait(60)
         reply = post(connection, bodies[number])
         connection.close()
         return reply

@@ -17,12 +17,13 @@ from tests.chaos.checks import check_all, post
 from tests.chaos.load import Load, furnish, orders, plenty
 from tests.chaos.proxy import Proxy
 from tests.chaos.service import Connection, Service, eventually, running
-from tests.chaos.trust import SEED, count
+from tests.chaos.trust import SEED, count, within
 
 LOST_REPLIES = count(10, 500)
 SCRIPT_FLUSHES = count(20, 1_000)
 STORE_RESTARTS = count(2, 50)
-BACK_S = 10.0
+BACK_S = 60.0
+"""When waiting for something to happen at all is given up."""
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,6 @@ def test_a_store_that_is_restarted_is_missed_only_for_a_moment(service, stock, e
             answered = len(load.acknowledged)
             began = time.monotonic()
             eventually(lambda: len(load.acknowledged) > answered, BACK_S)  # noqa: B023
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < within(5)
     assert {attempt.status for attempt in load.attempts} <= {200, 201, 503}
     everything.add(load, check_all(service, stock, load, everything.acknowledged))

@@ -8,13 +8,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import msgspec
 import pytest
 
-_BYTECODE = TemporaryDirectory(prefix="apportion-bytecode-")
 ROOT = Path(__file__).resolve().parents[2]
 NETWORK = {
     "currency": "USD",
@@ -43,15 +41,19 @@ def command(*arguments: str) -> list[str]:
 def apportion(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
-        command(*arguments), capture_output=True, text=True, timeout=90, cwd=cwd or ROOT, env=environment(), check=False
+        command(*arguments),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        cwd=cwd or ROOT,
+        env=environment(),
+        check=False,
     )
 
 
 def environment() -> dict[str, str]:
-    """The tests' own, with the source tree importable from anywhere and bytecode kept: a command starts in a second."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    path = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
-    return {**kept, "PYTHONPATH": path, "PYTHONPYCACHEPREFIX": _BYTECODE.name}
+    """The tests' own, with the source tree importable from anywhere."""
+    return {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
 
 
 def serve(data_dir: Path) -> Running:
@@ -69,7 +71,7 @@ def end(running: Running) -> int:
     if running.process.poll() is None:
         running.process.send_signal(signal.SIGTERM)
     try:
-        return running.process.wait(20)
+        return running.process.wait(60)
     except subprocess.TimeoutExpired:
         running.process.kill()
         running.process.wait()

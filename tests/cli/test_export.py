@@ -21,8 +21,8 @@ def test_export_from_a_running_service(service: Running, tmp_path: Path) -> None
     apportion("import", "stock.csv", "--kind", "stock", *at, cwd=tmp_path)
     apportion("replay", str(orders), *at, cwd=tmp_path)
     request = urllib.request.Request(f"{service.url}/v1/orders", headers={"Apportion-Partition": "export"})
-    deadline = time.monotonic() + 20
-    while msgspec.json.decode(urllib.request.urlopen(request, timeout=20).read())["archive"]["entries"]:
+    deadline = time.monotonic() + 60
+    while msgspec.json.decode(urllib.request.urlopen(request, timeout=60).read())["archive"]["entries"]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     where = ("--data-dir", str(service.data_dir), "--partition", "export")

@@ -24,7 +24,7 @@ def prepare(service: Running, directory: Path, partition: str) -> Path:
         {"Content-Type": "application/json", "Apportion-Partition": partition},
         method="PUT",
     )
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.status in (200, 201)
     (directory / "skus.csv").write_text("sku,weight_g\nA,60\nB,90\n")
     (directory / "stock.csv").write_text("node_id,sku,on_hand\nE,A,1000\nW,B,1000\nX,B,5\n")
@@ -119,4 +119,4 @@ def test_ctrl_c_ends_a_service_without_a_traceback(tmp_path: Path) -> None:
     """The way most people stop it must look as if it was meant."""
     service = serve(tmp_path / "data")
     service.process.send_signal(signal.SIGINT)
-    assert service.process.wait(20) == 0
+    assert service.process.wait(60) == 0

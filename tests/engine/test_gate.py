@@ -79,7 +79,7 @@ async def test_a_window_fills_while_the_allocator_is_busy():
 async def test_a_full_window_closes_at_once():
     """Neither orders nor lines of a window pass their limit, and a full one does not linger."""
     allocator = Allocator()
-    tasks = await submit_all(gate(allocator, WindowTerms(max_orders=2, max_wait_ms=60_000), window_linger_ms=200), 4)
+    tasks = await submit_all(gate(allocator, WindowTerms(max_orders=2, max_wait_ms=60_000), window_linger_ms=1_000), 4)
     await asyncio.gather(*tasks)
     assert [len(window) for window in allocator.windows] == [2, 2]
 
@@ -201,8 +201,9 @@ async def test_a_busy_policy_starves_no_other():
 async def test_a_full_window_does_not_wait_for_another_policy_that_lingers():
     """A lone order that waits for company holds up nobody else's window."""
     allocator = Allocator()
-    waiting = gate(allocator, WindowTerms(max_orders=2, max_wait_ms=60_000), window_linger_ms=200)
+    waiting = gate(allocator, WindowTerms(max_orders=2, max_wait_ms=60_000), window_linger_ms=1_000)
     alone, *pair = asked(waiting, order("lone", policy_id="a"), *(order(f"b{k}", policy_id="b") for k in range(2)))
     await asyncio.gather(*pair)
     assert allocator.windows == [["b0", "b1"]]
+    await waiting.drain()
     await alone

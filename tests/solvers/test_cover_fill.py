@@ -10,7 +10,9 @@ from solvers.fill import targets
 from solvers.menu import Supply
 from solvers.plan import Priced, fits, plan_cost, use_of
 from solvers.problem import UNLIMITED, Objective, Problem
+from solvers.purse import Purse
 from solvers.quick import quick_plan
+from solvers.simple import simple_orders
 from tests.solvers.worlds import Want, Way, World
 
 
@@ -65,7 +67,9 @@ def scarce(seed: int, *, end_g: int = 70_000, divisor: int = 0, limits: tuple[in
 
 def most_units(problem: Problem) -> int:
     """The units that stock can serve, SKU by SKU, by a flow that shares no code with the cover."""
-    fill = targets(problem, Supply.of(problem))
+    supply = Supply.of(problem)
+    simple, _ = simple_orders(problem, np.arange(problem.orders), supply, Purse(UNLIMITED), work=10**6)
+    fill = targets(problem, supply, simple)
     return int(problem.lines.quantity[fill.row < 0].sum() + fill.units.sum())
 
 

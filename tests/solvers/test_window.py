@@ -11,7 +11,9 @@ from solvers import brute, choose, flow
 from solvers.choose import Budget, solve
 from solvers.fill import targets
 from solvers.menu import Supply
-from solvers.problem import Mode, Objective, Problem
+from solvers.problem import UNLIMITED, Mode, Objective, Problem
+from solvers.purse import Purse
+from solvers.simple import simple_orders
 from solvers.solution import Solution, check
 from tests.solvers.worlds import Want, Way, World, random_world
 
@@ -168,7 +170,9 @@ def test_fill_targets_follow_priority_and_eligibility() -> None:
     world.order([Want(0, 1, nodes=[0])], [Way(0), Way(1)], priority=0)
     world.order([Want(0, 2)], [Way(0), Way(1)], priority=1)
     problem = world.problem()
-    found = targets(problem, Supply.of(problem))
+    supply = Supply.of(problem)
+    simple, _ = simple_orders(problem, np.arange(problem.orders), supply, Purse(UNLIMITED), work=10**6)
+    found = targets(problem, supply, simple)
     # The higher class can have both units, so the lower one gets none.
     assert (found.row.tolist(), found.units.tolist()) == ([0, -1], [0])
 

@@ -11,7 +11,7 @@ from engine.ledger.port import Verdict
 from engine.ledger.reconcile import reconcile
 from engine.ledger.redis import RedisLedger
 from engine.sweeper import Sweeper
-from tests.chaos.trust import count
+from tests.chaos.trust import count, within
 from tests.engine.ledger.conftest import Server
 from tests.engine.ledger.crowd import Crowd, watched
 from tests.engine.ledger.shop import Shop
@@ -25,22 +25,22 @@ async def test_a_crowd_lapses_at_once(server: Server, store: RedisLedger, partit
     """
     orders = count(2_000, 100_000)
     crowd = Crowd(store, partition, orders, skus)
-    await crowd.wait(await crowd.hold(seconds=orders / count(240, 600)))
+    await crowd.wait(await crowd.hold(seconds=orders / 600))
     with watched(server.url) as taking:
         seen = await crowd.look()
         assert not any(row.slots["held"].any() for row in seen.rows)
         again = [crowd.order(seen, number, "P") for number in range(120)]
         assert set(await crowd.shop.commit(seen, *again)) == {Verdict.COMMITTED}
     sweeper = Sweeper(store)
-    sweeper.serve(partition)
+    sweeper.serve(crowd.partition)
     with watched(server.url) as sweeping:
         start = time.perf_counter()
         await sweeper.sweep()
         took = time.perf_counter() - start
-    assert not await store.sweep(partition)
+    assert not await store.sweep(crowd.partition)
     told = [event.type for entry in await crowd.shop.log() for event in entry.events]
     assert told.count("order.lapsed") == orders
-    report = await reconcile(store, partition)
+    report = await reconcile(store, crowd.partition)
     assert report.clean, report.differences
     # About 2 ms and 6 ms by an idle machine; a busy one stops a script at any place.
     assert sweeping.script_ms < 200, "a step is short"
@@ -63,10 +63,10 @@ async def test_the_sweeper_is_there_within_a_second(store: RedisLedger, partitio
 async def _written_down(shop: Shop, order_id: str) -> None:
     """Wait for it; the units are free before, for others and in the log."""
     while (kept := await shop.ledger.order(shop.partition, order_id)) is not None and kept.stored_state == "held":
-        assert kept.at_ms < kept.deadline_ms + 1_000
+        assert kept.at_ms < kept.deadline_ms + within(1_000)
     assert kept is not None
     assert (kept.state, kept.history[-1].event) == ("lapsed", "order.lapsed")
-    assert 0 <= kept.history[-1].at_ms - kept.deadline_ms < 1_000
+    assert 0 <= kept.history[-1].at_ms - kept.deadline_ms < within(1_000)
     row = await shop.ledger.stock(shop.partition, "A", as_logged=True)
     assert row.slots["held"].tolist() == [0]
 
@@ -83,7 +83,7 @@ async def test_a_deadline_passes_while_the_service_is_down(server: Server, store
     later = RedisLedger(server.url)
     sweeper = Sweeper(later)
     sweeper.start()
-    async with asyncio.timeout(20):  # it walks over all that the other tests left in this store
+    async with asyncio.timeout(60):  # it walks over all that the other tests left in this store
         while (kept := await later.order(partition, "O")) is not None and kept.stored_state == "held":
             pass
     await sweeper.stop()

@@ -27,16 +27,16 @@ async def test_a_cancelled_loop_of_calls_ends(store: RedisLedger):
         for _ in range(k % 20):
             await asyncio.sleep(0)
         task.cancel()
-        done, _ = await asyncio.wait([task], timeout=1)
+        done, _ = await asyncio.wait([task], timeout=30)
         assert done, f"the cancellation after {k % 20} turns was forgotten"
-    await asyncio.wait_for(store.ping(), 1)
+    await asyncio.wait_for(store.ping(), 30)
 
 
 async def test_a_silent_store_is_given_up_in_time(server: Server):
     """Protects callers: a store that does not answer is unavailable after the limit, and usable when it is back."""
-    ledger = RedisLedger(server.url, timeout_s=0.1)
+    ledger = RedisLedger(server.url, timeout_s=0.5)
     await ledger.ping()
-    server.client().execute_command("CLIENT", "PAUSE", 400, "ALL")
+    server.client().execute_command("CLIENT", "PAUSE", 2_000, "ALL")
     with pytest.raises(LedgerUnavailableError):
         await ledger.ping()
     server.client().execute_command("CLIENT", "UNPAUSE")

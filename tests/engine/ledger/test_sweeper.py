@@ -15,7 +15,7 @@ from engine.ledger.memory import MemoryLedger
 from engine.ledger.port import Ledger, OrderRecord
 from engine.ledger.redis import RedisLedger
 from engine.sweeper import Sweeper
-from tests.chaos.trust import count
+from tests.chaos.trust import count, within
 from tests.engine.ledger.conftest import Server
 from tests.engine.ledger.crowd import Crowd
 from tests.engine.ledger.shop import Shop
@@ -163,7 +163,7 @@ async def test_a_hold_among_a_thousand_partitions(store: RedisLedger, partition:
     clock, and long before the backlog's end."""
     orders = count(1_000, 20_000)
     crowd = Crowd(store, f"{partition}-a", orders, 200)
-    together_ms = await crowd.hold(seconds=orders / count(120, 400))
+    together_ms = await crowd.hold(seconds=orders / 400)
     shop = await _held(store, f"{partition}-b", LONG_MS)
     await store.command(shop.partition, "O", "release")
 
@@ -175,6 +175,6 @@ async def test_a_hold_among_a_thousand_partitions(store: RedisLedger, partition:
         await shop.order("P", {("A", 0): 5}, hold_ms=30)
         kept = await _lapse(shop, "P")
         await _until(all_swept)
-    assert 0 <= kept.history[-1].at_ms - kept.deadline_ms < 1_000
+    assert 0 <= kept.history[-1].at_ms - kept.deadline_ms < within(1_000)
     last = [entry for entry in await crowd.shop.log() if entry.kind == "lapse"][-1]
     print(f"\n{kept.history[-1].at_ms - kept.deadline_ms} ms late; the backlog took {last.at_ms - together_ms} ms")

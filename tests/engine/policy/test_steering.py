@@ -202,7 +202,7 @@ def test_weights_are_thousandths():
 
 
 def test_a_large_window_is_steered_in_no_time():
-    """Rules must not eat the time of a window: 500 orders and 20 rules in about two milliseconds (ten are allowed)."""
+    """Rules must not eat the time of a window: 500 orders, 20 rules, some 2 ms of processor time (ten are allowed)."""
     rules = [
         rule(
             f"r{k}",
@@ -217,7 +217,7 @@ def test_a_large_window_is_steered_in_no_time():
     ]
     seconds = []
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.thread_time()
         steer(policy, orders, NETWORK, ITEMS)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.thread_time() - began)
     assert min(seconds) < 0.010

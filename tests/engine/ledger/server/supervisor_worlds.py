@@ -76,7 +76,7 @@ def client(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, socket_timeout=5, retry=None)
 
 
-def eventually(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until `condition` holds (errors of a store that is not there count as no); fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
