@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from solvers.cover import cheapest_cover
+from solvers.cover import cheapest_cover, plain_plan
 from solvers.cover_bound import cover_bound, is_bounded
 from solvers.menu import Menu, Supply
 from solvers.plan import Priced
@@ -17,8 +17,8 @@ from solvers.resources import Taken, taken_by, taken_of, together
 from solvers.simple import Answers, Simple, nothing, simple_plans
 from solvers.single import MAX_SKUS, priced_plans
 
-COVER = 1_000_000
-"""Work that one large order's cover costs beside what it counts itself: measured."""
+COVER, PLAIN = 1_000_000, 200_000
+"""Work that one large order's cover costs beside what it counts itself, and one that is plain: measured."""
 
 
 MAX_LINES = 100
@@ -77,9 +77,13 @@ def plans_alone(problem: Problem, orders: Ints, supply: Supply, purse: Purse, *,
     large = is_large(problem, others)
     by_menu, menus = priced_plans(problem, others[~large], supply, purse, work=work)
     found.update(by_menu)
+    waiting = int(large.sum())
     for order in others.tolist():
         if order not in found:
-            found[order] = large_plan(problem, order, supply, purse, work=work)
+            # What is left is shared evenly, so that the last are planned as well as the first.
+            share = (purse.work - purse.spent) // waiting - PLAIN
+            found[order] = large_plan(problem, order, supply, purse, work=min(work, max(share, 1)))
+            waiting -= 1
         elif found[order].bound is None and len(np.unique(problem.lines.item[problem.lines_of(order)])) > MAX_SKUS:
             # Many alternatives of few lines: neither method is the better one always.
             found[order] = better(problem, found[order], large_plan(problem, order, supply, purse, work=work))
@@ -101,7 +105,12 @@ def _taken(problem: Problem, orders: Ints, plans: list[Priced], simple: Simple, 
 
 
 def large_plan(problem: Problem, order: int, supply: Supply, purse: Purse, *, work: int) -> Priced:
-    """One large order: the better of `quick` and, where it can be paid for, `cover`."""
+    """One large order. A plain one by the compiled search, however little is left; any other by the better of `quick`
+    and, where it can be paid for, `cover`."""
+    plain = plain_plan(problem, order, supply, work=min(work, purse.work - purse.spent - PLAIN))
+    if plain is not None:
+        purse.pay(PLAIN + plain.work)
+        return plain
     fast = quick_plan(problem, order, supply)
     purse.pay(fast.work)
     if not fast.filled or not purse.affords(COVER):

@@ -5,7 +5,8 @@
 1. A rule mode: `rules`.
 2. Every order of several has one line and a flow is exact: `flow`.
 3. Every order alone (`alone`); if nothing is overdrawn that is the optimum.
-4. One by one (`greedy`), at once where the caller asks for the floor or the budget is spent.
+4. One by one (`greedy`), at once where the caller asks for the floor or the budget is spent; with large orders among
+   them in other `turns` too.
 5. Otherwise `joint`, never worse than 4.
 """
 
@@ -28,15 +29,17 @@ from solvers.problem import Mode, Problem
 from solvers.purse import Purse
 from solvers.resources import contested
 from solvers.solution import Plan, Solution, settle
+from solvers.turns import in_other_turns
 
 ALONE, GREEDY = 50, 75
 """Per cent of the work that may be spent once every order has its own plan, and once all are feasible together.
 
-Beyond it orders are planned by `quick`, a few milliseconds each whatever they hold."""
+Beyond it orders are planned by the least search or by `quick`, a few milliseconds each whatever they hold."""
 
 
 OVERRUN = 4_000_000
-"""Work by which a step under way may end beyond the budget; orders planned by `quick` come on top."""
+"""Work by which a step under way may end beyond the budget; orders planned by `quick` or by the least search come on
+top, and the other `turns` of large orders."""
 
 
 def solve(problem: Problem, budget: Budget | None = None) -> Solution:
@@ -134,6 +137,8 @@ def _optimised(problem: Problem, limits: Budget) -> Solution:
     turns = by_regret(problem, alone, fallback)
     filled = one_by_one(problem, alone, turns, everything.copy(), purse, work=limits.order_work)
     purse.work = limits.work
+    if not limits.floor:
+        filled = in_other_turns(problem, alone, filled, purse, work=limits.order_work)
     if limits.floor or not purse.affords(1):
         return _settled(problem, filled, "greedy", purse, _floor_bound(problem, alone.plans, filled))
     joined = joint.solve(problem, alone, filled, fallback, purse, limits.gap)

@@ -72,14 +72,16 @@ class Outlook:
 
     The kinds are the orders of `problem`. Its stock says which cells may serve them, so it should be the most there
     will be; what there is comes with each `prices`. Columns found stay, so later runs begin warm.
+    `loose`: plans may draw more of a cell than it holds (see `PlanPricer`): for futures, where a plan stands for a
+    part of an order or for many; its value then is a bound of the other's.
     Units that stay cost `unfilled_per_unit`; where fill comes first, at least twice the dearest single shipment.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, *, loose: bool = False) -> None:
         every = np.arange(problem.orders, dtype=np.int64)
         found = list(menus(problem, every, Supply.of(problem), Purse(UNLIMITED), set(), work=ORDER_WORK))
         self._problem = problem
-        self._pricer = PlanPricer(problem, found, _unfilled(problem, found))
+        self._pricer = PlanPricer(problem, found, _unfilled(problem, found), loose=loose)
         self._shape = self._pricer.resources
         self._pool = Pool(problem.orders, self._shape.total, self._pricer.nothing())
         self._last = np.zeros(self._shape.total)

@@ -59,14 +59,18 @@ class _Pieces(NamedTuple):
 
 
 class PlanPricer:
-    """Menus with all that pricing them needs again and again; `unfilled` mills for a unit that stays."""
+    """Menus with all that pricing them needs again and again; `unfilled` mills for a unit that stays.
 
-    def __init__(self, problem: Problem, menus: list[Menu], unfilled: int) -> None:
+    `loose`: a plan may draw more of a cell in several shipments than the cell holds. The LP's rows hold all takers
+    together, so it stays a relaxation; to keep every plan possible by itself takes many times as long.
+    """
+
+    def __init__(self, problem: Problem, menus: list[Menu], unfilled: int, *, loose: bool = False) -> None:
         items, nodes = problem.stock.shape
         self.resources = Resources(items, nodes, len(problem.bucket_parcels))
         self.orders = np.sort(np.concatenate([np.zeros(0, np.int64), *(menu.orders for menu in menus)]))
         self._problem = problem
-        self._priced = [_Priced(problem, menu, unfilled, self.resources) for menu in menus]
+        self._priced = [_Priced(problem, menu, unfilled, self.resources, loose) for menu in menus]
 
     def nothing(self) -> Plans:
         """The plan of every order that ships nothing."""
@@ -84,8 +88,8 @@ class PlanPricer:
 
 
 class _Priced:
-    def __init__(self, problem: Problem, menu: Menu, unfilled: int, resources: Resources) -> None:
-        self.menu, self._problem, self._resources = menu, problem, resources
+    def __init__(self, problem: Problem, menu: Menu, unfilled: int, resources: Resources, loose: bool) -> None:
+        self.menu, self._problem, self._resources, self._loose = menu, problem, resources, loose
         self._fine = np.where(menu.price < FAR, menu.price * FINE, FAR)
         self.stay = np.minimum(menu.staying(unfilled * FINE), FAR)
         # `staying` charges the split in mills; all else here is in FINE parts of one.
@@ -135,7 +139,7 @@ class _Priced:
             total = total + amounts * np.where(resource < 0, 0, price[resource])
         total = np.minimum(total, FAR)
         found = self._together(total)
-        alone = np.flatnonzero(self._limited | self._overdrawn(found))
+        alone = np.flatnonzero(self._limited if self._loose else self._limited | self._overdrawn(found))
         return self._plans(self._one_by_one(total, alone, found) if len(alone) else found)
 
     def _together(self, price: Ints) -> _Pieces:

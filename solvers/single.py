@@ -14,6 +14,7 @@ import numpy as np
 
 from solvers.atoms import cheapest_by_atoms
 from solvers.cells import odd_rows, pattern
+from solvers.cover import plain_plan
 from solvers.menu import Menu, Supply, build_menu, fillable, narrowed
 from solvers.plan import Priced, charged
 from solvers.problem import UNLIMITED, Bools, Ints, Problem
@@ -27,6 +28,9 @@ MAX_SKUS = 12
 
 ATOMS_WORK = 150_000
 """Work of one order's whole-line search at most: measured."""
+
+PLAIN_WORK = 400_000
+"""Work of the search for an order without a menu that nothing binds but stock: better than whole lines, and faster."""
 
 CAREFUL = 100_000
 """Work of one careful look, beside its pairs."""
@@ -85,6 +89,10 @@ def _unbatched(problem: Problem, order: int, supply: Supply, purse: Purse, skipp
     if not shape or (_exact(shape, work) and not skipped):
         cost = problem.objective.unfilled_per_unit * charged(problem, order, ())
         return Priced((), cost, 0, cost, 1)
+    plain = plain_plan(problem, order, supply, work=min(work, PLAIN_WORK, purse.work - purse.spent))
+    if plain is not None:
+        purse.pay(PLAIN_WORK // 2 + plain.work)
+        return plain
     found = quick_plan(problem, order, supply)
     purse.pay(found.work)
     if purse.affords(ATOMS_WORK):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -13,7 +14,7 @@ from api.cli.client import Client
 from bench.uci.recipe import Workload
 from engine.assembly import Engine, build_memory
 from engine.clock import ManualClock
-from engine.domain import Movement, Order, epoch_ms
+from engine.domain import IncomingRow, Movement, Order, epoch_ms
 from engine.policy import ObjectiveTerms, Policy, WindowTerms
 from engine.settings import Settings
 
@@ -56,6 +57,11 @@ def policy_of(mode: str, window: int) -> Policy:
     """The default policy with the mode and window size of a run."""
     terms = WindowTerms(max_orders=window)
     return Policy(mode=mode, window=terms, objective=ObjectiveTerms())  # type: ignore[arg-type]
+
+
+def as_announced(movements: Sequence[Movement]) -> list[Movement]:
+    """The movements as the arrival of what was announced."""
+    return [msgspec.structs.replace(each, incoming_id=each.movement_id) for each in movements]
 
 
 class MemoryTarget:
@@ -108,6 +114,26 @@ class MemoryTarget:
     def set(self, at_ms: int) -> None:
         """Let it be an instant, or later."""
         self._clock.set(max(self._clock.epoch_ms(), at_ms))
+
+    async def announce(self, movements: Sequence[Movement], due: datetime) -> None:
+        """Say what will arrive, and when; each may then be received as announced (`as_announced`)."""
+        rows = [
+            IncomingRow(
+                incoming_id=each.movement_id,
+                node_id=each.node_id,
+                sku=each.sku,
+                quantity=each.quantity,
+                expected_at=due,
+            )
+            for each in movements
+        ]
+        tally = await self.engine.stock.write_incoming(PARTITION, list(enumerate(rows, start=1)))
+        if tally.faults:
+            raise TargetError(f"an announcement was refused: {tally.faults[0]}")
+
+    def seconds(self) -> float:
+        """The instant in seconds, for pacing."""
+        return self._clock.monotonic()
 
     async def saved(self) -> float:
         """What moving orders saved so far, in currency units."""

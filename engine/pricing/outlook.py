@@ -148,7 +148,7 @@ class Ahead:
         if not futures.orders:
             return sheet
         lowered = lower(self._window(futures.orders))
-        outlook = Outlook(_scarce(lowered, futures))
+        outlook = Outlook(_scarce(lowered, futures), loose=True)
         shadows = [outlook.prices(weight) for weight in futures.weight]
         if not np.delete(futures.weight, shadows[0].left_out, axis=1).any():
             return sheet  # of what is wanted there is nothing, so there is nothing to keep

@@ -71,7 +71,10 @@ class _Kept:
 
 
 class Pricer:
-    """Makes prices. `now` in seconds, for measuring and for pacing; it decides no price."""
+    """Makes prices. `now` in seconds, for measuring and for pacing; it decides no price.
+
+    Programmes begin at least `apart_s` apart; prices are followed in between, as while a programme rests.
+    """
 
     def __init__(
         self,
@@ -81,6 +84,7 @@ class Pricer:
         now: Callable[[], float],
         holder: str,
         archive: Archive | None = None,
+        apart_s: float = 0.0,
     ) -> None:
         self._ledger = ledger
         self._registry = registry
@@ -88,6 +92,7 @@ class Pricer:
         self._now = now
         self._holder = holder
         self._archive = archive
+        self._apart_s = apart_s
         self._kept: dict[str, _Kept] = {}
 
     async def round(self) -> list[Told]:
@@ -137,7 +142,7 @@ class Pricer:
         try:
             if started >= kept.again_at:
                 sheet = await self._solved(partition, observed, horizon)
-                kept.again_at = self._now() + SPARE * (self._now() - started)
+                kept.again_at = self._again_at(started)
             else:
                 sheet = await self._followed(partition, kept, horizon)
         except (LedgerUnavailableError, LedgerRefusedError):
@@ -147,7 +152,7 @@ class Pricer:
         except Exception as failure:
             log.exception("prices_failed", partition=partition)
             error = repr(failure)
-            kept.again_at = self._now() + SPARE * (self._now() - started)
+            kept.again_at = self._again_at(started)
             sheet = await self._followed(partition, kept, horizon)
         version = await self._ledger.put_prices(partition, packed(sheet))
         observed.counted()
@@ -155,6 +160,11 @@ class Pricer:
         kept.sheet = msgspec.structs.replace(sheet, version=version)
         cells = sum(map(len, sheet.stock.values()))
         return Told(partition, sheet.at_ms, sheet.source, cells, self._now() - started, error)
+
+    def _again_at(self, started: float) -> float:
+        """When a programme may follow one that began at `started` and has just ended."""
+        ended = self._now()
+        return max(ended + SPARE * (ended - started), started + self._apart_s)
 
     async def _follow(self, partition: str, observed: Observed) -> None:
         """To the log's present end."""

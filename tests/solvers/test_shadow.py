@@ -71,6 +71,16 @@ def test_prices_are_the_duals_of_the_lp_over_every_plan(seed: int):
     assert found.bound <= whole.value + 1
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_loose_plans_only_lower_the_bound(seed: int):
+    """Protects floors and sheets from loose plans: their bound holds for plans that are possible by themselves."""
+    problem = random_world(seed, orders=5, fill_always=False, quantity=2, lines=2)
+    weight = np.random.default_rng(seed).integers(0, 4, problem.orders)
+    strict, loose = (Outlook(problem, loose=loose).prices(weight) for loose in (False, True))
+    assert strict.value is not None
+    assert loose.bound <= strict.value + 1
+
+
 def two_places(near: int) -> Problem:
     """Two kinds of orders for one item: 0 is near node 0 alone, 1 is served as well from both."""
     world = World(stock=[[near, 10]], objective=Objective(fill_always=True))
