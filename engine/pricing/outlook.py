@@ -35,6 +35,9 @@ FUTURE_ORDERS = 1_000
 CELLS = 200_000
 """Orders times nodes, and days that they may roll to there, of all futures together at most."""
 
+LP_KINDS = 200
+"""Kinds of orders up to which futures are priced by an LP; more are priced by `shadow_ascent`."""
+
 MOMENTS = 84
 """Parts of the horizon, of a week two hours each: an order comes in the middle of one."""
 
@@ -149,10 +152,11 @@ class Ahead:
             return sheet
         lowered = lower(self._window(futures.orders))
         outlook = Outlook(_scarce(lowered, futures))
-        shadows = [outlook.prices(weight) for weight in futures.weight]
+        few = len(futures.orders) <= LP_KINDS
+        shadows = [outlook.prices(weight) if few else outlook.settled(weight) for weight in futures.weight]
         if not np.delete(futures.weight, shadows[0].left_out, axis=1).any():
             return sheet  # of what is wanted there is nothing, so there is nothing to keep
-        if all(shadow.value is None for shadow in shadows):
+        if few and all(shadow.value is None for shadow in shadows):
             raise RuntimeError("no programme of the futures was solved")
         stock, room = self._stock(shadows, futures.zones), self._room(shadows, lowered, futures)
         return msgspec.structs.replace(sheet, stock=stock, room=room)
