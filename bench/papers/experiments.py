@@ -16,6 +16,7 @@ from msgspec import Struct
 from bench.papers.deciding import Delivery, Moment, Path, Prices, Rhythm, decide
 from bench.papers.policies import (
     Learner,
+    Sampler,
     descent,
     futures,
     in_money,
@@ -278,13 +279,22 @@ def misjudged(tail: LongTail, sigma: float, rng: np.random.Generator) -> LongTai
     return tail._replace(popularity=guess / guess.sum())
 
 
-def e3(where: Geometry, draw: Draw, resolves: int) -> Iterator[Row]:
-    """The long tail: duals over sampled futures, made anew `resolves` times."""
+TAIL_RESOLVES, TAIL_FOLLOWS = 50, 2
+"""Of the long tail: how often futures are sampled, and how often prices are followed after each."""
+
+
+def e3(where: Geometry, draw: Draw) -> Iterator[Row]:
+    """The long tail: prices of sampled futures, as the engine's pricer makes them."""
     rng = draw.generator()
     bare, tail = long_tail(where, rng)
     errors = draw.generator(99)
     shuffle = tail._replace(popularity=errors.permutation(tail.popularity))
     guesses = {"true": tail, **{f"sigma {s}": misjudged(tail, s, errors) for s in (0.3, 0.7)}, "shuffled": shuffle}
+    rhythm, count = Rhythm(TAIL_RESOLVES * (1 + TAIL_FOLLOWS)), draw.futures
+
+    def sampled(sampler: Callable[[], Sampler]) -> Callable[[np.random.Generator], Prices]:
+        return lambda generator: futures(sampler(), count, generator, TAIL_FOLLOWS)
+
     for sequence in range(draw.sequences):
         rng = draw.generator(sequence, 0)
         world, arrivals = tail_orders(bare, tail.orders(bare.horizon, rng))
@@ -293,23 +303,12 @@ def e3(where: Geometry, draw: Draw, resolves: int) -> Iterator[Row]:
         tally.base = {FLOOR: dollars(value)}
         plans = [live(), Plan("descent, no forecast", lambda _: descent(bare, STEP * PARCEL * SCALE), Rhythm(100))]
         for name, guess in guesses.items():
-            plans.append(tail_plan(f"{draw.futures} futures, {name}", tally.world, guess, draw.futures, resolves))
-        plans.append(
-            Plan(
-                f"{draw.futures} futures, none",
-                lambda generator, seen=tally.world: futures(
-                    learned_sampler(Learner(seen, None)), draw.futures, generator
-                ),
-                Rhythm(resolves),
-            )
-        )
+            believed = sampled(lambda of=guess, seen=world: tail_sampler(seen, of))
+            plans.append(Plan(f"{count} futures, {name}", believed, rhythm))
+        learned = sampled(lambda seen=world: learned_sampler(Learner(seen, None)))
+        plans.append(Plan(f"{count} futures, none", learned, rhythm))
         tally.run(plans, draw, sequence)
         yield tally.row(draw.instance, sequence)
-
-
-def tail_plan(name: str, world: World, tail: LongTail, count: int, resolves: int) -> Plan:
-    """Futures of a long tail as it is believed to be."""
-    return Plan(name, lambda rng: futures(tail_sampler(world, tail), count, rng), Rhythm(resolves))
 
 
 def e1_shift(where: Geometry, draw: Draw) -> Iterator[Row]:
@@ -391,7 +390,7 @@ def rows(name: str, data: File, draw: Draw) -> Iterator[Row]:
     if name == "e1-large":
         return e1(geometry(data, warmup=False), LARGE, draw, loose=False)
     if name == "e3":
-        return e3(geometry(data, warmup=False, metros=20), draw, 10)
+        return e3(geometry(data, warmup=False, metros=20), draw)
     small = geometry(data, warmup=True)
     if name == "e1":
         return e1(small, SMALL, draw, loose=True)

@@ -61,6 +61,7 @@ class Demand:
     _growth: float = 1.0
     _weight: dict[Kind, float] = field(default_factory=dict)
     _forecast: dict[Kind, float] = field(default_factory=dict)
+    _arrays: _Seen | None = None
 
     def expect(self, forecast: Sequence[tuple[Kind, float]], worth: float = FORECAST_WORTH) -> None:
         """Take a forecast as orders seen: kinds with their rates, in any unit, weighing `worth` orders together.
@@ -68,12 +69,13 @@ class Demand:
         It replaces an earlier one, and fades like orders do.
         """
         total = sum(rate for _, rate in forecast)
-        self._forecast = {}
+        self._forecast, self._arrays = {}, None
         for kind, rate in forecast if total > 0 else ():
             self._forecast[kind] = self._forecast.get(kind, 0.0) + self._growth * worth * rate / total
 
     def observe(self, kind: Kind) -> bool:
         """One order came; whether kinds were forgotten for it, the lightest of too many."""
+        self._arrays = None
         if self.half_life is not None:
             self._growth *= 2.0 ** (1.0 / self.half_life)
             if self._growth > LARGEST_GROWTH:
@@ -104,11 +106,15 @@ class Demand:
         return sum(self._forecast.values()) / self._growth
 
     def _seen(self) -> _Seen | None:
-        """All kinds as arrays; None where nothing is known."""
+        """All kinds as arrays, kept until another is seen; None where nothing is known."""
+        if self._arrays is not None:
+            return self._arrays
         known = dict(self._forecast)
         for kind, weight in self._weight.items():
             known[kind] = known.get(kind, 0.0) + weight
-        return _Seen.of(list(known), np.array(list(known.values())) / self._growth) if known else None
+        if known:
+            self._arrays = _Seen.of(list(known), np.array(list(known.values())) / self._growth)
+        return self._arrays
 
     def sample(self, horizon: float, rng: np.random.Generator) -> Future:
         """A future of about `horizon` orders: rates drawn from what is known of them, then numbers drawn from those.

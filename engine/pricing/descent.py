@@ -1,4 +1,4 @@
-"""Prices followed without a solver: up where a cell sells faster than its stock lasts, down where it sells slower.
+"""Prices between programmes: up where a cell sells faster than its stock lasts, down where it sells slower.
 
 Dual mirror descent with the budget rate re-reckoned from what is left (Balseiro, Lu & Mirrokni 2023, "The Best of Many
 Worlds"; the adaptive form keeps to the pace of the remaining stock instead of the first).
@@ -32,3 +32,14 @@ def stepped(price: Floats, used: Ints, elapsed: float, stock: Ints, remaining: f
     pace = stock * min(1.0, elapsed / remaining)
     moved: Floats = np.maximum(0.0, price + rate * (used - pace))
     return moved
+
+
+FRESH = 0.25
+"""Part that prices of new futures have in the next ones; the rest are those before, moved by what sold since. Prices so
+rest on the futures of the last few programmes, ever more of them than any single one could pay for."""
+
+
+def renewed(price: Floats, fresh: Floats) -> Floats:
+    """Prices followed until now, and those of new futures, as one; float64[I, N] each."""
+    found: Floats = price + FRESH * (fresh - price)
+    return found
