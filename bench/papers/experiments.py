@@ -19,7 +19,6 @@ from bench.papers.policies import (
     Sampler,
     descent,
     futures,
-    in_money,
     learned_rates,
     learned_sampler,
     no_prices,
@@ -51,6 +50,10 @@ from solvers.shadow import Outlook, shadow_prices
 DLP, FLOOR, ITEMS = "DLP", "method LP", "item LP"
 LIVE = "live-myopic"
 UNFILLED = 50.0
+
+
+FOLLOWS = 1
+"""How often prices of sampled futures are followed before futures are sampled again."""
 
 
 class AccountError(AssertionError):
@@ -154,22 +157,13 @@ def multinomial(world: World) -> Callable[[Moment, np.random.Generator], tuple[W
     return sample
 
 
-def mean_of_futures(outlook: Outlook, world: World, count: int) -> Callable[[np.random.Generator], Prices]:
-    """Mean duals over sampled numbers of every kind: for a test bed, where the kinds are the same in all futures."""
-    sample = multinomial(world)
+def of_kinds(outlook: Outlook) -> Callable[[World, Ints, Ints], Floats]:
+    """How a future of a test bed is priced: its kinds are the same in all futures."""
 
-    def start(rng: np.random.Generator) -> Prices:
-        def prices(now: Moment) -> Ints | None:
-            found = []
-            for _ in range(count):
-                _, kinds = sample(now, rng)
-                weight = np.bincount(kinds, minlength=len(world.rate))
-                found.append(outlook.prices(weight, supply(now.stock)).stock)
-            return in_money(np.mean(found, axis=0))
+    def settle(world: World, kinds: Ints, stock: Ints) -> Floats:
+        return outlook.settled(np.bincount(kinds, minlength=len(world.rate)), supply(stock)).stock
 
-        return prices
-
-    return start
+    return settle
 
 
 def floor_of(outlook: Outlook, tally: Tally) -> float:
@@ -193,12 +187,16 @@ def e1(where: Geometry, bed: Bed, draw: Draw, *, loose: bool) -> Iterator[Row]:
     def rate(now: Moment) -> Floats:
         return world.rate * now.remaining
 
+    def sampled(rng: np.random.Generator) -> Prices:
+        return futures(multinomial(world), 4, rng, FOLLOWS, of_kinds(outlook))
+
     plans = [
         live(),
         *bids(outlook, rate, (1, 10, 50, 200)),
         Plan("windows of 100, no prices", lambda _: no_prices, Rhythm(1, 100)),
         Plan("windows of 100, bid prices", lambda _: true_rates(outlook, rate), Rhythm(50, 100)),
-        Plan("windows of 100, mean of 4 futures", mean_of_futures(outlook, world, 4), Rhythm(50, 100)),
+        Plan("4 futures, order by order", sampled, Rhythm(50 * (1 + FOLLOWS))),
+        Plan("4 futures, windows of 100", sampled, Rhythm(50 * (1 + FOLLOWS), 100)),
     ]
     for sequence in range(draw.sequences):
         rng = draw.generator(sequence, 0)
@@ -279,10 +277,6 @@ def misjudged(tail: LongTail, sigma: float, rng: np.random.Generator) -> LongTai
     return tail._replace(popularity=guess / guess.sum())
 
 
-TAIL_RESOLVES, TAIL_FOLLOWS = 50, 2
-"""Of the long tail: how often futures are sampled, and how often prices are followed after each."""
-
-
 def e3(where: Geometry, draw: Draw) -> Iterator[Row]:
     """The long tail: prices of sampled futures, as the engine's pricer makes them."""
     rng = draw.generator()
@@ -290,10 +284,10 @@ def e3(where: Geometry, draw: Draw) -> Iterator[Row]:
     errors = draw.generator(99)
     shuffle = tail._replace(popularity=errors.permutation(tail.popularity))
     guesses = {"true": tail, **{f"sigma {s}": misjudged(tail, s, errors) for s in (0.3, 0.7)}, "shuffled": shuffle}
-    rhythm, count = Rhythm(TAIL_RESOLVES * (1 + TAIL_FOLLOWS)), draw.futures
+    rhythm, count = Rhythm(50 * (1 + FOLLOWS)), draw.futures
 
     def sampled(sampler: Callable[[], Sampler]) -> Callable[[np.random.Generator], Prices]:
-        return lambda generator: futures(sampler(), count, generator, TAIL_FOLLOWS)
+        return lambda generator: futures(sampler(), count, generator, FOLLOWS)
 
     for sequence in range(draw.sequences):
         rng = draw.generator(sequence, 0)

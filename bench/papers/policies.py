@@ -12,7 +12,7 @@ from bench.papers.recipe import PARCEL, LongTail, tail_orders
 from bench.papers.source import Floats
 from bench.papers.world import SCALE, World
 from engine.pricing.demand import FORECAST_WORTH, Demand, Kind
-from engine.pricing.descent import STEP, renewed, stepped
+from engine.pricing.descent import gentle, renewed, stepped
 from solvers.menu import Supply
 from solvers.problem import Ints
 from solvers.shadow import Outlook
@@ -107,35 +107,41 @@ def learned_rates(world: World, outlook: Outlook, forecast: Floats | None, half_
     return prices
 
 
-def futures(sampler: Sampler, count: int, rng: np.random.Generator, between: int = 0) -> Prices:
+def priced_anew(world: World, kinds: Ints, stock: Ints) -> Floats:
+    """Prices of one future whose orders are its own, float64[I, N]."""
+    return Outlook(world.problem(kinds, stock)).settled(np.ones(len(kinds))).stock
+
+
+def futures(
+    sampler: Sampler,
+    count: int,
+    rng: np.random.Generator,
+    between: int = 0,
+    settle: Callable[[World, Ints, Ints], Floats] = priced_anew,
+) -> Prices:
     """Prices as the engine's pricer makes them: those of `count` sampled futures, renewed little by little, and
-    followed `between` times without a solver after each.
+    followed `between` times without a solver after each. `settle` prices one future.
     """
     price: Floats | None = None
-    before: list[Moment] = []
-    calls = -1
+    last: Moment | None = None
+    calls = 0
 
     def prices(now: Moment) -> Ints | None:
-        nonlocal price, calls
-        calls += 1
-        if price is not None:
-            price = _followed(price, before.pop(), now)
-        before[:] = [now]
+        nonlocal price, last, calls
+        if price is not None and last is not None:
+            price = _followed(price, last, now, gentle(PARCEL * SCALE, last.stock))
         some = [sampler(now, rng) for _ in range(count)] if calls % (between + 1) == 0 else []
-        found = [_settled(*future, now.stock) for future in some if future is not None]
+        found = [settle(*future, now.stock) for future in some if future is not None]
         if found:
             fresh = np.mean(found, axis=0)
             price = fresh if price is None else renewed(price, fresh)
+        last, calls = now, calls + 1
         return None if price is None else in_money(price)
 
     return prices
 
 
-def _settled(world: World, kinds: Ints, stock: Ints) -> Floats:
-    return Outlook(world.problem(kinds, stock)).settled(np.ones(len(kinds))).stock
-
-
-def _followed(price: Floats, last: Moment, now: Moment, rate: float = STEP * PARCEL * SCALE) -> Floats:
+def _followed(price: Floats, last: Moment, now: Moment, rate: float | Floats) -> Floats:
     used = np.maximum(last.stock - now.stock, 0)
     return stepped(price, used, last.remaining - now.remaining, last.stock, last.remaining, rate)
 

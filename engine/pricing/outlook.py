@@ -19,7 +19,7 @@ from engine.domain import Order, OrderLine, ShipTo, epoch_ms
 from engine.ledger.port import Snapshot
 from engine.lowering import Lowered, WindowInput, days_of, lower, touched
 from engine.pricing.demand import Basket, Kind
-from engine.pricing.descent import STEP, renewed, stepped
+from engine.pricing.descent import STEP, gentle, renewed, stepped
 from engine.pricing.observed import Destination, Observed
 from engine.pricing.sheet import Keep, PriceSheet, RoomPrice
 from engine.registry import DEFAULT, Books
@@ -264,18 +264,13 @@ def followed(
     cells = sorted((price.keys() | taken.keys()) & free.keys())
     used = np.array([taken.get(cell, 0) for cell in cells], np.int64)
     before = np.array([price.get(cell, 0.0) for cell in cells], np.float64)
-    moved = stepped(
-        before,
-        used,
-        float(observed.since),
-        np.array([free[cell] for cell in cells], np.int64) + used,
-        max(horizon, 1.0),
-        STEP * observed.parcel_mills,
-    )
+    stock = np.array([free[cell] for cell in cells], np.int64) + used
+    rate = gentle(observed.parcel_mills, stock) if sheet.futures else STEP * observed.parcel_mills
+    moved = stepped(before, used, float(observed.since), stock, max(horizon, 1.0), rate)
     # A unit kept saves a dearer parcel at most: beyond the price of one only a programme goes, not one large order.
     moved = np.minimum(moved, np.maximum(before, observed.parcel_mills))
-    stock = _sheeted(cells, moved, zones)
-    return msgspec.structs.replace(sheet, at_ms=snapshot.at_ms, source="adaptive", stock=stock, version=0)
+    told = _sheeted(cells, moved, zones)
+    return msgspec.structs.replace(sheet, at_ms=snapshot.at_ms, source="adaptive", stock=told, version=0)
 
 
 def renewed_by(moved: PriceSheet, fresh: PriceSheet, received: Container[str]) -> PriceSheet:
