@@ -26,7 +26,7 @@ stocks is better than what their sales of a few minutes say (e1: four times as f
 
 def gentle(parcel: float, stock: Ints) -> Floats:
     """`rate` of `stepped` between two programmes; `parcel`: money of a typical parcel, stock int64[I, N]."""
-    found: Floats = GENTLE * parcel / (1.0 + stock)
+    found: Floats = GENTLE * parcel / (1.0 + stock.astype(np.float64))
     return found
 
 
