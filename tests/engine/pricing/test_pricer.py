@@ -198,7 +198,7 @@ async def test_each_order_of_a_future_uses_the_room_of_its_own_day() -> None:
 
 async def test_a_day_that_may_roll_has_no_price_while_the_next_has_room() -> None:
     """With a day's grace nothing is lost by a full day, so nobody gives way."""
-    world = await full_day({"parcels_per_day": 24}, capacity_horizon_days=1)
+    world = await full_day({"parcels_per_day": 30}, capacity_horizon_days=1)
     await pricer_of(world).round()
     assert (await sheet_of(world)).room == ()
 
