@@ -14,11 +14,10 @@ from collections import deque
 from typing import NamedTuple
 
 import numpy as np
-from numba import types
 
-from solvers.compiled import INT, INTS, NONE, compiled
 from solvers.problem import Ints
-from solvers.shadow_book import BOOK, FLOATS, Book, Floats, bound
+from solvers.shadow_book import Floats, bound
+from solvers.shadow_kernel import Course, Desk, one_pass, shipments
 from solvers.shadow_plans import PlanPricer, Table
 from solvers.states import FAR
 
@@ -32,117 +31,6 @@ SHORT = 0.75
 """Units of a cell that are taken not to be there: an order takes the last unit, not one more. On the long tail of
 `bench.papers` (e3, six paths, true rates) prices captured 51 % with 0, 55 % with a half and 56 % with 0.8; more than a
 whole unit leaves single units at a price that nothing ever lowers."""
-
-
-class _Course(NamedTuple):
-    """How prices move, by resource: the price, the time it was brought up to, `up` for a unit taken and `down` for an
-    order that came (both at step 1)."""
-
-    price: Floats
-    seen: Floats
-    up: Floats
-    down: Floats
-
-
-class _Desk(NamedTuple):
-    """Where one order is worked out, by state: the cheapest shipment `part` and its row, the least cost `least` and the
-    pair that it is made of."""
-
-    part: Floats
-    least: Floats
-    row: Ints
-    pair: Ints
-
-
-_COURSE = types.NamedUniTuple(FLOATS, len(_Course._fields), _Course)
-_DESK = types.NamedTuple([FLOATS, FLOATS, INTS, INTS], _Desk)
-_FLOAT = types.float64
-
-
-@compiled(NONE, BOOK, _COURSE, _DESK, INT, _FLOAT, _FLOAT)
-def _ship(book: Book, course: _Course, desk: _Desk, order: int, now: float, step: float) -> None:
-    """The cheapest single shipment of each state, at prices brought up to `now`."""
-    table = book.orders.table[order]
-    states, cells, rooms = book.tables.states[table], book.tables.cells[table], book.tables.rooms[table]
-    units_at = book.tables.units_at[table]
-    desk.part[:states], desk.row[:states] = np.inf, -1
-    for row in range(book.orders.first[order], book.orders.last[order]):
-        price_at, uses_at, room_at = book.rows.price_at[row], book.rows.uses_at[row], book.rows.room_at[row]
-        for use in range(uses_at, uses_at + cells + rooms):
-            at = book.amounts.uses[use]
-            if at >= 0 and course.seen[at] < now:
-                sunk = course.price[at] - step * course.down[at] * (now - course.seen[at])
-                course.price[at], course.seen[at] = max(0.0, sunk), now
-        for state in range(1, states):
-            cost = book.money.price[price_at + state]
-            for cell in range(cells):
-                units = book.amounts.units[units_at + cell * states + state]
-                cost += units * course.price[book.amounts.uses[uses_at + cell]]
-            for room in range(rooms):
-                at = book.amounts.uses[uses_at + cells + room]
-                if at >= 0:
-                    cost += book.amounts.room[room_at + room * states + state] * course.price[at]
-            if cost < desk.part[state]:
-                desk.part[state], desk.row[state] = cost, row
-
-
-@compiled(INT, BOOK, _DESK, INT)
-def _plan(book: Book, desk: _Desk, order: int) -> int:
-    """The state that the order's cheapest plan ships; `desk.pair` leads to its shipments."""
-    table = book.orders.table[order]
-    states, stay_at = book.tables.states[table], book.orders.stay_at[order]
-    desk.least[:states] = np.inf
-    desk.least[0] = 0.0
-    for at in range(book.tables.first[table], book.tables.last[table]):
-        goal = book.goals.state[at]
-        for pair in range(book.goals.first[at], book.goals.last[at]):
-            cost = desk.part[book.pairs.part[pair]] + desk.least[book.pairs.rest[pair]]
-            if cost < desk.least[goal]:
-                desk.least[goal], desk.pair[goal] = cost, pair
-    best, value = 0, np.inf
-    for state in range(states):
-        cost = desk.least[state] + book.money.stay[stay_at + state]
-        if cost < value:
-            best, value = state, cost
-    return best
-
-
-@compiled(_FLOAT, BOOK, _COURSE, _DESK, INTS, FLOATS, _FLOAT, _FLOAT)
-def _pass(book: Book, course: _Course, desk: _Desk, sequence: Ints, weight: Floats, now: float, step: float) -> float:
-    """Every order of `sequence` in turn takes its cheapest plan; the time after it, in orders."""
-    for order in sequence:
-        table = book.orders.table[order]
-        states, cells, rooms = book.tables.states[table], book.tables.cells[table], book.tables.rooms[table]
-        _ship(book, course, desk, order, now, step)
-        left = _plan(book, desk, order)
-        while left > 0:
-            state = book.pairs.part[desk.pair[left]]
-            row, left = desk.row[state], book.pairs.rest[desk.pair[left]]
-            for cell in range(cells):
-                at = book.amounts.uses[book.rows.uses_at[row] + cell]
-                amount = book.amounts.units[book.tables.units_at[table] + cell * states + state]
-                course.price[at] += step * course.up[at] * weight[order] * amount
-            for room in range(rooms):
-                at = book.amounts.uses[book.rows.uses_at[row] + cells + room]
-                if at >= 0:
-                    amount = book.amounts.room[book.rows.room_at[row] + room * states + state]
-                    course.price[at] += step * course.up[at] * weight[order] * amount
-        now += weight[order]
-    return now
-
-
-@compiled(INT, BOOK, _COURSE, _DESK, INTS, INTS, INTS, INTS)
-def _list(book: Book, course: _Course, desk: _Desk, sequence: Ints, owner: Ints, rows: Ints, parts: Ints) -> int:
-    """The shipments of all plans at the prices as they are: (owner, row, state) each; how many there are."""
-    count = 0
-    for order in sequence:
-        _ship(book, course, desk, order, 0.0, 0.0)
-        left = _plan(book, desk, order)
-        while left > 0:
-            state = book.pairs.part[desk.pair[left]]
-            owner[count], rows[count], parts[count] = order, desk.row[state], state
-            count, left = count + 1, book.pairs.rest[desk.pair[left]]
-    return count
 
 
 class Taken(NamedTuple):
@@ -164,7 +52,7 @@ class Ascent:
         self._book = bound(tables, unfilled)
         self._most = np.concatenate([np.zeros(0, np.int64), *map(_most_units, tables)])
         states = int(self._book.tables.states.max(initial=1))
-        self._desk = _Desk(*np.empty((2, states)), *np.empty((2, states), np.int64))
+        self._desk = Desk(*np.empty((2, states)), *np.empty((2, states), np.int64))
         full = [_cheapest_full(table) for table in tables]
         self._parcel = float(np.mean(np.concatenate(full))) if full else 0.0
 
@@ -180,11 +68,11 @@ class Ascent:
         total, cells = float(mine[came].sum()), self._shape.cells
         pace = np.append(np.maximum(free[:cells] - SHORT, 0.0), free[cells:]) / total
         up = self._parcel / (free + total / len(came))
-        course = _Course(price, np.zeros(len(price)), up, up * pace)
+        course = Course(price, np.zeros(len(price)), up, up * pace)
         sequence = np.random.default_rng(len(came)).permutation(came)
         recent, now = deque[Floats](maxlen=AVERAGED), 0.0
         for step in np.geomspace(FIRST_STEP, LAST_STEP, PASSES).tolist():
-            now = _pass(self._book, course, self._desk, sequence, mine, now, step)
+            now = one_pass(self._book, course, self._desk, sequence, mine, now, step)
             price[:] = np.maximum(0.0, price - step * course.down * (now - course.seen))
             course.seen[:] = now
             recent.append(price.copy())
@@ -196,7 +84,7 @@ class Ascent:
         _, came = self._came(weight)
         still = np.zeros(len(price))
         owner, rows, state = np.empty((3, int(self._most[came].sum())), np.int64)
-        count = _list(self._book, _Course(price, still, still, still), self._desk, came, owner, rows, state)
+        count = shipments(self._book, Course(price, still, still, still), self._desk, came, owner, rows, state)
         owner, rows, state = owner[:count], rows[:count], state[:count]
         none = np.zeros(0, np.int64)
         table_of, first, found = self._book.orders.table[owner], 0, [(none, none, none)]
