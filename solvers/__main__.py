@@ -12,6 +12,7 @@ def main() -> None:
     print("compiling the inner loops of the solvers (about a minute, once) ...", file=sys.stderr, flush=True)
     started = monotonic()
     import_module("solvers.choose")
+    import_module("solvers.shadow")
     print(f"done in {monotonic() - started:.0f} s", file=sys.stderr)
 
 

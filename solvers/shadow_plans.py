@@ -13,7 +13,7 @@ import numpy as np
 from solvers.master import FINE
 from solvers.menu import Menu, spans
 from solvers.problem import UNLIMITED, Bools, Ints, Problem
-from solvers.states import FAR, cheapest, parts_of_state
+from solvers.states import FAR, States, cheapest, parts_of_state
 from solvers.subset import answer
 
 
@@ -46,6 +46,25 @@ class Plans(NamedTuple):
     at: Ints
     resource: Ints
     amount: Ints
+
+
+class Table(NamedTuple):
+    """What the orders of a menu may do, G orders, M states, R rows (see `Menu`).
+
+    `price` int64[M, R]: mills of a shipment with its split penalty and lateness, FAR where it cannot be. `left`
+    int64[M, G]: units that stay where only that state ships; `last` bool[M, G]: where that is lawful. `cells`: (units
+    int64[M], resource int64[R]); `rooms`: (amount int64[M, R], resource int64[R], -1 for no limit).
+    """
+
+    orders: Ints
+    states: States
+    start: Ints
+    price: Ints
+    left: Ints
+    last: Bools
+    split_parcel: int
+    cells: list[tuple[Ints, Ints]]
+    rooms: list[tuple[Ints, Ints]]
 
 
 class _Pieces(NamedTuple):
@@ -81,6 +100,10 @@ class PlanPricer:
         return _joined(
             [Plans(order, cost * FINE, cost, none, none, none) for order, cost in zip(orders, costs, strict=True)]
         )
+
+    def tables(self) -> list[Table]:
+        """What every menu's orders may do."""
+        return [one.table() for one in self._priced]
 
     def best(self, price: Ints) -> Plans:
         """The cheapest plan of every order; price int64[resources] in FINE parts of a mill, at least 0."""
@@ -130,6 +153,15 @@ class _Priced:
             there = np.broadcast_to((menu.vector @ columns)[:, None], shape)
             found.append((there, np.where(lent < 0, -1, units + lent)))
         return [(amount, resource) for amount, resource in found if (resource >= 0).any()]
+
+    def table(self) -> Table:
+        menu, objective = self.menu, self._problem.objective
+        late = objective.late_per_day * menu.late
+        price = np.where(menu.price < FAR, menu.price + late, FAR)
+        keeps, split = menu.keeps, objective.split_parcel
+        return Table(
+            menu.orders, menu.states, menu.start, price, keeps.left, keeps.last, split, self._taken, self._rooms
+        )
 
     def best(self, price: Ints) -> Plans:
         total = self._fine

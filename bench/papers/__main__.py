@@ -34,7 +34,7 @@ def bench(
     sequences: Annotated[int, typer.Option(min=1, help="Sequences of arrivals of each.")] = 30,
     first: Annotated[int, typer.Option(min=0, help="Number of the first instance.")] = 0,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 7,
-    futures: Annotated[int, typer.Option(min=1, help="Sampled futures of the long tail.")] = 8,
+    futures: Annotated[int, typer.Option(min=1, help="Sampled futures of the long tail.")] = 4,
     only: Annotated[list[str] | None, typer.Option(help="Only policies with this in their name; repeatable.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Instances at once, in processes.")] = 1,
     data: Annotated[Path | None, typer.Option(help="The data directory.")] = None,

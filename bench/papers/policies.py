@@ -8,17 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.papers.deciding import Moment, Prices
-from bench.papers.recipe import LongTail, tail_orders
+from bench.papers.recipe import PARCEL, LongTail, tail_orders
 from bench.papers.source import Floats
-from bench.papers.world import World
+from bench.papers.world import SCALE, World
 from engine.pricing.demand import FORECAST_WORTH, Demand, Kind
-from engine.pricing.descent import stepped
+from engine.pricing.descent import gentle, renewed, stepped
 from solvers.menu import Supply
 from solvers.problem import Ints
-from solvers.shadow import Outlook, Shadow
-
-FUTURE_GAP = 1e-4
-"""How well the LP of one sampled future is solved: the mean over futures is far less certain than that."""
+from solvers.shadow import Outlook
 
 Sampler = Callable[[Moment, np.random.Generator], tuple[World, Ints] | None]
 """A possible rest of the horizon: a world and the kinds of its orders; None if nothing is known yet."""
@@ -110,27 +107,43 @@ def learned_rates(world: World, outlook: Outlook, forecast: Floats | None, half_
     return prices
 
 
-def futures(sampler: Sampler, count: int, rng: np.random.Generator, short: float = 0.0) -> Prices:
-    """Mean duals over sampled futures, each LP warm by the one before. `short`: units by which every cell is taken to
-    be short, so that the price is that of the last unit rather than of one more.
+def priced_anew(world: World, kinds: Ints, stock: Ints) -> Floats:
+    """Prices of one future whose orders are its own, float64[I, N]."""
+    return Outlook(world.problem(kinds, stock)).settled(np.ones(len(kinds))).stock
+
+
+def futures(
+    sampler: Sampler,
+    count: int,
+    rng: np.random.Generator,
+    between: int = 0,
+    settle: Callable[[World, Ints, Ints], Floats] = priced_anew,
+) -> Prices:
+    """Prices as the engine's pricer makes them: those of `count` sampled futures, renewed little by little, and
+    followed `between` times without a solver after each. `settle` prices one future.
     """
-    last: list[Shadow] = []
+    price: Floats | None = None
+    last: Moment | None = None
+    calls = 0
 
     def prices(now: Moment) -> Ints | None:
-        found = []
-        left = np.maximum(now.stock - short, 0)
-        for _ in range(count):
-            future = sampler(now, rng)
-            if future is None:
-                return None
-            world, kinds = future
-            one = Outlook(world.problem(kinds, now.stock))
-            weight = np.ones(len(kinds))
-            last[:] = [one.prices(weight, supply(left), last[0] if last else None, FUTURE_GAP)]
-            found.append(last[0].stock)
-        return in_money(np.mean(found, axis=0))
+        nonlocal price, last, calls
+        if price is not None and last is not None:
+            price = _followed(price, last, now, gentle(PARCEL * SCALE, last.stock))
+        some = [sampler(now, rng) for _ in range(count)] if calls % (between + 1) == 0 else []
+        found = [settle(*future, now.stock) for future in some if future is not None]
+        if found:
+            fresh = np.mean(found, axis=0)
+            price = fresh if price is None else renewed(price, fresh)
+        last, calls = now, calls + 1
+        return None if price is None else in_money(price)
 
     return prices
+
+
+def _followed(price: Floats, last: Moment, now: Moment, rate: float | Floats) -> Floats:
+    used = np.maximum(last.stock - now.stock, 0)
+    return stepped(price, used, last.remaining - now.remaining, last.stock, last.remaining, rate)
 
 
 def tail_sampler(world: World, tail: LongTail) -> Sampler:
@@ -165,9 +178,7 @@ def descent(world: World, rate: float) -> Prices:
     def prices(now: Moment) -> Ints | None:
         nonlocal price
         if before:
-            last = before.pop()
-            used = np.maximum(last.stock - now.stock, 0)
-            price = stepped(price, used, last.remaining - now.remaining, last.stock, last.remaining, rate)
+            price = _followed(price, before.pop(), now, rate)
         before.append(now)
         return in_money(price)
 

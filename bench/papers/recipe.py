@@ -155,13 +155,17 @@ class LongTail(NamedTuple):
     def orders(self, count: int, rng: np.random.Generator) -> tuple[Ints, Ints, Ints]:
         """(start, item, metro) of `count` orders: lines by TAIL_LINES, items by popularity without replacement."""
         size = rng.choice(len(TAIL_LINES), count, p=TAIL_LINES) + 1
-        # The first of a random order by exponential clocks are draws without replacement (Efraimidis & Spirakis).
-        clock = rng.exponential(size=(count, len(self.popularity))) / self.popularity
-        first = np.argpartition(clock, len(TAIL_LINES), axis=1)[:, : len(TAIL_LINES)]
-        ranked = np.take_along_axis(first, np.argsort(np.take_along_axis(clock, first, axis=1), axis=1), axis=1)
-        item = ranked[np.arange(len(TAIL_LINES)) < size[:, None]]
+        start = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
+        order = np.repeat(np.arange(count), size)
+        item = np.zeros(len(order), np.int64)
+        again = np.arange(len(order))
+        while len(again):  # one after another without replacement: what the order has already is drawn again
+            item[again] = rng.choice(len(self.popularity), len(again), p=self.popularity)
+            ranked = np.lexsort((item, order))  # stable: of equal ones the first drawn comes first
+            same = (np.diff(order[ranked]) == 0) & (np.diff(item[ranked]) == 0)
+            again = np.sort(ranked[1:][same])
         metro = rng.choice(len(self.share), count, p=self.share)
-        return np.concatenate([[0], np.cumsum(size)]).astype(np.int64), item.astype(np.int64), metro.astype(np.int64)
+        return start, item, metro.astype(np.int64)
 
     def wanted(self, rng: np.random.Generator) -> Floats:
         """float64[I]: units of each item in a mean order."""

@@ -2,13 +2,15 @@
 
 Every order seen counts one for its kind (its basket and its zone), a forecast counts as orders seen before; the rate of
 a kind is then Gamma distributed with that count as its shape, the number to come is Poisson. A future takes whole
-baskets of orders seen, so that what is bought together stays together, and sends each where one of its items was sent
-before, or, as far as little is known of the item, where any order was. Kinds never seen so come about as well.
+baskets of orders seen, so that what is bought together stays together; but where hardly a basket of several lines
+comes twice, as much a part of those to come is put together anew of what sells (Good-Turing). It sends each where one
+of its items was sent before, or, as far as little is known of the item, where any order was.
 Old orders fade by a half-life, counted in orders.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -24,6 +26,9 @@ FORECAST_WORTH = 300.0
 
 POOLING = 30.0
 """Orders of an item that must have been seen until half of its zones are its own and not those of all orders."""
+
+ONCE = 1.5
+"""Weights below this are of baskets seen once."""
 
 KINDS_MAX = 50_000
 """Kinds remembered; of more, those with the least weight are forgotten."""
@@ -61,6 +66,7 @@ class Demand:
     _growth: float = 1.0
     _weight: dict[Kind, float] = field(default_factory=dict)
     _forecast: dict[Kind, float] = field(default_factory=dict)
+    _arrays: _Seen | None = None
 
     def expect(self, forecast: Sequence[tuple[Kind, float]], worth: float = FORECAST_WORTH) -> None:
         """Take a forecast as orders seen: kinds with their rates, in any unit, weighing `worth` orders together.
@@ -68,12 +74,13 @@ class Demand:
         It replaces an earlier one, and fades like orders do.
         """
         total = sum(rate for _, rate in forecast)
-        self._forecast = {}
+        self._forecast, self._arrays = {}, None
         for kind, rate in forecast if total > 0 else ():
             self._forecast[kind] = self._forecast.get(kind, 0.0) + self._growth * worth * rate / total
 
     def observe(self, kind: Kind) -> bool:
         """One order came; whether kinds were forgotten for it, the lightest of too many."""
+        self._arrays = None
         if self.half_life is not None:
             self._growth *= 2.0 ** (1.0 / self.half_life)
             if self._growth > LARGEST_GROWTH:
@@ -104,11 +111,15 @@ class Demand:
         return sum(self._forecast.values()) / self._growth
 
     def _seen(self) -> _Seen | None:
-        """All kinds as arrays; None where nothing is known."""
+        """All kinds as arrays, kept until another is seen; None where nothing is known."""
+        if self._arrays is not None:
+            return self._arrays
         known = dict(self._forecast)
         for kind, weight in self._weight.items():
             known[kind] = known.get(kind, 0.0) + weight
-        return _Seen.of(list(known), np.array(list(known.values())) / self._growth) if known else None
+        if known:
+            self._arrays = _Seen.of(list(known), np.array(list(known.values())) / self._growth)
+        return self._arrays
 
     def sample(self, horizon: float, rng: np.random.Generator) -> Future:
         """A future of about `horizon` orders: rates drawn from what is known of them, then numbers drawn from those.
@@ -124,11 +135,18 @@ class Demand:
             return Future((), np.zeros(0, np.int64))
         came = rng.choice(len(rate), int(rng.poisson(horizon)), p=rate / total)
         basket = seen.basket[came]
-        zone = self._zones(seen, rate, basket, rng)
-        pair, count = np.unique(basket * len(seen.zones) + zone, return_counts=True)
+        size = seen.basket_start[basket + 1] - seen.basket_start[basket]
+        zone = self._zones(seen, rate, basket, size, rng)
+        mixed = (size > 1) & (rng.random(len(basket)) < seen.novel)
+        plain = np.flatnonzero(~mixed)
+        pair, count = np.unique(basket[plain] * len(seen.zones) + zone[plain], return_counts=True)
         which, where = np.divmod(pair, len(seen.zones))
-        kinds = tuple(Kind(seen.baskets[b], seen.zones[z]) for b, z in zip(which.tolist(), where.tolist(), strict=True))
-        return Future(kinds, count.astype(np.int64))
+        orders = Counter[Kind]()
+        for b, z, many in zip(which.tolist(), where.tolist(), count.tolist(), strict=True):
+            orders[Kind(seen.baskets[b], seen.zones[z])] = many
+        for mix, z in zip(seen.mixes(size[mixed], rate, rng), zone[mixed].tolist(), strict=True):
+            orders[Kind(mix, seen.zones[z])] += 1
+        return Future(tuple(orders), np.array(list(orders.values()), np.int64))
 
     def expected(self, horizon: float) -> list[tuple[Kind, float]]:
         """The mean of the futures: every basket seen in every zone seen, with the orders to expect of `horizon`.
@@ -153,9 +171,8 @@ class Demand:
             for z, zone in enumerate(seen.zones)
         ]
 
-    def _zones(self, seen: _Seen, rate: Floats, basket: Ints, rng: np.random.Generator) -> Ints:
+    def _zones(self, seen: _Seen, rate: Floats, basket: Ints, size: Ints, rng: np.random.Generator) -> Ints:
         """int64[N]: a zone for each basket, that of an order seen which holds a random item of it, or of any order."""
-        size = seen.basket_start[basket + 1] - seen.basket_start[basket]
         line = seen.basket_start[basket] + (rng.random(len(basket)) * size).astype(np.int64)
         item = seen.basket_item[line]
         edges = np.append(0.0, np.cumsum(rate[seen.kind_of]))
@@ -172,7 +189,8 @@ class Demand:
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """The kinds as arrays: basket, zone and weight [K]; items of basket b are `basket_item[basket_start[b]:...]`; kinds
-    that hold item i are `kind_of[item_start[i]:item_start[i + 1]]`, `item_weight` their weight."""
+    that hold item i are `kind_of[item_start[i]:item_start[i + 1]]`, `item_weight` their weight. `novel`: the chance
+    that a basket of several lines is one never seen."""
 
     baskets: list[Basket]
     zones: list[Hashable]
@@ -184,6 +202,23 @@ class _Seen:
     kind_of: Ints
     item_start: Ints
     item_weight: Floats
+    novel: float
+
+    def mixes(self, size: Ints, rate: Floats, rng: np.random.Generator) -> list[Basket]:
+        """Baskets of so many lines each, put together of lines out of all orders; rate float64[K] of the kinds.
+
+        What is drawn twice for one basket is left out once.
+        """
+        lines = [line for basket in self.baskets for line in basket]
+        length = np.diff(self.basket_start)[self.basket]
+        came = rng.choice(len(rate), int(size.sum()), p=rate * length / (rate * length).sum())
+        at = self.basket_start[self.basket[came]] + (rng.random(len(came)) * length[came]).astype(np.int64)
+        ends = np.cumsum(size)
+        drawn = at.tolist()
+        return [
+            tuple(sorted({lines[one][0]: lines[one] for one in drawn[low:high]}.values(), key=_by_name))
+            for low, high in zip((ends - size).tolist(), ends.tolist(), strict=True)
+        ]
 
     @staticmethod
     def of(kinds: Sequence[Kind], weight: Floats) -> _Seen:
@@ -202,6 +237,19 @@ class _Seen:
         order = np.argsort(held, kind="stable")
         item_start = np.searchsorted(held[order], np.arange(len(items) + 1)).astype(np.int64)
         item_weight = np.bincount(held, weights=weight[owner], minlength=len(items)).astype(np.float64)
+        by_basket = np.bincount(basket, weights=weight, minlength=len(baskets)).astype(np.float64)
+        novel = _novel(by_basket[np.diff(start) > 1])
         return _Seen(
-            list(baskets), list(zones), basket, zone, weight, start, flat, owner[order], item_start, item_weight
+            list(baskets), list(zones), basket, zone, weight, start, flat, owner[order], item_start, item_weight, novel
         )
+
+
+def _novel(weight: Floats) -> float:
+    """The chance that an order's basket was never seen, from the weights of those of several lines: the part of them
+    that was seen just once (Good 1953)."""
+    once = float(weight[weight < ONCE].sum())
+    return once / float(weight.sum()) if once else 0.0
+
+
+def _by_name(line: tuple[Hashable, int]) -> str:
+    return str(line[0])

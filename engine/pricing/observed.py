@@ -79,7 +79,7 @@ class Observed:
 
     `forecast`: version of the one that the log told last, 0 for none; `expect` takes what it says.
     `taken`: units held by (SKU, node number) since they were last counted (`counted`), in `since` orders; what stands
-    and ships from elsewhere is no demand.
+    and ships from elsewhere is no demand. `received`: SKUs of which some node got more since then.
     """
 
     at: str = START
@@ -89,6 +89,7 @@ class Observed:
     places: dict[str, ShipTo] = field(default_factory=dict)
     taken: Counter[tuple[str, int]] = field(default_factory=Counter)
     since: int = 0
+    received: set[str] = field(default_factory=set)
     parcel_mills: float = 0.0
     _came_ms: deque[int] = field(default_factory=lambda: deque(maxlen=PACE_ORDERS))
     _expected_pace: float = 0.0
@@ -98,6 +99,10 @@ class Observed:
         self.at = logged.entry_id
         if logged.kind == "forecast":
             self.forecast = logged.body.version
+        if logged.kind == "stock":
+            rows, cells = logged.body.rows, logged.body.cells
+            more = [at for at in range(0, len(cells), CELL_STRIDE) if cells[at + 7] > cells[at + 9]]
+            self.received.update(rows[2 * cells[at]] for at in more)
         if logged.kind != "commit":
             return
         again = [again_of(kept) for kept in logged.body.orders]
@@ -158,4 +163,5 @@ class Observed:
     def counted(self) -> None:
         """What was taken is in the prices now."""
         self.taken.clear()
+        self.received.clear()
         self.since = 0

@@ -7,7 +7,7 @@ day. Of a SKU that is to be replenished it wants nothing afterwards: today's sto
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from engine.domain import Order, OrderLine, ShipTo, epoch_ms
 from engine.ledger.port import Snapshot
 from engine.lowering import Lowered, WindowInput, days_of, lower, touched
 from engine.pricing.demand import Basket, Kind
-from engine.pricing.descent import STEP, stepped
+from engine.pricing.descent import STEP, gentle, renewed, stepped
 from engine.pricing.observed import Destination, Observed
 from engine.pricing.sheet import Keep, PriceSheet, RoomPrice
 from engine.registry import DEFAULT, Books
@@ -34,6 +34,9 @@ FUTURE_ORDERS = 1_000
 
 CELLS = 200_000
 """Orders times nodes, and days that they may roll to there, of all futures together at most."""
+
+LP_KINDS = 200
+"""Kinds of orders up to which futures are priced by an LP; more are priced by `shadow_ascent`."""
 
 MOMENTS = 84
 """Parts of the horizon, of a week two hours each: an order comes in the middle of one."""
@@ -149,10 +152,11 @@ class Ahead:
             return sheet
         lowered = lower(self._window(futures.orders))
         outlook = Outlook(_scarce(lowered, futures), loose=True)
-        shadows = [outlook.prices(weight) for weight in futures.weight]
+        few = len(futures.orders) <= LP_KINDS
+        shadows = [outlook.prices(weight) if few else outlook.settled(weight) for weight in futures.weight]
         if not np.delete(futures.weight, shadows[0].left_out, axis=1).any():
             return sheet  # of what is wanted there is nothing, so there is nothing to keep
-        if all(shadow.value is None for shadow in shadows):
+        if few and all(shadow.value is None for shadow in shadows):
             raise RuntimeError("no programme of the futures was solved")
         stock, room = self._stock(shadows, futures.zones), self._room(shadows, lowered, futures)
         return msgspec.structs.replace(sheet, stock=stock, room=room)
@@ -260,18 +264,39 @@ def followed(
     cells = sorted((price.keys() | taken.keys()) & free.keys())
     used = np.array([taken.get(cell, 0) for cell in cells], np.int64)
     before = np.array([price.get(cell, 0.0) for cell in cells], np.float64)
-    moved = stepped(
-        before,
-        used,
-        float(observed.since),
-        np.array([free[cell] for cell in cells], np.int64) + used,
-        max(horizon, 1.0),
-        STEP * observed.parcel_mills,
-    )
+    stock = np.array([free[cell] for cell in cells], np.int64) + used
+    rate = gentle(observed.parcel_mills, stock) if sheet.futures else STEP * observed.parcel_mills
+    moved = stepped(before, used, float(observed.since), stock, max(horizon, 1.0), rate)
     # A unit kept saves a dearer parcel at most: beyond the price of one only a programme goes, not one large order.
     moved = np.minimum(moved, np.maximum(before, observed.parcel_mills))
+    told = _sheeted(cells, moved, zones)
+    return msgspec.structs.replace(sheet, at_ms=snapshot.at_ms, source="adaptive", stock=told, version=0)
+
+
+def renewed_by(moved: PriceSheet, fresh: PriceSheet, received: Container[str]) -> PriceSheet:
+    """Those of new futures, their stock's prices averaged with the ones before, which were `followed` until now.
+
+    SKUs of which more was `received` have none before: what is plenty now has no price.
+    """
+    zones: dict[tuple[str, str], str] = {}
+    prices: list[dict[tuple[str, str], float]] = []
+    for sheet in (moved, fresh):
+        known = [(sku, some) for sku, some in sheet.stock.items() if sheet is fresh or sku not in received]
+        keeps = [(sku, keep) for sku, some in known for keep in some]
+        prices.append({(sku, keep.node_id): float(keep.mills) for sku, keep in keeps})
+        zones.update({(sku, keep.node_id): keep.for_zone for sku, keep in keeps if keep.for_zone})
+    cells = sorted(prices[0].keys() | prices[1].keys())
+    before, after = (np.array([price.get(cell, 0.0) for cell in cells], np.float64) for price in prices)
+    new = np.array([sku in received for sku, _ in cells], np.bool_)
+    return msgspec.structs.replace(fresh, stock=_sheeted(cells, np.where(new, after, renewed(before, after)), zones))
+
+
+def _sheeted(
+    cells: Sequence[tuple[str, str]], price: np.ndarray, zones: Mapping[tuple[str, str], str]
+) -> dict[str, tuple[Keep, ...]]:
+    """Prices float64 by (SKU, node), SKUs together, as a sheet holds them."""
     stock: dict[str, tuple[Keep, ...]] = {}
-    for (sku, node_id), mills in zip(cells, np.rint(moved).astype(np.int64).tolist(), strict=True):
+    for (sku, node_id), mills in zip(cells, np.rint(price).astype(np.int64).tolist(), strict=True):
         if mills:
             stock[sku] = (*stock.get(sku, ()), Keep(node_id, min(mills, DEAREST), zones.get((sku, node_id), "")))
-    return msgspec.structs.replace(sheet, at_ms=snapshot.at_ms, source="adaptive", stock=stock, version=0)
+    return stock

@@ -21,7 +21,7 @@ from engine.ledger.layout import DAY_MS
 from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError
 from engine.ledger.retention import START, LogTrimmedError, place
 from engine.pricing.observed import Observed
-from engine.pricing.outlook import Ahead, Horizon, days_ahead, followed, futures_of, skus_of
+from engine.pricing.outlook import Ahead, Horizon, days_ahead, followed, futures_of, renewed_by, skus_of
 from engine.pricing.sheet import PriceSheet, packed
 from engine.registry import PRICES_MAX_AGE_MS, Registry
 from engine.settings import Settings
@@ -142,6 +142,9 @@ class Pricer:
         try:
             if started >= kept.again_at:
                 sheet = await self._solved(partition, observed, horizon)
+                if kept.sheet is not None:
+                    moved = await self._followed(partition, kept, horizon)
+                    sheet = renewed_by(moved, sheet, observed.received)
                 kept.again_at = self._again_at(started)
             else:
                 sheet = await self._followed(partition, kept, horizon)

@@ -70,7 +70,7 @@ async def _until_alone(begin: Begin, stdin: asyncio.StreamReader, telling: Binar
         await serving
         return
     sys.stderr.flush()
-    # The event loop would not end before its threads do, and a programme in one may take half a minute. Nothing is
+    # The event loop would not end before its threads do, and a programme in one may take seconds. Nothing is
     # lost with it: each line was flushed, a sheet is written in one command, and the lease runs out or is taken up.
     os._exit(0)
 

@@ -114,3 +114,19 @@ def test_the_same_seed_gives_the_same_future():
 def test_nothing_seen_nothing_comes():
     """Without orders and forecast there is no future to price."""
     assert Demand().sample(100, np.random.default_rng(0)).kinds == ()
+
+
+def test_baskets_that_never_come_twice_are_put_together_anew() -> None:
+    """Where every basket is another one, those to come are others too, of what sells; where they repeat, they stay."""
+    rng = np.random.default_rng(3)
+    several, repeated = Demand(), Demand()
+    for order in range(200):
+        one, other = rng.choice(40, 2, replace=False).tolist()
+        several.observe(Kind(tuple(sorted(((f"S{one:02}", 1), (f"S{other:02}", 2)))), "zone"))
+        repeated.observe(Kind((("A", 1), (f"B{order % 5}", 1)), "zone"))
+    seen = {kind.basket for kind in several._weight}
+    future = several.sample(500, rng)
+    assert sum(kind.basket not in seen for kind in future.kinds) > 0.3 * len(future.kinds)
+    assert {sku for kind in future.kinds for sku, _ in kind.basket} <= {f"S{at:02}" for at in range(40)}
+    assert len(set(future.kinds)) == len(future.kinds)
+    assert {kind.basket for kind in repeated.sample(500, rng).kinds} <= {kind.basket for kind in repeated._weight}

@@ -17,8 +17,8 @@ from engine.metrics import Metrics
 from engine.pricing.demand import FORECAST_WORTH
 from engine.pricing.observed import Observed
 from engine.pricing.outlook import Ahead
-from engine.pricing.pricer import PAUSE_S, Pricer, Told
-from engine.pricing.sheet import PriceSheet, StoredSheet, unpacked
+from engine.pricing.pricer import PAUSE_S, Pricer, Told, _Kept
+from engine.pricing.sheet import Keep, PriceSheet, StoredSheet, unpacked
 from engine.registry import PRICES_MAX_AGE_MS
 from engine.settings import Settings
 from tests.engine.test_allocator import NOW_MS, World, order
@@ -198,7 +198,7 @@ async def test_each_order_of_a_future_uses_the_room_of_its_own_day() -> None:
 
 async def test_a_day_that_may_roll_has_no_price_while_the_next_has_room() -> None:
     """With a day's grace nothing is lost by a full day, so nobody gives way."""
-    world = await full_day({"parcels_per_day": 24}, capacity_horizon_days=1)
+    world = await full_day({"parcels_per_day": 30}, capacity_horizon_days=1)
     await pricer_of(world).round()
     assert (await sheet_of(world)).room == ()
 
@@ -276,12 +276,39 @@ async def test_one_large_order_makes_no_unit_dearer_than_a_parcel() -> None:
     """Without a programme a price rises to that of a typical parcel at most, and one that is above it only falls."""
     world, now = await shop(near=900), Time()
     pricer = pricer_of(world, now)
+    pricer._kept["p"] = _Kept(again_at=1.0)
+    await pricer.round()
+    await world.decide(order("large", ("A", 500)))
+    [told] = await pricer.round()
+    assert told.source == "adaptive"
+    assert mills_of(await sheet_of(world))["near"] == round(pricer._kept["p"].observed.parcel_mills) == 5_000
+
+
+async def test_a_large_order_moves_the_prices_of_a_programme_gently() -> None:
+    """What futures say of a large stock outweighs a burst: half of it sold at once makes no unit dear."""
+    world, now = await shop(near=900), Time()
+    pricer = pricer_of(world, now)
     await pricer.round()
     pricer._kept["p"].again_at = 1.0
     await world.decide(order("large", ("A", 500)))
     [told] = await pricer.round()
     assert told.source == "adaptive"
-    assert mills_of(await sheet_of(world))["near"] == round(pricer._kept["p"].observed.parcel_mills) == 5_000
+    assert 0 < mills_of(await sheet_of(world))["near"] < 0.1 * pricer._kept["p"].observed.parcel_mills
+
+
+async def test_prices_rest_on_the_futures_of_several_programmes() -> None:
+    """New futures change a price by a part only, unless more of the SKU was received: then they alone count."""
+    world = await shop(near=1)
+    pricer = pricer_of(world)
+    await pricer.round()
+    assert mills_of(await sheet_of(world)) == {"near": 4_000}
+    pricer._kept["p"].sheet = msgspec.structs.replace(pricer._kept["p"].sheet, stock={"A": (Keep("near", 2_000),)})
+    await world.decide(order("O", ("B", 1)))
+    await pricer.round()
+    assert mills_of(await sheet_of(world)) == {"near": pytest.approx(2_500, abs=20)}
+    await world.stock.write("p", list(enumerate([StockRow(node_id="near", sku="A", on_hand=500)])))
+    await pricer.round()
+    assert mills_of(await sheet_of(world)) == {}
 
 
 async def test_where_nothing_is_left_there_is_nothing_to_keep() -> None:
