@@ -1,13 +1,16 @@
 """Functions compiled to machine code at import: the inner loops of deciding, over arrays of int64.
 
-Types are fixed where the function is written, so nothing is ever compiled while a window waits; the machine code is
-kept beside the source (or in the user's cache where that cannot be written to), so only the first import of an
-installation compiles.
+Types are fixed where the function is written, so nothing is ever compiled while a window waits. Machine code is kept
+beside the source (in the user's cache where that cannot be written to), in a folder named after the text of all rooms
+that compile: Numba looks at the file of a function only, and functions here are parts of others'.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -25,6 +28,27 @@ BOOLS = types.boolean[::1]
 """bool[n], contiguous and writable."""
 
 INT, FLAG, NONE = types.int64, types.boolean, types.void
+
+
+def _kept_in() -> Path | None:
+    """Where machine code of this very text is kept; None where nothing can be written."""
+    here = Path(__file__).parent
+    texts = (path.read_bytes() for path in sorted(here.glob("*.py")))
+    digest = sha256(b"".join(text for text in texts if b"solvers.compiled" in text)).hexdigest()
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    for base in (here / "__pycache__", user / "apportion"):
+        try:
+            found = base / f"compiled-{digest[:16]}"
+            found.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(found, os.W_OK):
+            return found
+    return None
+
+
+if not numba.config.CACHE_DIR and (_FOLDER := _kept_in()) is not None:
+    numba.config.CACHE_DIR = str(_FOLDER)
 
 
 def compiled(result: Any, *arguments: Any) -> Callable[[F], F]:

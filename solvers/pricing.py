@@ -23,7 +23,7 @@ from solvers.problem import UNLIMITED, Bools, Ints, Problem
 from solvers.purse import Purse
 from solvers.resources import taken_of
 from solvers.simple import Answers, plans_of
-from solvers.simple_kernel import Rates
+from solvers.simple_kernel_tables import Rates
 from solvers.single import menus
 from solvers.solution import Plan, Shipment
 from solvers.states import FAR, cheapest, pairs, parts_of_state

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from solvers import simple_kernel as kernel
 from solvers.cells import odd_rows
 from solvers.compiled import bools, ints
 from solvers.keeps import charged_units
@@ -20,7 +19,22 @@ from solvers.menu import Supply, spans
 from solvers.plan import Priced
 from solvers.problem import Bools, Ints, Problem
 from solvers.purse import Purse
-from solvers.simple_kernel import FAR, Found, Rates, Sizes, Stores, Table, Terms, Wanted, Ways
+from solvers.simple_kernel import flatten, plan
+from solvers.simple_kernel_prices import measure, tabulate
+from solvers.simple_kernel_tables import (
+    FAR,
+    LARGE,
+    Found,
+    Rates,
+    Scratch,
+    Sizes,
+    Stores,
+    Table,
+    Terms,
+    Wanted,
+    Ways,
+    scratch,
+)
 from solvers.solution import Flat, Shipment
 from solvers.tariff import steps_of
 
@@ -76,7 +90,7 @@ class Simple:
     place: Ints
     units: Ints
     steps: Ints
-    room: kernel.Scratch
+    room: Scratch
 
     def answers(
         self,
@@ -114,9 +128,7 @@ class Simple:
         size, boxes = len(which), int(self.units[which].sum())
         found = Found._make(np.zeros(one, np.int64) for one in (size, size, size, size, size + 1, boxes, boxes))
         again, theirs = np.zeros(size, np.int64), found if own is None else own.found
-        done = kernel.plan(
-            stores, self.table, rates, terms, own is not None, which, below, theirs, again, found, self.room
-        )
+        done = plan(stores, self.table, rates, terms, own is not None, which, below, theirs, again, found, self.room)
         count = int(found.start.max(initial=0))
         trimmed = found._replace(option=found.option[:count], part=found.part[:count])
         return Answers(which, trimmed), again, int(done)
@@ -133,7 +145,7 @@ class Simple:
         lines = np.diff(self.table.line_start)[which]
         most = int((np.diff(found.start) * lines).sum())
         of, row, units = (np.zeros(most, np.int64) for _ in range(3))
-        size = kernel.flatten(self.table, which, found, owner, option, of, row, units)
+        size = flatten(self.table, which, found, owner, option, of, row, units)
         return Flat(owner, option, of[:size], row[:size], units[:size])
 
     def plans(self, answers: Answers) -> list[tuple[Shipment, ...]]:
@@ -243,7 +255,7 @@ def simple_orders(problem: Problem, orders: Ints, supply: Supply, purse: Purse, 
     wanted, ways, stores = _wanted(problem), _ways(problem), _stores(supply)
     most = np.zeros(len(problem.lines.item), np.int64)
     every = Sizes(*(np.zeros(len(orders), np.int64) for _ in Sizes._fields))
-    kernel.measure(wanted, ways, stores, problem.nodes, min(MOST_PAIRS, CHEAP * work), orders, most, every)
+    measure(wanted, ways, stores, problem.nodes, min(MOST_PAIRS, CHEAP * work), orders, most, every)
     steps, cells = 2 * every.options * every.states + every.pairs, every.options * every.states
     taken = np.flatnonzero(every.lines > 0)
     taken = taken[np.argsort(steps[taken], kind="stable")]
@@ -251,8 +263,8 @@ def simple_orders(problem: Problem, orders: Ints, supply: Supply, purse: Purse, 
     paid = np.cumsum(1 + steps[taken] // CHEAP) <= (0 if purse.expired() else purse.work - purse.spent)
     taken = np.sort(taken[paid])
     sizes = Sizes(*(column[taken] for column in every))
-    table, room = _table(orders[taken], sizes), kernel.scratch(sizes)
-    kernel.tabulate(wanted, ways, stores, table, problem.nodes, problem.objective.split_parcel, most, room)
+    table, room = _table(orders[taken], sizes), scratch(sizes)
+    tabulate(wanted, ways, stores, table, problem.nodes, problem.objective.split_parcel, most, room)
     place = np.full(problem.orders, -1, np.int64)
     place[orders[taken]] = np.arange(len(taken))
     return Simple(problem, table, place, sizes.units, steps[taken], room), orders[every.lines == 0]
@@ -296,7 +308,7 @@ def _odd(problem: Problem) -> Bools:
     units = np.bincount(_owner(problem), lines.quantity.astype(np.float64), problem.orders)
     late = float(problem.options.late_days.max(initial=0)) * objective.late_per_day
     odd = limits.whole_lines | limits.complete | (limits.min_split_value > 0) | (limits.max_parcels < units)
-    odd |= units * (float(objective.unfilled_per_unit) + objective.split_parcel) + late > kernel.LARGE
+    odd |= units * (float(objective.unfilled_per_unit) + objective.split_parcel) + late > LARGE
     odd |= np.bincount(_owner(problem), odd_rows(problem), problem.orders) > 0
     return odd
 

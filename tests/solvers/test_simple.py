@@ -16,7 +16,7 @@ from solvers.pricing import Pricer
 from solvers.problem import UNLIMITED, Objective, Problem
 from solvers.purse import Purse
 from solvers.simple import Simple, simple_orders
-from solvers.simple_kernel import FAR
+from solvers.simple_kernel_tables import FAR
 from solvers.single import cheapest_plan, menus
 from tests.solvers.worlds import Want, Way, World, random_world, with_prices
 
