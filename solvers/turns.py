@@ -61,9 +61,8 @@ def _again(problem: Problem, alone: Alone, plans: Sequence[Priced], purse: Purse
     for _ in range(ROUNDS):
         missing = {order: _missing(one, alone.plans[order]) for order, one in enumerate(now)}
         before = list(now)
-        for order in sorted((order for order in missing if missing[order] > (0, 0)), key=lambda o: (missing[o], -o))[
-            ::-1
-        ]:
+        short = [order for order, gap in missing.items() if gap > (0, 0)]
+        for order in sorted(short, key=lambda order: (missing[order], -order), reverse=True):
             if purse.spent + 2 * PLAIN > purse.work:
                 return now
             old = now[order]
