@@ -7,8 +7,9 @@ limits, one for every delivery: what all orders up to it take is at most what ha
 - The *floor* is the Lagrangian value of prices of these limits, found by the LP over plans (`solvers.shadow_plans`,
   `shadow_lp`): no choice of places costs less, integer or not. Orders too large for the exact recursion enter it with
   their own bound at these prices (`cover_bound`), or with nothing where they have none.
-- The *plans*: one order after another at the true prices, then again, each on what the others of all times leave, at
-  falling prices and at last without, until nothing is saved.
+- The *plans*: once as the orders were decided, once one order after another at the true prices; then again, each on
+  what the others of all times leave, at falling prices and at last without, until nothing is saved. Of all that the
+  cheapest, so never dearer than what was decided.
 """
 
 from __future__ import annotations
@@ -35,16 +36,17 @@ from solvers.purse import Purse
 from solvers.shadow_lp import Floats, Pool, Relaxed
 from solvers.shadow_plans import PlanPricer, Plans
 from solvers.single import menus
+from solvers.solution import Shipment
 from solvers.states import FAR
 
-Shipped = Mapping[str, dict[str, int]]
-"""Units by order and line."""
+Shipped = Mapping[str, dict[str, dict[str, int]]]
+"""Units by order, line and node."""
 
 ORDER_WORK = 3_000_000
 ROUNDS = 80
 """LPs at most."""
 GAP = 2e-5
-PRICED = (1.0, 1.0, 0.5, 0.25)
+PRICED = (1.0, 0.5, 0.25)
 """Parts of the true prices at which all orders are decided, one round after another, before they are at 0."""
 ROUNDS_MAX = 12
 """Rounds without prices at most."""
@@ -78,12 +80,14 @@ class Horizon:
     """All orders as one problem, in which item t * I + i is SKU i as it may be drawn after delivery t.
 
     `period` int64[O]: the last delivery that an order may draw on. `sooner`: the same orders as `lower` made them.
+    `decided`: the plan of each as it was decided on its own day.
     """
 
     sooner: Lowered
     problem: Problem
     period: Ints
     chain: Chain
+    decided: tuple[tuple[Shipment, ...], ...]
 
 
 async def horizon(work: Workload, shipped: Shipped, hold_ms: int) -> Horizon:
@@ -112,7 +116,7 @@ async def horizon(work: Workload, shipped: Shipped, hold_ms: int) -> Horizon:
     begins = [epoch_ms(delivery.at) for delivery in work.deliveries]
     handed = [epoch_ms(order.placed_at) + hold_ms for order in orders if order.placed_at is not None]
     period = np.searchsorted(begins, handed, side="right") - 1
-    return _spread(lowered, work, period.astype(np.int64))
+    return _spread(lowered, work, period.astype(np.int64), shipped)
 
 
 def _as_shipping(shipped: Shipped) -> Callable[[Order], Order]:
@@ -120,13 +124,15 @@ def _as_shipping(shipped: Shipped) -> Callable[[Order], Order]:
 
     def asked(order: Order) -> Order:
         units = shipped[order.order_id]
-        lines = [msgspec.structs.replace(line, quantity=units.get(line.line_id, 0)) for line in order.lines]
+        lines = [
+            msgspec.structs.replace(line, quantity=sum(units.get(line.line_id, {}).values())) for line in order.lines
+        ]
         return msgspec.structs.replace(order, lines=[line for line in lines if line.quantity])
 
     return asked
 
 
-def _spread(lowered: Lowered, work: Workload, period: Ints) -> Horizon:
+def _spread(lowered: Lowered, work: Workload, period: Ints, shipped: Shipped) -> Horizon:
     problem, periods = lowered.problem, int(period.max()) + 1
     lines, (items, nodes) = problem.lines, problem.stock.shape
     arrived = np.zeros((periods, items, nodes), np.int64)
@@ -147,25 +153,42 @@ def _spread(lowered: Lowered, work: Workload, period: Ints) -> Horizon:
         stock=arrived.reshape(-1, nodes),
         objective=Objective(True, problem.objective.split_parcel, problem.objective.late_per_day, 0),
     )
-    return Horizon(lowered, spread, period, Chain(arrived, binding))
+    decided = tuple(_decided(lowered, order, shipped) for order in range(problem.orders))
+    return Horizon(lowered, spread, period, Chain(arrived, binding), decided)
+
+
+def _decided(lowered: Lowered, place: int, shipped: Shipped) -> tuple[Shipment, ...]:
+    """The plan of an order as it was decided; every node has one service."""
+    problem, order, ids = lowered.problem, lowered.window.orders[place], lowered.window.network.node_ids
+    plan = []
+    for option in range(*problem.options_of(place).indices(len(problem.options.node))):
+        node_id = ids[int(problem.options.node[option])]
+        sent = [shipped[order.order_id][line.line_id].get(node_id, 0) for line in order.lines]
+        if any(sent):
+            plan.append(Shipment(option, np.array(sent, np.int64)))
+    return tuple(plan)
 
 
 def foresee(ahead: Horizon) -> Foresight:
     """The floor, and the best plans found."""
-    found = _Plans(ahead)
     programme = _Programme(ahead)
     limits = programme.limits()
     price = ahead.chain.price(limits)
-    found.take_turns(price, 1.0)
-    best = found.total(), list(found.plans)
-    for part in (*PRICED, *(0.0,) * ROUNDS_MAX):
-        before = found.total()
-        found.take_turns(price, part)
-        best = min(best, (found.total(), list(found.plans)), key=lambda one: one[0])
-        if not part and found.total() == before:
-            break
+    best = min(_settled(_Plans(ahead), price), _settled(_Plans(ahead, ahead.decided), price), key=lambda one: one[0])
     floor = max(programme.floor(limits, best[1]), programme.floor(np.zeros_like(limits), best[1]))
     return Foresight(floor, len(programme.exact), best[1], best[0])
+
+
+def _settled(found: _Plans, price: Ints) -> tuple[int, list[Priced]]:
+    """Mills and plans, the best on the way: turns at the prices, at parts of them, and at last without any."""
+    seen = [(found.total(), list(found.plans))] if found.plans else []
+    for part in (1.0, *PRICED, *(0.0,) * ROUNDS_MAX):
+        before = found.total()
+        found.take_turns(price, part)
+        seen.append((found.total(), list(found.plans)))
+        if not part and found.total() == before:
+            break
+    return min(seen, key=lambda one: one[0])
 
 
 def _tolled(ahead: Horizon, price: Ints) -> Problem:
@@ -176,12 +199,16 @@ def _tolled(ahead: Horizon, price: Ints) -> Problem:
 class _Plans:
     """A plan of every order, possible together at every time; `left` int64[T, I, N] is what all of them leave."""
 
-    def __init__(self, ahead: Horizon) -> None:
+    def __init__(self, ahead: Horizon, plans: Sequence[tuple[Shipment, ...]] = ()) -> None:
         self._ahead = ahead
         self.plans: list[Priced] = []
         self.left = ahead.chain.arrived.copy()
         problem = ahead.problem
         self._supply = Supply(np.zeros_like(problem.stock), problem.bucket_parcels, problem.bucket_units)
+        for order, plan in enumerate(plans):
+            units = sum(int(shipment.units.sum()) for shipment in plan)
+            self.plans.append(Priced(plan, plan_cost(problem, order, plan).total, units, None, 0))
+            self.book(order, self.plans[-1], 1)
 
     def total(self) -> int:
         """Mills of all plans."""

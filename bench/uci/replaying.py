@@ -230,15 +230,16 @@ class Replay:
         judge = Judge(self._work.network, self._work.skus, mills(Policy().objective.unfilled_per_unit))
         for delivery, _ in periods(self._work):
             judge.deliver(delivery.movements)
-        found: dict[str, dict[str, int]] = {}
+        found: dict[str, dict[str, dict[str, int]]] = {}
         cost = spent = units = left = parcels = shipped = moves = moved_orders = 0
         for order in self._work.orders:
             record = await self._target.engine.ledger.order(PARTITION, order.order_id)
             assert record is not None, "every order was decided"
             decision = judge.decided(order, record.current)
             sent = found.setdefault(order.order_id, {})
-            for line in (line for parcel in decision.parcels for line in parcel.lines):
-                sent[line.line_id] = sent.get(line.line_id, 0) + line.quantity
+            for node_id, line in ((parcel.node_id, line) for parcel in decision.parcels for line in parcel.lines):
+                by_node = sent.setdefault(line.line_id, {})
+                by_node[node_id] = by_node.get(node_id, 0) + line.quantity
             cost += mills(decision.cost.total)
             spent += mills(decision.cost.total) - mills(decision.cost.unfilled)
             units += sum(line.quantity for parcel in decision.parcels for line in parcel.lines)

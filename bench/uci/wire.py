@@ -61,9 +61,9 @@ def _line(line_id: str, sku: str, units: int) -> dict[str, Any]:
     return {"line_id": line_id, "sku": sku, "quantity": units}
 
 
-def _decision(order: Order, parcels: list[dict[str, Any]], sent: dict[str, int], unfilled: int) -> bytes:
+def _decision(order: Order, parcels: list[dict[str, Any]], sent: dict[str, dict[str, int]], unfilled: int) -> bytes:
     """The whole order: what ships, and the units that never did."""
-    left = [(line, line.quantity - sent.get(line.line_id, 0)) for line in order.lines]
+    left = [(line, line.quantity - sum(sent.get(line.line_id, {}).values())) for line in order.lines]
     money = {name: sum(mills(parcel["cost"][name]) for parcel in parcels) for name in ("shipping", "handling")} | {
         "split": 0,
         "late": 0,

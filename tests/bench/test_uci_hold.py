@@ -63,5 +63,5 @@ def test_hindsight_is_a_floor_and_plans_above_it(data: Path, tmp_path: Path) -> 
     for known in (soon, later):
         assert (known["faults"], known["oversold"]) == (0, 0)
         assert known["floor_per_order"] <= known["spent_per_order"]
-    assert soon["floor_per_order"] <= base["spent_per_order"]
+    assert soon["floor_per_order"] <= soon["spent_per_order"] <= base["spent_per_order"]
     assert later["floor_per_order"] <= soon["floor_per_order"] + 0.01
