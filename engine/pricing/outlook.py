@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
@@ -24,7 +24,9 @@ from engine.pricing.observed import Destination, Observed
 from engine.pricing.sheet import Keep, PriceSheet, RoomPrice
 from engine.registry import DEFAULT, Books
 from solvers.problem import DEAREST, Problem
-from solvers.shadow import Outlook, Shadow
+
+if TYPE_CHECKING:
+    from solvers.shadow import Shadow
 
 FUTURES = 4
 """Courses sampled for one sheet; their prices are averaged."""
@@ -150,6 +152,8 @@ class Ahead:
         )
         if not futures.orders:
             return sheet
+        from solvers.shadow import Outlook  # Some seconds to load: only where there is something to price.
+
         lowered = lower(self._window(futures.orders))
         outlook = Outlook(_scarce(lowered, futures), loose=True)
         few = len(futures.orders) <= LP_KINDS
