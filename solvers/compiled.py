@@ -33,8 +33,13 @@ INT, FLAG, NONE = types.int64, types.boolean, types.void
 def _kept_in() -> Path | None:
     """Where machine code of this very text is kept; None where nothing can be written."""
     here = Path(__file__).parent
-    texts = (path.read_bytes() for path in sorted(here.glob("*.py")))
-    digest = sha256(b"".join(text for text in texts if b"solvers.compiled" in text)).hexdigest()
+    texts = {path: path.read_bytes() for path in sorted(here.glob("*.py"))}
+    rooms = [
+        text
+        for path, text in texts.items()
+        if "kernel" in path.name or b"import numba" in text or b"numba import" in text
+    ]
+    digest = sha256(b"".join(rooms)).hexdigest()
     user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     for base in (here / "__pycache__", user / "apportion"):
         try:

@@ -15,12 +15,9 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csc_matrix
 
-from solvers.column import Columns
-from solvers.plan import Priced
+from solvers.pool import Pool, none
 from solvers.problem import Bools, Ints
-from solvers.resources import Taken
 from solvers.simplex import Simplex, Sparse
-from solvers.solution import Plan
 
 NODE_WORK = 100_000
 """Columns times branch-and-bound nodes of one integer run: work, not time, so that runs repeat."""
@@ -86,18 +83,6 @@ class Choice(NamedTuple):
     optimal: bool
 
 
-def _none() -> Ints:
-    return np.zeros(0, np.int64)
-
-
-def _no_taken() -> Taken:
-    return Taken(_none(), _none(), _none())
-
-
-def _joined(one: Taken, two: Taken) -> Taken:
-    return Taken(*(np.concatenate(pair) for pair in zip(one, two, strict=True)))
-
-
 @dataclass(slots=True)
 class _Grown:
     """How far the LP has grown, by numbers: of each order its row, of each resource its row (-1: none), of each fill
@@ -109,10 +94,10 @@ class _Grown:
     simplex: Simplex = field(default_factory=Simplex)
     rows: int = 0
     width: int = 0
-    order_short: Ints = field(default_factory=_none)
-    fill_row: Ints = field(default_factory=_none)
-    fill_short: Ints = field(default_factory=_none)
-    columns: Ints = field(default_factory=_none)
+    order_short: Ints = field(default_factory=none)
+    fill_row: Ints = field(default_factory=none)
+    fill_short: Ints = field(default_factory=none)
+    columns: Ints = field(default_factory=none)
     penalty: int = 0
     fixed: set[int] = field(default_factory=set)
     entries: int = 0
@@ -120,68 +105,28 @@ class _Grown:
     fill_units: Ints | None = None
 
 
-class Master:
-    """Columns of some of `orders` orders over what the other orders leave (`free`), with fill rows if `fill_units` is
+class Master(Pool):
+    """The columns of a pool, chosen among: over what the other orders leave (`free`), with fill rows if `fill_units` is
     given.
 
-    free int64[resources]. `work`: what was done so far, in menu cells priced. `short` int64[rows]: what a unit short of
-    a fill row costs, in mills; None: no row may be short in the end. Only resources that the orders' hungriest plans
-    together could exhaust have a row. `largest`: units of one order at most; its prices are held so that no order's
-    value overflows: a bound is one at any prices. Of the columns: `order`, `cost`, `units` int64[n], and what they take
-    and fill.
+    `work`: what was done so far, in menu cells priced. `short` int64[rows]: what a unit short of a fill row costs, in
+    mills; None: no row may be short in the end. Only scarce resources have a row. `largest`: units of one order at
+    most; its prices are held so that no order's value overflows: a bound is one at any prices.
     """
 
     def __init__(self, orders: int, free: Ints, fill_units: Ints | None, largest: int) -> None:
-        self.free, self.fill_units = free, fill_units
+        super().__init__(orders, free)
+        self.fill_units = fill_units
         self._dearest = min(DEAREST, MOST // max(1, largest))
         self.short: Ints | None = None
-        self.order, self.cost, self.units = _none(), _none(), _none()
-        self._taken, self._filled = _no_taken(), _no_taken()
-        self._plans: list[Plan] = []
-        self._known: set[int] = set()
-        self._orders = np.zeros(orders, np.bool_)
         self._grown = self._ungrown()
         self.work = 0
 
     @property
-    def size(self) -> int:
-        """How many columns there are."""
-        return len(self.order)
-
-    def add(self, columns: Columns) -> bool:
-        """Take in the columns that are not known; False if all are."""
-        keys = columns.key.tolist()
-        keep = np.zeros(len(keys), np.bool_)
-        for at, key in enumerate(keys):
-            if key not in self._known:
-                self._known.add(key)
-                keep[at] = True
-        if not keep.any():
-            return False
-        fresh, count = columns.only(keep), self.size
-        self.order = np.concatenate([self.order, fresh.order])
-        self.cost = np.concatenate([self.cost, fresh.cost])
-        self.units = np.concatenate([self.units, fresh.units])
-        self._taken = _joined(self._taken, fresh.taken._replace(owner=fresh.taken.owner + count))
-        self._filled = _joined(self._filled, fresh.filled._replace(owner=fresh.filled.owner + count))
-        self._plans += fresh.plans
-        self._orders[fresh.order] = True
-        return True
-
-    def plan(self, column: int) -> Priced:
-        """A column as a plan of its order."""
-        return Priced(tuple(self._plans[column]), int(self.cost[column]), int(self.units[column]), None, 0)
-
-    def filled(self, chosen: Sequence[int], row: int) -> int:
-        """Units of a fill row that a choice of columns ships."""
-        mine = (self._filled.resource == row) & np.isin(self._filled.owner, chosen)
-        return int(self._filled.amount[mine].sum())
-
-    @property
     def steps(self) -> int:
         """Work of the next relaxation, in menu cells priced, as far as it can be foreseen."""
-        orders = int(self._orders.sum())
-        return LP_START + LP_WORK * (len(self._taken.owner) + self.size) + PIVOT_WORK * orders * orders
+        orders = int(self.orders.sum())
+        return LP_START + LP_WORK * (len(self.taken.owner) + self.size) + PIVOT_WORK * orders * orders
 
     @property
     def decision(self) -> int:
@@ -193,30 +138,17 @@ class Master:
         """The same of one that leaves all orders open."""
         return MIP_START + MIP_WORK * self.size
 
-    def _scarce(self) -> Ints:
-        """Resources, ascending, that the hungriest plans of all orders could exhaust."""
-        owner, resource, amount = self._taken
-        key = self.order[owner] * len(self.free) + resource
-        rank = np.argsort(key, kind="stable")
-        key, amount = key[rank], amount[rank]
-        first = np.flatnonzero(np.diff(key, prepend=-1))
-        if not len(first):
-            return first
-        wanted = np.zeros(len(self.free), np.int64)
-        np.add.at(wanted, key[first] % len(self.free), np.maximum.reduceat(amount, first))
-        return np.flatnonzero(wanted > self.free)
-
     def _matrix(self) -> tuple[Ints, Ints, Any]:
         """(orders, scarce resources, sparse matrix: order rows, resource rows, fill rows)."""
-        orders, scarce = np.flatnonzero(self._orders), self._scarce()
-        row_of_order, row_of = np.zeros(len(self._orders), np.int64), np.full(len(self.free), -1, np.int64)
+        orders, scarce = np.flatnonzero(self.orders), self.scarce()
+        row_of_order, row_of = np.zeros(len(self.orders), np.int64), np.full(len(self.free), -1, np.int64)
         row_of_order[orders] = np.arange(len(orders))
         row_of[scarce] = len(orders) + np.arange(len(scarce))
-        base, (owner, resource, amount) = len(orders) + len(scarce), self._taken
+        base, (owner, resource, amount) = len(orders) + len(scarce), self.taken
         held = row_of[resource] >= 0
-        row = np.concatenate([row_of_order[self.order], row_of[resource[held]], base + self._filled.resource])
-        column = np.concatenate([np.arange(self.size), owner[held], self._filled.owner])
-        value = np.concatenate([np.ones(self.size), amount[held], self._filled.amount])
+        row = np.concatenate([row_of_order[self.order], row_of[resource[held]], base + self.fills.resource])
+        column = np.concatenate([np.arange(self.size), owner[held], self.fills.owner])
+        value = np.concatenate([np.ones(self.size), amount[held], self.fills.amount])
         rows = base + (len(self.fill_units) if self.fill_units is not None else 0)
         return orders, scarce, csc_matrix((value, (row, column)), shape=(rows, self.size))
 
@@ -225,7 +157,7 @@ class Master:
 
         What is nearly whole first, then the largest fractions, an eighth of the open orders at a time.
         """
-        fixed, orders = np.zeros(self.size), int(self._orders.sum())
+        fixed, orders = np.zeros(self.size), int(self.orders.sum())
         for _ in range(DIVES):
             relaxed = self.relax(20 * int(self.cost.max()) + 1, fixed)
             if relaxed is None or relaxed.artificial > 1e-6:
@@ -240,7 +172,7 @@ class Master:
 
     def _fix(self, fixed: NDArray[np.float64], picked: NDArray[np.float64], bar: float) -> None:
         """Fix columns above the bar, largest first, as long as they fit together."""
-        left, (owner, resource, amount) = self.free.copy(), self._taken
+        left, (owner, resource, amount) = self.free.copy(), self.taken
         start = np.searchsorted(owner, np.arange(self.size + 1))
         held = np.isin(owner, np.flatnonzero(fixed))
         np.subtract.at(left, resource[held], amount[held])
@@ -278,13 +210,13 @@ class Master:
         artificial = float(every[grown.order_short].sum())
         if self.short is None:
             artificial += float(every[grown.fill_short].sum())
-        order = np.full(len(self._orders), np.nan)
-        order[self._orders] = found.duals[grown.order_row[self._orders]]
+        order = np.full(len(self.orders), np.nan)
+        order[self.orders] = found.duals[grown.order_row[self.orders]]
         chosen = np.flatnonzero(picked > 0.5).tolist() if integral else None
         return Relaxed(found.value, Prices(worth, fill), order, chosen, artificial, picked)
 
     def _ungrown(self) -> _Grown:
-        return _Grown(np.full(len(self._orders), -1, np.int64), np.full(len(self.free), -1, np.int64))
+        return _Grown(np.full(len(self.orders), -1, np.int64), np.full(len(self.free), -1, np.int64))
 
     def _grow(self, penalty: int) -> _Grown:
         """Bring the LP up to date with orders, columns, what is free and the prices of falling short."""
@@ -294,8 +226,8 @@ class Master:
                 grown.simplex.bound_row(int(grown.resource_row[held]), -np.inf, float(self.free[held]))
             grown.free = self.free
         rows = self._new_fill_rows(penalty)
-        orders = np.flatnonzero(self._orders & (grown.order_row < 0))
-        scarce = self._scarce()
+        orders = np.flatnonzero(self.orders & (grown.order_row < 0))
+        scarce = self.scarce()
         scarce = scarce[grown.resource_row[scarce] < 0]
         first = grown.rows + len(rows)
         grown.order_row[orders] = np.arange(len(orders)) + first
@@ -303,7 +235,7 @@ class Master:
         low = np.concatenate([rows, np.ones(len(orders)), np.full(len(scarce), -np.inf)])
         high = np.concatenate([np.full(len(rows), np.inf), np.ones(len(orders)), self.free[scarce]])
         if len(low):
-            owner, resource, amount = self._taken
+            owner, resource, amount = self.taken
             known = (owner < len(grown.columns)) & (grown.resource_row[resource] >= first)
             entries = Sparse.gathered(
                 grown.resource_row[resource[known]] - grown.rows, grown.columns[owner[known]], amount[known], len(low)
@@ -344,7 +276,7 @@ class Master:
             return
         grown.fill_short = np.concatenate([grown.fill_short, grown.width + np.arange(fill_rows)])
         grown.order_short = np.concatenate([grown.order_short, grown.width + np.arange(fill_rows, artificial)])
-        (owner, resource, amount), filled = self._taken, self._filled
+        (owner, resource, amount), filled = self.taken, self.fills
         held = (owner >= known) & (grown.resource_row[resource] >= 0)
         new = filled.owner >= known
         place = [np.arange(fill_rows), grown.order_row[orders], grown.order_row[self.order[known:]]]
@@ -396,8 +328,8 @@ class Master:
         high = np.concatenate([np.ones(len(orders)), self.free[scarce], np.full(len(floors), np.inf)])
         cost = self.cost.astype(np.float64)
         if maximise is not None:
-            mine = self._filled.resource == maximise
-            cost = -np.bincount(self._filled.owner[mine], self._filled.amount[mine], self.size).astype(np.float64)
+            mine = self.fills.resource == maximise
+            cost = -np.bincount(self.fills.owner[mine], self.fills.amount[mine], self.size).astype(np.float64)
         result = milp(
             cost,
             integrality=np.ones(len(cost)),
@@ -405,7 +337,7 @@ class Master:
             constraints=LinearConstraint(matrix[:rows], low, high),
             options={"node_limit": 1 + NODE_WORK // len(cost), "mip_rel_gap": gap},
         )
-        closed = np.zeros(len(self._orders), np.bool_)
+        closed = np.zeros(len(self.orders), np.bool_)
         closed[self.order[np.zeros(self.size, np.bool_) if fixed is None else fixed > 0]] = True
         nodes = max(0, int(result.mip_node_count or 0))
         self.work += MIP_START + MIP_WORK * int((~closed[self.order]).sum()) + len(cost) * nodes
@@ -417,17 +349,17 @@ class Master:
 
     def _beside_the_open(self, fixed: Bools) -> Bools:
         """bool[columns]: fixed, and takes or fills something that a column of an open order does too."""
-        closed = np.zeros(len(self._orders), np.bool_)
+        closed = np.zeros(len(self.orders), np.bool_)
         closed[self.order[fixed]] = True
         beside = np.zeros(self.size, np.bool_)
         scarce = np.zeros(len(self.free), np.bool_)
-        scarce[self._scarce()] = True
-        for owner, resource, _ in (self._taken, self._filled):
+        scarce[self.scarce()] = True
+        for owner, resource, _ in (self.taken, self.fills):
             if not len(owner):
                 continue
             wanted = np.zeros(int(resource.max()) + 1, np.bool_)
             wanted[resource[~closed[self.order[owner]]]] = True
-            if owner is self._taken.owner:
+            if owner is self.taken.owner:
                 wanted &= scarce[: len(wanted)]
             beside[owner[wanted[resource]]] = True
         return beside & fixed
@@ -435,11 +367,11 @@ class Master:
     def holds(self, chosen: Sequence[int], floors: Sequence[int]) -> bool:
         """Recount a choice in integers: floating-point feasibility is not feasibility."""
         orders = self.order[np.array(chosen, np.int64)]
-        if len(orders) != int(self._orders.sum()) or len(np.unique(orders)) != len(orders):
+        if len(orders) != int(self.orders.sum()) or len(np.unique(orders)) != len(orders):
             return False
         picked = np.zeros(self.size, np.bool_)
         picked[chosen] = True
-        taken, filled = self._taken.only(picked), self._filled.only(picked)
+        taken, filled = self.taken.only(picked), self.fills.only(picked)
         used, full = np.zeros(len(self.free), np.int64), np.zeros(len(floors), np.int64)
         np.add.at(used, taken.resource, taken.amount)
         counted = filled.resource < len(floors)

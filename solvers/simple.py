@@ -19,6 +19,7 @@ from solvers.menu import Supply, spans
 from solvers.plan import Priced
 from solvers.problem import Bools, Ints, Problem
 from solvers.purse import Purse
+from solvers.quick import STEP
 from solvers.simple_kernel import flatten, plan
 from solvers.simple_kernel_prices import measure, tabulate
 from solvers.simple_kernel_tables import (
@@ -250,7 +251,8 @@ def simple_plans(
 def simple_orders(problem: Problem, orders: Ints, supply: Supply, purse: Purse, *, work: int) -> tuple[Simple, Ints]:
     """The simple ones of some orders, on a supply, and those among the others that can ship nothing at all.
 
-    `work` bounds the steps of one order; orders that `purse` does not afford are not taken in.
+    `work` bounds the steps of one order; orders that `purse` does not afford are not taken in, unless they cost less
+    than a quick plan would.
     """
     wanted, ways, stores = _wanted(problem), _ways(problem), _stores(supply)
     most = np.zeros(len(problem.lines.item), np.int64)
@@ -260,8 +262,9 @@ def simple_orders(problem: Problem, orders: Ints, supply: Supply, purse: Purse, 
     taken = np.flatnonzero(every.lines > 0)
     taken = taken[np.argsort(steps[taken], kind="stable")]
     taken = taken[np.cumsum(cells[taken]) <= KEPT_CELLS]
-    paid = np.cumsum(1 + steps[taken] // CHEAP) <= (0 if purse.expired() else purse.work - purse.spent)
-    taken = np.sort(taken[paid])
+    cost = 1 + steps[taken] // CHEAP
+    paid = (np.cumsum(cost) <= purse.work - purse.spent) | (cost <= STEP)
+    taken = np.sort(taken[paid]) if not purse.expired() else taken[:0]
     sizes = Sizes(*(column[taken] for column in every))
     table, room = _table(orders[taken], sizes), scratch(sizes)
     tabulate(wanted, ways, stores, table, problem.nodes, problem.objective.split_parcel, most, room)

@@ -10,6 +10,7 @@ import pytest
 from engine import relaxing
 from engine.domain import Order, Sku
 from engine.policy.document import Policy
+from solvers import choose
 from tests.engine.making import compiled, document, node, order, window
 from tests.engine.reading import decided, said, where, why
 
@@ -149,7 +150,7 @@ def test_of_several_limits_the_one_that_binds_is_named():
 def test_a_large_order_is_not_solved_again_for_its_reasons(monkeypatch):
     """An order of thousands of lines names the first of its limits: finding the one that binds takes minutes."""
     monkeypatch.setattr(relaxing, "LINES_MAX", 1)
-    monkeypatch.setattr(relaxing, "solve", lambda *_: pytest.fail("solved again"))
+    monkeypatch.setattr(choose, "solve", lambda *_: pytest.fail("solved again"))
     stock = {"A": {"NYC": 10}, "B": {"LA": 10}}
     asked = limited(("A", 1), ("B", 1), max_parcels=5, min_split_value="100.00")
     (proposal,) = decided(window(NYC_LA, [asked], stock))
