@@ -58,8 +58,10 @@ def test_a_window_is_decided_jointly():
 
 
 def test_the_floor_is_feasible_and_says_so():
-    """The rung for a window that a worker gave up on: one after another, and the decision names the solver. Who has most
-    to lose goes first, which is the best here, though nobody knows."""
+    """The rung for a window that a worker gave up on: one after another, and the decision names the solver.
+
+    Who has most to lose goes first, which is the best here, though nobody knows.
+    """
     decided = decide(replace(contested(), floor=True), now=ticking())
     assert total(decided) == 16_000
     assert decided.gap > 0
