@@ -46,7 +46,8 @@ class House:
     def another(self) -> Engine:
         """An engine on the same store and archive that has seen nothing yet."""
         crew = InlineCrew(time.monotonic)
-        return Engine(Settings(), self.ledger, crew, SystemClock(), Metrics(), archive=self.archive)
+        # Orders that come at once share a window, also where the machine is busy.
+        return Engine(Settings(window_linger_ms=100), self.ledger, crew, SystemClock(), Metrics(), archive=self.archive)
 
     async def network(self, nodes: list[dict[str, Any]], **more: Any) -> None:
         """A new network."""
