@@ -228,13 +228,10 @@ def _sufficient_sets(reach: Floats, wanted: Floats, room: Floats, may_leave: flo
 def _breaks(scene: Scene) -> Floats:
     """All weights at which some price of the order may step, in grams, the weight of the whole order last."""
     tariff = scene.tariff
-    rows = int(tariff.curve_row.max()) + 1
-    width = len(tariff.breaks) // rows
-    curves = tariff.breaks.reshape(rows, width) - tariff.breaks.reshape(rows, width)[:, :1]
     total = float((scene.quantity * scene.weight_g).sum())
     boxes = np.unique(tariff.box_g[np.isfinite(tariff.barred)])
     several = np.concatenate([box * np.unique(np.geomspace(1, 4096, 40).astype(np.int64)) for box in boxes])
-    known = np.unique(np.concatenate([curves.reshape(-1), several]))
+    known = np.unique(np.concatenate([tariff.curves.reshape(-1), several]))
     return np.append(known[(known > 0.0) & (known < total)], total)
 
 

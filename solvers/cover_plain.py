@@ -7,7 +7,7 @@ import numpy as np
 from solvers.cover_demands import Floats
 from solvers.cover_kernel import search
 from solvers.cover_kernel_rates import Goods, Services, Sizes
-from solvers.cover_scene import HEAVIEST_G, Scene
+from solvers.cover_scene import Scene
 from solvers.problem import Objective
 
 STARTS = 8
@@ -42,8 +42,7 @@ def plain_assignments(scene: Scene, price: Floats, objective: Objective, work: i
     def flat(table: Floats) -> Floats:
         return np.ascontiguousarray(table, np.float64).ravel()
 
-    rows = int(tariff.curve_row.max(initial=0)) + 1
-    offset = np.arange(rows)[:, None] * (4.0 * HEAVIEST_G)
+    curves = tariff.curves
     toll = np.zeros_like(scene.reach) if scene.toll is None else scene.toll
     goods = Goods(
         flat(scene.quantity),
@@ -61,11 +60,11 @@ def plain_assignments(scene: Scene, price: Floats, objective: Objective, work: i
         flat(tariff.box_g),
         flat(np.where(np.isfinite(tariff.barred), 0.0, 1.0)),
         flat(tariff.curve_row.astype(np.float64)),
-        flat(tariff.breaks.reshape(rows, -1) - offset),
+        flat(curves),
         flat(tariff.prices),
         np.array([leaving[0, 0] if stays else -1.0]),
     )
-    sizes = Sizes(demands, sites + stays, tariff.per_box.shape[1], len(tariff.breaks) // rows)
+    sizes = Sizes(demands, sites + stays, tariff.per_box.shape[1], curves.shape[1])
     found, costs = np.zeros(STARTS * demands * sizes.sites), np.zeros(STARTS)
     spent = search(goods, services, sizes, work, found, costs)
     assignments = found.reshape(STARTS, demands, sizes.sites)[np.isfinite(costs), :, :sites]

@@ -19,6 +19,9 @@ from solvers.problem import UNLIMITED, Bools, Ints, Problem
 HEAVIEST_G = 2.0**40
 """Billable weights above a million tonnes are priced as that: keeps all curves in one sorted float64 array."""
 
+ROW_G = 4.0 * HEAVIEST_G
+"""How far the breaks of one curve stand from those of the next in that array."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
@@ -43,6 +46,13 @@ class Tariff:
     prices: Floats
     smooth: bool = False
 
+    @property
+    def curves(self) -> Floats:
+        """float64[rows, B]: breaks in grams of every curve of the order, also of those that no site here goes by."""
+        rows = int(self.breaks[-1] // ROW_G) + 1
+        found: Floats = self.breaks.reshape(rows, -1) - np.arange(rows)[:, None] * ROW_G
+        return found
+
     def only(self, sites: Ints) -> Tariff:
         """The same tariff for some of the sites."""
         columns = (
@@ -61,7 +71,7 @@ class Tariff:
 
     def by_weight(self, billable_g: Floats) -> Floats:
         """Curve price of one box, billable grams [..., K, S] -> mills; inf where the service does not carry it."""
-        keys = np.minimum(billable_g, HEAVIEST_G) + self.curve_row * (4.0 * HEAVIEST_G)
+        keys = np.minimum(billable_g, HEAVIEST_G) + self.curve_row * ROW_G
         if self.smooth:
             joined = np.interp(keys, self.breaks, np.minimum(self.prices, 2.0 * HEAVIEST_G))
             return np.where(joined >= HEAVIEST_G, np.inf, joined)
@@ -296,7 +306,7 @@ def _tariff(problem: Problem, service: Ints) -> Tariff:
         prices[position, 1:-1] = np.where(curves.price[row] < UNLIMITED, price, np.inf)
         prices[position, 0] = prices[position, 1]
     breaks[:, 0], breaks[:, -1] = 0.0, 2.0 * HEAVIEST_G
-    breaks += np.arange(len(rows))[:, None] * (4.0 * HEAVIEST_G)
+    breaks += np.arange(len(rows))[:, None] * ROW_G
 
     def column(values: Ints) -> Floats:
         return values[service].astype(np.float64)

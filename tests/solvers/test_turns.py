@@ -74,6 +74,24 @@ def test_little_work_still_fills_all_there_is(seed: int) -> None:
     assert hasty.work <= max(whole.work, 2 * LEAST)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_curves_of_sites_that_are_left_out_are_in_nobodys_way(seed: int) -> None:
+    """A wide network: only the promising sites are searched, whatever curves the others have."""
+    rng, nodes = np.random.default_rng(seed), 30
+    world = World(
+        stock=rng.integers(0, 6, (8, nodes)).tolist(),
+        curves=[[(900, 500 + 400 * zone), (BOX_G, 900 + 900 * zone)] for zone in range(nodes)],
+        objective=Objective(True, 0, 0, 25_000),
+    )
+    wants = [Want(item, int(rng.integers(2, 7)), 100) for item in range(8)]
+    ways = [Way(node, curve=node, handle_parcel=900, max_weight_g=BOX_G) for node in range(nodes)]
+    problem = world.order(wants, ways).problem()
+    found, supply = _plain(problem), Supply.of(problem)
+    assert fits(use_of(problem, 0, found.plan), supply.stock, supply.parcels, supply.units)
+    assert plan_cost(problem, 0, found.plan).total == found.cost
+    assert found.filled == problem.demand_of(0)
+
+
 def test_money_decides_what_ships_where_units_may_stay() -> None:
     """Protects economic fill in the compiled search: a unit dearer to ship than to leave stays."""
     world = World(stock=[[1, 0], [0, 1]], objective=Objective(False, 0, 0, 1_000))
