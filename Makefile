@@ -10,7 +10,7 @@ VENV := .venv
 BIN  := $(VENV)/bin
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
-COMPILED := solvers/compiled.py $(wildcard solvers/*_kernel.py)
+COMPILED := solvers/compiled.py $(wildcard solvers/*kernel*.py)
 
 .PHONY: run test trust check bench setup lock clean
 

@@ -2,7 +2,7 @@
 
 Types are fixed where the function is written, so nothing is ever compiled while a window waits. Machine code is kept
 beside the source (in the user's cache where that cannot be written to), in a folder named after the text of all rooms
-that compile: Numba looks at the file of a function only, and functions here are parts of others'.
+that compile (`*kernel*`): Numba looks at the file of a function only, and functions here are parts of others'.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import os
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import numba
 import numpy as np
 from numba import types
+from numpy.typing import NDArray
 
 from solvers.problem import Bools, Ints
 
@@ -27,19 +28,20 @@ INTS = types.int64[::1]
 BOOLS = types.boolean[::1]
 """bool[n], contiguous and writable."""
 
-INT, FLAG, NONE = types.int64, types.boolean, types.void
+FLOATS = types.float64[::1]
+"""float64[n], contiguous and writable."""
+
+INT, FLOAT, FLAG, NONE = types.int64, types.float64, types.boolean, types.void
+
+KINDS: dict[Any, Any] = {Ints: INTS, Bools: BOOLS, NDArray[np.float64]: FLOATS, int: INT, float: FLOAT, bool: FLAG}
+"""The types of what a table may hold."""
 
 
 def _kept_in() -> Path | None:
     """Where machine code of this very text is kept; None where nothing can be written."""
     here = Path(__file__).parent
-    texts = {path: path.read_bytes() for path in sorted(here.glob("*.py"))}
-    rooms = [
-        text
-        for path, text in texts.items()
-        if "kernel" in path.name or b"import numba" in text or b"numba import" in text
-    ]
-    digest = sha256(b"".join(rooms)).hexdigest()
+    rooms = [Path(__file__), *sorted(here.glob("*kernel*.py"))]
+    digest = sha256(b"".join(room.read_bytes() for room in rooms)).hexdigest()
     user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     for base in (here / "__pycache__", user / "apportion"):
         try:
@@ -77,11 +79,10 @@ def inner(function: F) -> F:
     return made
 
 
-def columns_of(table: type) -> Any:
-    """The type of a NamedTuple of columns, `Ints` or `Bools`, one axis each."""
-    kinds = {"Ints": INTS, "Bools": BOOLS}
-    found = [kinds[kind.__forward_arg__] for kind in table.__annotations__.values()]
-    if len(set(found)) == 1:
+def type_of(table: type) -> Any:
+    """The type of a NamedTuple of `Ints`, `Bools`, `Floats`, numbers, flags and such tuples."""
+    found = [KINDS[kind] if kind in KINDS else type_of(kind) for kind in get_type_hints(table).values()]
+    if all(kind == found[0] for kind in found):
         return types.NamedUniTuple(found[0], len(found), table)
     return types.NamedTuple(found, table)
 

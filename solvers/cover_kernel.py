@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from solvers.compiled import INT, INTS, compiled
+from solvers.compiled import FLOATS, INT, compiled, inner
 from solvers.cover_demands import Floats
-from solvers.cover_kernel_pairs import ROOM, SAMPLED, STATES, Room, settle_pairs
+from solvers.cover_kernel_pairs import SAMPLED, STATES, Room, settle_pairs
 from solvers.cover_kernel_rates import (
-    FLOATS,
     GOODS,
     INF,
     LEAST_GAIN,
@@ -36,7 +35,7 @@ REFITS = 3
 """Times that a set is poured, each time at the prices of the loads before."""
 
 
-@compiled(INT, GOODS, SERVICES, SIZES, FLOATS, FLOATS, FLOATS, INTS, FLOATS, INT, INTS, ROOM)
+@inner
 def _tilt(
     goods: Goods,
     services: Services,

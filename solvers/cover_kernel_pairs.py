@@ -6,22 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from solvers.compiled import FLAG, INT, INTS, NONE, compiled
+from solvers.compiled import inner
 from solvers.cover_demands import Floats
 from solvers.cover_kernel_rates import (
-    FLOAT,
-    FLOATS,
-    GOODS,
     INF,
     LEAST_GAIN,
-    SERVICES,
-    SIZES,
     Goods,
     Services,
     Sizes,
+    assigned_cost,
     lines_in,
     site_cost,
-    tables_of,
     weight_price,
     weight_span,
 )
@@ -58,10 +53,7 @@ class Room(NamedTuple):
     table: Floats
 
 
-ROOM = tables_of(FLOATS, Room)
-
-
-@compiled(FLOAT, GOODS, SERVICES, SIZES, INT, INT, FLOAT, INT, FLOAT)
+@inner
 def _by_count(
     goods: Goods, services: Services, sizes: Sizes, a: int, b: int, at_a: float, demand: int, both: float
 ) -> float:
@@ -78,24 +70,14 @@ def _by_count(
     return cost
 
 
-@compiled(FLOAT, GOODS, SERVICES, SIZES, FLOATS, INT, INT)
+@inner
 def _pair_cost(goods: Goods, services: Services, sizes: Sizes, units: Floats, a: int, b: int) -> float:
-    """What two sites of an assignment cost, exactly as it is judged, with tolls."""
-    sites, cost = sizes.sites, 0.0
-    for site in (a, b):
-        load = lines = grams = 0.0
-        for demand in range(sizes.demands):
-            given = units[demand * sites + site]
-            if given > 0.0:
-                load += given
-                lines += lines_in(goods, demand, given)
-                grams += given * goods.weight[demand]
-                cost += given * goods.toll[demand * sites + site]
-        cost += site_cost(services, sizes, site, load, lines, grams, False)
-    return cost
+    """What two sites of an assignment cost."""
+    one = assigned_cost(goods, services, sizes, units, a)
+    return one + assigned_cost(goods, services, sizes, units, b)
 
 
-@compiled(INT, GOODS, SERVICES, SIZES, FLOATS, INT, INT, INT, ROOM)
+@inner
 def _movable(
     goods: Goods, services: Services, sizes: Sizes, units: Floats, a: int, b: int, total: int, room: Room
 ) -> int:
@@ -130,7 +112,7 @@ def _movable(
     return count
 
 
-@compiled(FLOAT, SERVICES, SIZES, INT, INT, INT, FLOAT, ROOM)
+@inner
 def _bound(services: Services, sizes: Sizes, a: int, b: int, count: int, moved_g: float, room: Room) -> float:
     """About the least that the pair can cost by weight and count."""
     least = INF
@@ -143,7 +125,7 @@ def _bound(services: Services, sizes: Sizes, a: int, b: int, count: int, moved_g
     return float(least + room.fixed[6])
 
 
-@compiled(NONE, GOODS, SERVICES, SIZES, INT, INT, INT, ROOM)
+@inner
 def _list_choices(goods: Goods, services: Services, sizes: Sizes, a: int, b: int, count: int, room: Room) -> None:
     """`room.taken` [count]: the cheapest of all choices of whole spans, exactly."""
     best, chosen = INF, 0
@@ -171,7 +153,7 @@ def _list_choices(goods: Goods, services: Services, sizes: Sizes, a: int, b: int
         room.taken[at] = room.span[at] if chosen >> at & 1 else 0.0
 
 
-@compiled(FLAG, GOODS, SERVICES, SIZES, INT, INT, INT, FLOAT, INT, ROOM)
+@inner
 def _knapsack(
     goods: Goods, services: Services, sizes: Sizes, a: int, b: int, count: int, moved_g: float, parts: int, room: Room
 ) -> bool:
@@ -240,7 +222,7 @@ def _knapsack(
     return True
 
 
-@compiled(INT, GOODS, SERVICES, SIZES, FLOATS, INT, INT, INT, FLOAT, ROOM)
+@inner
 def _settle(
     goods: Goods,
     services: Services,
@@ -270,7 +252,7 @@ def _settle(
     return 0
 
 
-@compiled(INT, GOODS, SERVICES, SIZES, FLOATS, INT, INT, INT, ROOM)
+@inner
 def _exchange(
     goods: Goods, services: Services, sizes: Sizes, units: Floats, a: int, b: int, parts: int, room: Room
 ) -> int:
@@ -294,7 +276,7 @@ def _exchange(
     return _settle(goods, services, sizes, units, a, b, count, standing, room)
 
 
-@compiled(INT, GOODS, SERVICES, SIZES, FLOATS, INT, FLAG, INT, INTS, ROOM)
+@inner
 def settle_pairs(
     goods: Goods,
     services: Services,

@@ -6,15 +6,13 @@ All float64 and integral, so exact; money in mills. See `cover_kernel` for the s
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numba import types
 
-from solvers.compiled import FLAG, INT, compiled
+from solvers.compiled import inner, type_of
 from solvers.cover_demands import Floats
 
-NONE, FLOAT, FLOATS = types.void, types.float64, types.float64[::1]
 INF = np.inf
 
 LEAST_GAIN = 0.5
@@ -58,17 +56,10 @@ class Sizes(NamedTuple):
     breaks: int
 
 
-def tables_of(element: Any, table: type) -> Any:
-    """The type of a NamedTuple whose fields are all of one type."""
-    make: Any = types.NamedUniTuple
-    return make(element, len(table.__annotations__), table)
+GOODS, SERVICES, SIZES = map(type_of, (Goods, Services, Sizes))
 
 
-GOODS, SERVICES = tables_of(FLOATS, Goods), tables_of(FLOATS, Services)
-SIZES = tables_of(INT, Sizes)
-
-
-@compiled(FLOAT, SERVICES, SIZES, INT, FLOAT, FLAG)
+@inner
 def curve_price(services: Services, sizes: Sizes, at: int, grams: float, smooth: bool) -> float:
     """The price of one box by a service."""
     low = int(services.row[at]) * sizes.breaks
@@ -88,7 +79,7 @@ def curve_price(services: Services, sizes: Sizes, at: int, grams: float, smooth:
     return price
 
 
-@compiled(FLOAT, SERVICES, SIZES, INT, FLOAT, FLOAT, FLOAT, FLAG)
+@inner
 def site_cost(
     services: Services, sizes: Sizes, site: int, units: float, lines: float, grams: float, smooth: bool
 ) -> float:
@@ -111,7 +102,7 @@ def site_cost(
     return best
 
 
-@compiled(FLOAT, GOODS, INT, FLOAT)
+@inner
 def lines_in(goods: Goods, demand: int, units: float) -> float:
     """Lines that so many units of a demand touch at least."""
     if goods.lines[demand] == 1.0:
@@ -127,10 +118,7 @@ class Span(NamedTuple):
     high: float
 
 
-SPAN = tables_of(FLOAT, Span)
-
-
-@compiled(SPAN, SERVICES, SIZES, INT, FLOAT)
+@inner
 def weight_span(services: Services, sizes: Sizes, site: int, grams: float) -> Span:
     """What a shipment costs by weight alone, and for which other weights that holds."""
     if site * sizes.services >= len(services.row):
@@ -160,7 +148,7 @@ def weight_span(services: Services, sizes: Sizes, site: int, grams: float) -> Sp
     return Span(site_cost(services, sizes, site, 1e-9, 0.0, grams, False), low, high)
 
 
-@compiled(FLOAT, SERVICES, SIZES, INT, FLOAT)
+@inner
 def weight_price(services: Services, sizes: Sizes, site: int, grams: float) -> float:
     """What a shipment costs by weight alone; nothing weighs nothing and costs nothing."""
     if site * sizes.services >= len(services.row):
@@ -168,24 +156,30 @@ def weight_price(services: Services, sizes: Sizes, site: int, grams: float) -> f
     return site_cost(services, sizes, site, 1e-9 if grams > 0.0 else 0.0, 0.0, grams, False)
 
 
-@compiled(FLOAT, GOODS, SERVICES, SIZES, FLOATS)
+@inner
+def assigned_cost(goods: Goods, services: Services, sizes: Sizes, units: Floats, site: int) -> float:
+    """What one site of an assignment costs, exactly as it is judged, with tolls."""
+    load = lines = grams = cost = 0.0
+    for demand in range(sizes.demands):
+        given = units[demand * sizes.sites + site]
+        if given > 0.0:
+            load += given
+            lines += lines_in(goods, demand, given)
+            grams += given * goods.weight[demand]
+            cost += given * goods.toll[demand * sizes.sites + site]
+    return cost + site_cost(services, sizes, site, load, lines, grams, False)
+
+
+@inner
 def assignment_cost(goods: Goods, services: Services, sizes: Sizes, units: Floats) -> float:
     """What an assignment costs."""
-    sites, cost = sizes.sites, 0.0
-    for site in range(sites):
-        load = lines = grams = 0.0
-        for demand in range(sizes.demands):
-            given = units[demand * sites + site]
-            if given > 0.0:
-                load += given
-                lines += lines_in(goods, demand, given)
-                grams += given * goods.weight[demand]
-                cost += given * goods.toll[demand * sites + site]
-        cost += site_cost(services, sizes, site, load, lines, grams, False)
+    cost = 0.0
+    for site in range(sizes.sites):
+        cost += assigned_cost(goods, services, sizes, units, site)
     return cost
 
 
-@compiled(NONE, GOODS, SERVICES, SIZES, FLOATS, FLOATS)
+@inner
 def set_prices(goods: Goods, services: Services, sizes: Sizes, grams: Floats, price: Floats) -> None:
     """Linear prices [G * K] of a unit around loads [K] in grams, without what opening a site costs."""
     sites, ships = sizes.sites, len(services.row) // sizes.services

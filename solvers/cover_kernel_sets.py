@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from solvers.compiled import FLAG, INT, INTS, NONE, compiled
+from solvers.compiled import inner
 from solvers.cover_demands import Floats
 from solvers.cover_kernel_rates import (
-    FLOAT,
-    FLOATS,
-    GOODS,
     INF,
     LEAST_GAIN,
-    SERVICES,
-    SIZES,
     Goods,
     Services,
     Sizes,
@@ -26,7 +21,7 @@ ALL_SETS = 120_000
 """Sets times demands up to which all sets are judged."""
 
 
-@compiled(FLOAT, GOODS, SERVICES, SIZES, INTS, INT, FLOAT, FLOATS, FLOATS, FLAG)
+@inner
 def pour_set(
     goods: Goods,
     services: Services,
@@ -73,7 +68,7 @@ def pour_set(
     return cost
 
 
-@compiled(NONE, SIZES, GOODS, FLOATS, INTS)
+@inner
 def set_rank(sizes: Sizes, goods: Goods, price: Floats, rank: Ints) -> None:
     """Of every demand the sites that hold any of it, by price; then -1."""
     sites = sizes.sites
@@ -92,7 +87,7 @@ def set_rank(sizes: Sizes, goods: Goods, price: Floats, rank: Ints) -> None:
             rank[place] = -1
 
 
-@compiled(INT, INTS, FLOATS, FLOATS, INT, INT, FLOAT, FLOAT)
+@inner
 def _keep(masks: Ints, voids: Floats, costs: Floats, count: int, mask: int, void: float, cost: float) -> int:
     """Take a set among the best, ascending, if it is one of them and not known; returns how many there are."""
     for at in range(count):
@@ -110,7 +105,7 @@ def _keep(masks: Ints, voids: Floats, costs: Floats, count: int, mask: int, void
     return count
 
 
-@compiled(INT, GOODS, SERVICES, SIZES, INTS, INTS, FLOATS, FLOATS, FLOATS)
+@inner
 def best_sets(
     goods: Goods,
     services: Services,

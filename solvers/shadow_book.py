@@ -5,18 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
-from solvers.compiled import INTS
 from solvers.problem import Ints
 from solvers.shadow_plans import Table
 from solvers.states import FAR, States
 
 Floats = NDArray[np.float64]
-
-FLOATS = types.float64[::1]
-"""float64[n], contiguous."""
 
 DEAREST_STAYS = 2.0
 """Where fill comes first, a unit that stays costs so many times the order's dearest shipment."""
@@ -90,16 +85,6 @@ class Book(NamedTuple):
     pairs: Pairs
     amounts: Amounts
     money: Money
-
-
-def _type_of(table: type, kind: object) -> object:
-    return types.NamedUniTuple(kind, len(table.__annotations__), table)
-
-
-BOOK = types.NamedTuple(
-    [*(_type_of(table, INTS) for table in (Orders, Rows, Tables, Goals, Pairs, Amounts)), _type_of(Money, FLOATS)], Book
-)
-"""The type of a `Book` for compiled functions."""
 
 
 def bound(tables: list[Table], unfilled: float | None) -> Book:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import types
 
-from solvers.compiled import INT, INTS, NONE, compiled
+from solvers.compiled import FLOAT, FLOATS, INT, INTS, compiled, inner, type_of
 from solvers.problem import Ints
-from solvers.shadow_book import BOOK, FLOATS, Book, Floats
+from solvers.shadow_book import Book, Floats
 
 
 class Course(NamedTuple):
@@ -32,12 +31,10 @@ class Desk(NamedTuple):
     pair: Ints
 
 
-COURSE = types.NamedUniTuple(FLOATS, len(Course._fields), Course)
-DESK = types.NamedTuple([FLOATS, FLOATS, INTS, INTS], Desk)
-_FLOAT = types.float64
+BOOK, COURSE, DESK = map(type_of, (Book, Course, Desk))
 
 
-@compiled(NONE, BOOK, COURSE, DESK, INT, _FLOAT, _FLOAT)
+@inner
 def _ship(book: Book, course: Course, desk: Desk, order: int, now: float, step: float) -> None:
     """The cheapest single shipment of each state, at prices brought up to `now`."""
     table = book.orders.table[order]
@@ -64,7 +61,7 @@ def _ship(book: Book, course: Course, desk: Desk, order: int, now: float, step: 
                 desk.part[state], desk.row[state] = cost, row
 
 
-@compiled(INT, BOOK, DESK, INT)
+@inner
 def _plan(book: Book, desk: Desk, order: int) -> int:
     """The state that the order's cheapest plan ships; `desk.pair` leads to its shipments."""
     table = book.orders.table[order]
@@ -85,7 +82,7 @@ def _plan(book: Book, desk: Desk, order: int) -> int:
     return best
 
 
-@compiled(_FLOAT, BOOK, COURSE, DESK, INTS, FLOATS, _FLOAT, _FLOAT)
+@compiled(FLOAT, BOOK, COURSE, DESK, INTS, FLOATS, FLOAT, FLOAT)
 def one_pass(book: Book, course: Course, desk: Desk, sequence: Ints, weight: Floats, now: float, step: float) -> float:
     """Every order of `sequence` in turn takes its cheapest plan; the time after it, in orders."""
     for order in sequence:

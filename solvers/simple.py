@@ -149,10 +149,6 @@ class Simple:
         size = flatten(self.table, which, found, owner, option, of, row, units)
         return Flat(owner, option, of[:size], row[:size], units[:size])
 
-    def plans(self, answers: Answers) -> list[tuple[Shipment, ...]]:
-        """The answers as plans."""
-        return plans_of(self.problem, self.table.order[answers.which], self.flat(answers))
-
     def cost(self, answers: Answers) -> Ints:
         """int64[n]: mills that the answers cost, without any rates."""
         (which, found), table, objective = answers, self.table, self.problem.objective

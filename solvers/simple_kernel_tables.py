@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import types
 
-from solvers.compiled import FLAG, INT, columns_of
+from solvers.compiled import type_of
 from solvers.problem import Bools, Ints
 
 FAR = 2**61
@@ -128,8 +127,8 @@ class Found(NamedTuple):
     part: Ints
 
 
-WANTED, WAYS, STORES, SIZES = map(columns_of, (Wanted, Ways, Stores, Sizes))
-TABLE, RATES, FOUND = map(columns_of, (Table, Rates, Found))
+WANTED, WAYS, STORES, SIZES = map(type_of, (Wanted, Ways, Stores, Sizes))
+TABLE, RATES, FOUND = map(type_of, (Table, Rates, Found))
 
 
 class Terms(NamedTuple):
@@ -145,7 +144,7 @@ class Terms(NamedTuple):
     narrow: bool
 
 
-TERMS = types.NamedTuple([INT, INT, INT, INT, INT, FLAG, FLAG], Terms)
+TERMS = type_of(Terms)
 
 
 class Scratch(NamedTuple):
@@ -174,7 +173,7 @@ class Scratch(NamedTuple):
     layer_take: Ints
 
 
-SCRATCH = columns_of(Scratch)
+SCRATCH = type_of(Scratch)
 
 MOST_TIGHT = 12
 """Nodes that boxes of one plan may compete for before the order is called coupled."""
