@@ -1,8 +1,8 @@
 """One order after another, highest priority first, then who has most to lose, each its cheapest plan on what is left.
 
-Orders that fit beside all before them are served together; the others are priced again on what is left, all in one
-pass, until few are left to take turns. Always feasible, never waits for anything: the rung below every other method,
-and the plan that `joint` must beat.
+Simple orders take turns in one compiled pass. Others that fit beside all before them are served together, the rest is
+priced again on what is left, all at once, until few are left to take turns. Always feasible, never waits for anything:
+the rung below every other method, and the plan that `joint` must beat.
 """
 
 from __future__ import annotations
@@ -93,11 +93,8 @@ def _serve_simple(
         for order, one in zip(orders[slots].tolist(), again, strict=True):
             chosen[order] = one
         for order in orders[done : done + 1].tolist():
-            # Its boxes compete with each other.
-            one = cheapest_plan(problem, order, left.stock, left.parcels, left.units, work=work)
-            purse.pay(one.work)
-            chosen[order] = one._replace(bound=None)
-            take(problem, use_of(problem, order, one.plan), left.stock, left.parcels, left.units)
+            chosen[order] = _by_itself(problem, order, left, purse, work=work)
+            take(problem, use_of(problem, order, chosen[order].plan), left.stock, left.parcels, left.units)
         orders = orders[done + 1 :]
     if len(problem.derived.item):
         derive(problem, left.stock)
@@ -161,7 +158,12 @@ def _simple_again(
     purse.pay(simple.work(answers.which))
     found = dict(zip(orders.tolist(), simple.priced(answers, proven=False), strict=True))
     for order in orders[answers.found.coupled > 0].tolist():
-        one = cheapest_plan(problem, order, left.stock, left.parcels, left.units, work=work)
-        purse.pay(one.work)
-        found[order] = one._replace(bound=None)
+        found[order] = _by_itself(problem, order, left, purse, work=work)
     return found
+
+
+def _by_itself(problem: Problem, order: int, left: Supply, purse: Purse, *, work: int) -> Priced:
+    """A simple order whose boxes compete with each other, on what is left."""
+    one = cheapest_plan(problem, order, left.stock, left.parcels, left.units, work=work)
+    purse.pay(one.work)
+    return one._replace(bound=None)

@@ -237,7 +237,7 @@ class Master(Pool):
         if len(low):
             owner, resource, amount = self.taken
             known = (owner < len(grown.columns)) & (grown.resource_row[resource] >= first)
-            entries = Sparse.gathered(
+            entries = Sparse.of(
                 grown.resource_row[resource[known]] - grown.rows, grown.columns[owner[known]], amount[known], len(low)
             )
             grown.simplex.add_rows(low, high, entries)
@@ -284,7 +284,7 @@ class Master(Pool):
         column = [np.arange(artificial), np.arange(artificial, len(cost))]
         column += [owner[held] - known + artificial, filled.owner[new] - known + artificial]
         value = np.concatenate([np.ones(len(cost)), amount[held], filled.amount[new]])
-        entries = Sparse.gathered(np.concatenate(column), np.concatenate(place), value, len(cost))
+        entries = Sparse.of(np.concatenate(column), np.concatenate(place), value, len(cost))
         grown.simplex.add_columns(cost, entries)
         grown.columns = np.concatenate([grown.columns, grown.width + np.arange(artificial, len(cost))])
         grown.width += len(cost)

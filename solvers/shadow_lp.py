@@ -47,7 +47,7 @@ class Pool:
     def _begin(self) -> None:
         self._simplex = Simplex()
         zero = np.zeros(self._orders)
-        self._simplex.add_rows(zero, zero, Sparse.of([([], [])] * self._orders))
+        self._simplex.add_rows(zero, zero, Sparse.none(self._orders))
         self._weight, self._free = zero, np.full(self._resources, np.inf)
         self._row = np.full(self._resources, -1, np.int64)
         self._rows = self._orders
@@ -69,13 +69,10 @@ class Pool:
         if len(new):
             self._row[new] = self._rows + np.arange(len(new))
             self._rows += len(new)
-            self._simplex.add_rows(np.full(len(new), -np.inf), self._free[new], Sparse.of([([], [])] * len(new)))
+            self._simplex.add_rows(np.full(len(new), -np.inf), self._free[new], Sparse.none(len(new)))
         column = np.concatenate([np.arange(len(order)), at])
-        ranked = np.argsort(column, kind="stable")
-        row = np.concatenate([order, self._row[resource]])[ranked]
-        value = np.concatenate([np.ones(len(order)), amount])[ranked]
-        start = np.searchsorted(column[ranked], np.arange(len(order)))
-        self._simplex.add_columns(cost, Sparse(start.astype(np.int32), row.astype(np.int32), value))
+        row, value = np.concatenate([order, self._row[resource]]), np.concatenate([np.ones(len(order)), amount])
+        self._simplex.add_columns(cost, Sparse.of(column, row, value, len(order)))
         self.at = np.concatenate([self.at, at + len(self.order)])
         self.order, self.cost = np.concatenate([self.order, order]), np.concatenate([self.cost, cost])
         self.resource = np.concatenate([self.resource, resource])

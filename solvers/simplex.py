@@ -5,7 +5,6 @@ SciPy's own HiGHS, spoken to directly: `scipy.optimize.linprog` starts from noth
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,15 +28,12 @@ class Sparse(NamedTuple):
     value: Floats
 
     @staticmethod
-    def of(entries: list[tuple[list[int], list[int]]]) -> Sparse:
-        """From (places, values) of each."""
-        size = np.array([0, *[len(places) for places, _ in entries]])
-        place = np.array(list(chain.from_iterable([places for places, _ in entries])), np.int32)
-        value = np.array(list(chain.from_iterable([values for _, values in entries])), np.float64)
-        return Sparse(np.cumsum(size)[:-1].astype(np.int32), place, value)
+    def none(count: int) -> Sparse:
+        """`count` rows or columns without entries."""
+        return Sparse(np.zeros(count, np.int32), np.zeros(0, np.int32), np.zeros(0))
 
     @staticmethod
-    def gathered(owner: Ints, place: Ints, value: NDArray[Any], count: int) -> Sparse:
+    def of(owner: Ints, place: Ints, value: NDArray[Any], count: int) -> Sparse:
         """Of `count` rows or columns, from the owner, place and value of every entry in any order."""
         rank = np.argsort(owner, kind="stable")
         start = np.searchsorted(owner[rank], np.arange(count))

@@ -21,6 +21,13 @@ from solvers.solution import Shipment, check
 from tests.solvers.worlds import Want, Way, World, random_limited_world, random_world
 
 
+def sparse(entries: list[tuple[list[int], list[int]]]) -> Sparse:
+    """Rows or columns from (places, values) of each."""
+    owner = np.repeat(np.arange(len(entries)), [len(places) for places, _ in entries])
+    place, value = (np.array([one for entry in entries for one in entry[part]], np.int64) for part in (0, 1))
+    return Sparse.of(owner, place, value, len(entries))
+
+
 def one_at_a_time(problem: Problem, order: int, plan: tuple) -> np.ndarray:
     """int64[resources] that a plan takes, from its `use_of`."""
     use, total = use_of(problem, order, plan), np.zeros(problem.stock.size + 2 * len(problem.bucket_parcels), np.int64)
@@ -70,14 +77,14 @@ def test_a_program_that_grew_has_the_optimum_of_one_made_at_once(seed: int) -> N
     # A column of ones with a high cost makes every one of these feasible.
     need = rng.integers(1, 4)
     grown = Simplex()
-    grown.add_rows(np.full(1, float(need)), np.full(1, np.inf), Sparse.of([([], [])]))
+    grown.add_rows(np.full(1, float(need)), np.full(1, np.inf), Sparse.none(1))
     for first in range(0, columns, 5):
         some = range(first, min(columns, first + 5))
-        grown.add_columns(cost[some], Sparse.of([([0], [1]) for _ in some]))
+        grown.add_columns(cost[some], sparse([([0], [1]) for _ in some]))
         assert grown.solve() is not None
     inside = [(np.flatnonzero(row).tolist(), row[row > 0].astype(int).tolist()) for row in matrix]
-    grown.add_rows(np.full(rows, -np.inf), high, Sparse.of(inside))
-    grown.add_columns(np.array([500.0]), Sparse.of([([0], [1])]))
+    grown.add_rows(np.full(rows, -np.inf), high, sparse(inside))
+    grown.add_columns(np.array([500.0]), sparse([([0], [1])]))
     grown.price(0, cost[0] + 7)
     grown.bound_row(1, -np.inf, high[0] + 1)
     found = grown.solve()
@@ -94,8 +101,8 @@ def test_a_program_that_grew_has_the_optimum_of_one_made_at_once(seed: int) -> N
 def test_a_program_without_a_solution_says_so_and_can_be_mended() -> None:
     """Infeasible is None, never a number; after the bound is changed back it is solved again."""
     grown = Simplex()
-    grown.add_rows(np.array([2.0]), np.array([2.0]), Sparse.of([([], [])]))
-    grown.add_columns(np.array([3.0]), Sparse.of([([0], [1])]))
+    grown.add_rows(np.array([2.0]), np.array([2.0]), Sparse.none(1))
+    grown.add_columns(np.array([3.0]), sparse([([0], [1])]))
     grown.bound_column(0, 3.0)
     assert grown.solve() is None
     grown.bound_column(0, 0.0)
