@@ -14,7 +14,7 @@ import numpy as np
 
 from solvers.atoms import cheapest_by_atoms
 from solvers.cells import odd_rows, pattern
-from solvers.cover import plain_plan
+from solvers.cover import PLAIN, plain_plan
 from solvers.menu import Menu, Supply, build_menu, fillable, narrowed
 from solvers.plan import Priced, charged
 from solvers.problem import UNLIMITED, Bools, Ints, Problem
@@ -91,7 +91,7 @@ def _unbatched(problem: Problem, order: int, supply: Supply, purse: Purse, skipp
         return Priced((), cost, 0, cost, 1)
     plain = plain_plan(problem, order, supply, work=min(work, PLAIN_WORK, purse.work - purse.spent))
     if plain is not None:
-        purse.pay(PLAIN_WORK // 2 + plain.work)
+        purse.pay(PLAIN + plain.work)
         return plain
     found = quick_plan(problem, order, supply)
     purse.pay(found.work)

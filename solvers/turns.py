@@ -13,8 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from solvers.alone import PLAIN, Alone
+from solvers.alone import Alone
 from solvers.column import key_of
+from solvers.cover import PLAIN
 from solvers.greedy import on_what_is_left, one_by_one
 from solvers.menu import Supply
 from solvers.plan import Priced, take, use_of
