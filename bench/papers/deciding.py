@@ -23,14 +23,22 @@ WEIGHT = 1_000
 """Weights of shipping and handling, thousandths: money as it is."""
 
 
+NOBODY = np.zeros(0, np.int64)
+
+
 class Moment(NamedTuple):
     """What is known when prices are made: the kinds that came so far, the stock now int64[I, N], the slots gone by, and
-    those still to come until stock is delivered again."""
+    those still to come until stock is delivered again.
+
+    `movable`: kinds of orders that are to be decided again; what they hold is in `stock`, so that prices do not swing
+    with where they stand.
+    """
 
     past: Ints
     stock: Ints
     gone: int
     remaining: int
+    movable: Ints = NOBODY
 
     @property
     def pace(self) -> float:
@@ -81,11 +89,34 @@ def nodes_of(problem: Problem, solution: Solution) -> Ints:
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """How a path is decided: prices made anew `resolves` times, evenly; `window` orders together; what is delivered."""
+    """How a path is decided: prices made anew `resolves` times, evenly; `window` orders together; what is delivered.
+
+    `movable`: so many orders before a window are not released yet and are decided again with it.
+    """
 
     resolves: int = 1
     window: int = 1
     deliveries: tuple[Delivery, ...] = ()
+    movable: int = 0
+
+
+@dataclass(slots=True)
+class Unreleased:
+    """Orders that may still be decided again, oldest first: their kinds, int64[L] the nodes of their lines, and what
+    the plan of each costs, int64[n] money units."""
+
+    kinds: Ints
+    node: Ints
+    cost: Ints
+
+    @classmethod
+    def none(cls) -> Unreleased:
+        return cls(NOBODY, NOBODY, NOBODY)
+
+    def move(self, world: World, stock: Ints, units: int) -> None:
+        """Give what they hold back to `stock` in place (1), or take it (-1)."""
+        item, sent = world.lines_of(self.kinds)[0], self.node >= 0
+        np.add.at(stock, (item[sent], self.node[sent]), units)
 
 
 def decide(world: World, arrivals: Ints, prices: Prices, rhythm: Rhythm) -> Path:
@@ -95,31 +126,45 @@ def decide(world: World, arrivals: Ints, prices: Prices, rhythm: Rhythm) -> Path
     ends = np.array(sorted({*deliveries, slots}), np.int64)
     edges = sorted({*np.linspace(0, slots, max(1, rhythm.resolves) + 1).astype(int).tolist(), *deliveries})
     parts: list[Ints] = [np.zeros(0, np.int64)]
-    path = Path(parts[0], 0)
+    path, waiting = Path(parts[0], 0), Unreleased.none()
     for low, high in pairwise(edges):
         stock += deliveries.get(low, 0)
         before, came = arrivals[:low], arrivals[low:high]
         until = int(ends[np.searchsorted(ends, low, side="right")])
-        now = prices(Moment(before[before >= 0], stock.copy(), low, until - low))
+        free = stock.copy()
+        waiting.move(world, free, 1)
+        now = prices(Moment(before[before >= 0], free, low, until - low, waiting.kinds))
         came = came[came >= 0]
-        if rhythm.window == 1:
+        if rhythm.window == 1 and not rhythm.movable:
             parts.append(_in_turn(world, came, now, stock, path))
             continue
         windows = [came[first : first + rhythm.window] for first in range(0, len(came), rhythm.window)]
-        parts.extend(_together(world, each, now, stock, path) for each in windows)
+        for each in windows:
+            path.gaps += _together(world, each, now, stock, waiting)
+            parts.append(_release(world, waiting, rhythm.movable, path))
+    parts.append(_release(world, waiting, 0, path))
     path.node = np.concatenate(parts)
     return path
 
 
-def _together(world: World, kinds: Ints, prices: Ints | None, stock: Ints, path: Path) -> Ints:
-    problem = world.problem(kinds, stock.copy())
+def _together(world: World, kinds: Ints, prices: Ints | None, stock: Ints, waiting: Unreleased) -> list[float]:
+    """Decide a window with all that may still move, whose stock is free for it. Returns the gap, if it is proven."""
+    waiting.move(world, stock, 1)
+    waiting.kinds = np.concatenate([waiting.kinds, kinds])
+    problem = world.problem(waiting.kinds, stock.copy())
     solution = solve(priced(problem, prices))
-    node = nodes_of(problem, solution)
-    sent = node >= 0
-    np.subtract.at(stock, (problem.lines.item[sent], node[sent]), 1)
-    path.cost += solution.total
-    if solution.gap is not None:
-        path.gaps.append(solution.gap)
+    waiting.node, waiting.cost = nodes_of(problem, solution), solution.costs.total
+    waiting.move(world, stock, -1)
+    return [] if solution.gap is None else [solution.gap]
+
+
+def _release(world: World, waiting: Unreleased, keep: int, path: Path) -> Ints:
+    """Release all but the last `keep` orders and book their cost. Returns int64[L] the nodes of their lines."""
+    leave = max(0, len(waiting.kinds) - keep)
+    lines = int((world.lines_of(waiting.kinds)[1] < leave).sum())
+    path.cost += int(waiting.cost[:leave].sum())
+    node = waiting.node[:lines]
+    waiting.kinds, waiting.node, waiting.cost = waiting.kinds[leave:], waiting.node[lines:], waiting.cost[leave:]
     return node
 
 

@@ -258,16 +258,25 @@ def e1b(where: Geometry, draw: Draw) -> Iterator[Row]:
 
 
 def e2(where: Geometry, draw: Draw) -> Iterator[Row]:
-    """The delay curve: windows of W orders, without prices and with prices made anew for every window (at most 500)."""
+    """The delay curve: windows of W orders, without prices and with prices made anew for every window (at most 500);
+    and windows of 100 with the orders before them that are not released yet."""
     world = published_bed(where, SMALL, draw.generator())
     outlook = outlook_of(world)
     windows = (10, 100, 1_000)
+    kinds = len(world.rate)
+
+    def ahead(now: Moment) -> Floats:
+        return world.rate * now.remaining + np.bincount(now.movable, minlength=kinds)
+
+    prices = true_rates(outlook, ahead)
     plans = [live()]
     plans += [Plan(f"W={w}, no prices", lambda _: no_prices, Rhythm(1, w)) for w in windows]
     for w in (1, *windows):
         resolves = min(500, world.horizon // w)
-        prices = true_rates(outlook, lambda now: world.rate * now.remaining)
-        plans.append(Plan(f"W={w}, prices", lambda _, same=prices: same, Rhythm(resolves, w)))
+        plans.append(Plan(f"W={w}, prices", lambda _: prices, Rhythm(resolves, w)))
+    for held in (300, 1_000, 3_000):
+        plans.append(Plan(f"{held:,} movable, no prices", lambda _: no_prices, Rhythm(1, 100, movable=held)))
+        plans.append(Plan(f"{held:,} movable, prices", lambda _: prices, Rhythm(100, 100, movable=held)))
     for sequence in range(draw.sequences):
         tally = Tally(world, world.arrivals(world.horizon, draw.generator(sequence, 0)))
         tally.base = {FLOOR: floor_of(outlook, tally)}

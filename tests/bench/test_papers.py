@@ -24,6 +24,7 @@ from bench.papers.published import ROUNDINGS, cost_of
 from bench.papers.recipe import Bed, LongTail, published_bed, shifting, unrefusing
 from bench.papers.source import FOLDER, Geometry, geometry
 from bench.papers.world import World
+from solvers.budget import Budget
 from solvers.choose import solve
 
 TINY = Bed(items=6, largest=3, each=2, horizon=200, carried=0.75)
@@ -150,6 +151,30 @@ def test_accounts_are_recounted(world: World):
     full = replace(path, node=np.zeros_like(path.node))
     with pytest.raises(AccountError):
         tally.take("oversold", replace(full, cost=int(cost_of(world, tally.kinds, full.node))), Rhythm())
+
+
+def test_orders_that_may_move_are_decided_again(world: World):
+    """While nothing is released a path ends as if all its orders had been decided together, and its accounts add up."""
+    one = unrefusing(world, 50.0)
+    arrivals = one.arrivals(one.horizon, np.random.default_rng(1))
+    together = decide(one, arrivals, no_prices, Rhythm(1, len(arrivals)))
+    for movable in (len(arrivals), 60):
+        rhythm = Rhythm(4, 20, movable=movable)
+        path, tally = decide(one, arrivals, no_prices, rhythm), Tally(one, arrivals)
+        tally.take("movable", path, rhythm)
+        if movable == len(arrivals):
+            assert path.cost == pytest.approx(together.cost, rel=2 * Budget().gap)
+        assert path.cost <= decide(one, arrivals, no_prices, Rhythm(4, 20)).cost
+
+
+def test_prices_see_orders_that_may_move(world: World):
+    """What prices are made of does not depend on where orders stand that may still move: they are demand again."""
+    one = unrefusing(world, 50.0)
+    arrivals, seen = one.arrivals(one.horizon, np.random.default_rng(1)), []
+    decide(one, arrivals, seen.append, Rhythm(4, 20, movable=len(arrivals)))
+    came = [arrivals[: now.gone][arrivals[: now.gone] >= 0].tolist() for now in seen]
+    assert [now.movable.tolist() for now in seen] == came
+    assert all((now.stock == one.stock).all() for now in seen)
 
 
 def test_deliveries_come_when_they_are_due(world: World):
