@@ -11,7 +11,7 @@ import struct
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from tempfile import SpooledTemporaryFile
-from typing import IO
+from typing import IO, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -30,6 +30,7 @@ from engine.assembly import Engine
 from engine.decisions import Decision
 from engine.domain import Order
 from engine.errors import EngineError, OverloadedError
+from engine.gate import Ticket
 
 ORDERS_MAX = 100_000
 SPOOL_BYTES = 8 * 2**20
@@ -39,6 +40,8 @@ IN_FLIGHT_MAX = 1_000
 UPLOADS_MAX = 8
 """Uploads at once; one more is refused with a time to retry."""
 CHUNK_BYTES = 64 * 1024
+BREATH_RECORDS = 16
+"""After so many orders let in others get their turn: a millisecond or so."""
 
 _HEAD = struct.Struct("<IQI?")
 
@@ -79,17 +82,17 @@ class BulkDesk:
         self._uploads -= 1
         spool.close()
 
-    async def one(self, partition: str, request_id: str, index: int, record: Record) -> bytes:
-        """One line of the answer. Never raises an Exception."""
+    async def begin(self, partition: str, request_id: str, index: int, record: Record) -> _Flying:
+        """Let one order in. Never raises an Exception."""
         try:
             if record.fault is not None:
                 raise MalformedBodyError(record.fault, 0)
             order = await order_of(record.data)
             check(order)
-            answer = await self._engine.gate.submit(partition, order, patient=True)
+            ticket = await self._engine.gate.enter(partition, order, patient=True)
         except Exception as raised:
-            return _line_of(translate(raised), request_id, index, record)
-        return answer.decision
+            return _Flying(index, record, None, _line_of(translate(raised), request_id, index, record))
+        return _Flying(index, record, ticket)
 
     def endpoints(self) -> list[Endpoint]:
         """The routes."""
@@ -108,6 +111,34 @@ class BulkDesk:
                 (MalformedBodyError, TooLargeError, OverloadedError),
             )
         ]  # fmt: skip
+
+
+class _Flying(NamedTuple):
+    """An order of an upload that has a ticket, or its line of the answer already."""
+
+    index: int
+    record: Record
+    ticket: Ticket | None
+    line: bytes = b""
+
+    @property
+    def done(self) -> bool:
+        """Whether its line can be had without waiting."""
+        return self.ticket is None or self.ticket.answer.done()
+
+    async def answer(self, request_id: str) -> bytes:
+        """Its line of the answer. Never raises an Exception."""
+        if self.ticket is None:
+            return self.line
+        try:
+            return (await self.ticket.answer).decision
+        except Exception as raised:
+            return _line_of(translate(raised), request_id, self.index, self.record)
+
+    def leave(self) -> None:
+        """Nobody waits for it any more."""
+        if self.ticket is not None:
+            self.ticket.answer.cancel()
 
 
 class _BulkAnswer(Response):
@@ -166,37 +197,36 @@ class _BulkAnswer(Response):
 
     async def _lines(self) -> AsyncGenerator[bytes | None, None]:
         """Answers in the order of the orders; None where the next one is not ready yet."""
-        flying: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue()
+        flying: asyncio.Queue[_Flying | None] = asyncio.Queue()
         room = asyncio.Semaphore(IN_FLIGHT_MAX)
         intake = asyncio.create_task(self._take(flying, room))
-        task: asyncio.Task[bytes] | None = None
+        one: _Flying | None = None
         try:
             while True:
                 if flying.empty():
                     yield None
-                task = await flying.get()
-                if task is None:
+                one = await flying.get()
+                if one is None:
                     break
-                if not task.done():
+                if not one.done:
                     yield None
-                yield await task
+                yield await one.answer(self._request_id)
                 room.release()
             await intake
         finally:
             intake.cancel()
-            while task is not None:
-                task.cancel()
-                task = None if flying.empty() else flying.get_nowait()
+            while one is not None:
+                one.leave()
+                one = None if flying.empty() else flying.get_nowait()
 
-    async def _take(self, flying: asyncio.Queue[asyncio.Task[bytes] | None], room: asyncio.Semaphore) -> None:
-        """Start the orders as they come, a bounded number at once."""
+    async def _take(self, flying: asyncio.Queue[_Flying | None], room: asyncio.Semaphore) -> None:
+        """Let the orders in as they come, a bounded number at once."""
         index = 0
         try:
             async with aclosing(self._source) as source:
                 async for record in source:
                     await room.acquire()
-                    one = self._desk.one(self._partition, self._request_id, index, record)
-                    flying.put_nowait(asyncio.create_task(one))
+                    flying.put_nowait(await self._desk.begin(self._partition, self._request_id, index, record))
                     index += 1
         finally:
             flying.put_nowait(None)
@@ -217,11 +247,14 @@ async def _fill(spool: IO[bytes], incoming: AsyncIterator[Record]) -> None:
 
 async def _stored(spool: IO[bytes]) -> AsyncGenerator[Record, None]:
     """The stored upload, record by record."""
+    count = 0
     while head := spool.read(_HEAD.size):
         number, start, size, faulty = _HEAD.unpack(head)
         data = spool.read(size)
         yield Record(number, start, b"", data.decode()) if faulty else Record(number, start, data)
-        await asyncio.sleep(0)
+        count += 1
+        if count % BREATH_RECORDS == 0:
+            await asyncio.sleep(0)
 
 
 async def _guarded(incoming: AsyncGenerator[Record, None]) -> AsyncGenerator[Record, None]:

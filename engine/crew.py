@@ -295,7 +295,7 @@ class PackedAnswer:
     @classmethod
     def pack(cls, decided: DecidedWindow) -> PackedAnswer:
         """What `unpack` gives back."""
-        proposals = tuple(pickle.dumps(proposal, _PICKLE) for proposal in decided.proposals)
+        proposals = tuple(map(_proposal_to_bytes, decided.proposals))
         return cls(proposals, decided.record, decided.solve_seconds, decided.gap, decided.staying)
 
     async def unpack(self) -> DecidedWindow:
@@ -303,9 +303,13 @@ class PackedAnswer:
         proposals: list[Proposal] = []
         size = 0
         for packed in self.proposals:
-            proposals.append(pickle.loads(packed))
+            proposals.append(_proposal_of(packed))
             size += len(packed)
             if size > UNPACK_BYTES:
                 size = 0
                 await asyncio.sleep(0)
         return DecidedWindow(tuple(proposals), self.record, self.solve_seconds, self.gap, self.staying)
+
+
+_proposal_to_bytes = msgspec.msgpack.Encoder().encode
+_proposal_of = msgspec.msgpack.Decoder(Proposal).decode

@@ -123,20 +123,32 @@ class Gate:
         deadline_ms: float | None = None,
         anew: Anew | None = None,
     ) -> Answer:
-        """Wait for the order's decision. `patient` callers wait for room in the queue, others get OverloadedError.
+        """Wait for the order's decision: `enter`, then `Ticket.answer`. Raises what both raise."""
+        return await (await self.enter(partition, order, idempotency_key, patient, deadline_ms, anew)).answer
+
+    async def enter(
+        self,
+        partition: str,
+        order: Order,
+        idempotency_key: str | None = None,
+        patient: bool = False,
+        deadline_ms: float | None = None,
+        anew: Anew | None = None,
+    ) -> Ticket:
+        """Let an order in. `patient` callers wait for room in the queue, others get OverloadedError.
 
         `deadline_ms`: how long the caller waits at most. `anew`: the order stands already. Raises NoNetworkError,
-        InvalidInputError (its policy is unknown), OverloadedError, DeadlineError, StoppingError, OrderConflictError,
-        KeyConflictError, StoreUnavailableError; with `anew` also NotFoundError, StateConflictError,
-        CommandConflictError.
+        InvalidInputError (its policy is unknown), OverloadedError, DeadlineError, StoppingError. The ticket's answer
+        raises DeadlineError, StoppingError, OrderConflictError, KeyConflictError, StoreUnavailableError; with `anew`
+        also NotFoundError, StateConflictError, CommandConflictError. Whoever leaves cancels it.
         """
         terms = await self._terms_of(partition, order)
         await self._admit(order, patient, deadline_ms)
         now = self._clock.monotonic()
         wait_ms = deadline_ms if deadline_ms is not None else self._settings.order_timeout_ms
         ticket = Ticket(order, content_hash(order), idempotency_key, now, now + wait_ms / 1000, anew)
-        self._enter(partition, terms, ticket)
-        return await ticket.answer
+        self._queue(partition, terms, ticket)
+        return ticket
 
     async def _admit(self, order: Order, patient: bool, deadline_ms: float | None) -> None:
         while not self._stopping and self._full(order):
@@ -163,7 +175,7 @@ class Gate:
     def _wait_estimate_s(self) -> int:
         return max(1, ceil(self._seconds_per_order * self._orders))
 
-    def _enter(self, partition: str, terms: WindowTerms, ticket: Ticket) -> None:
+    def _queue(self, partition: str, terms: WindowTerms, ticket: Ticket) -> None:
         lane = self._lanes.get(partition)
         if lane is None:
             lane = self._lanes[partition] = Lane()

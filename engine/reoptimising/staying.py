@@ -24,6 +24,8 @@ def staying(lowered: Lowered, decisions: Sequence[bytes]) -> tuple[int | None, .
     A parcel that waits for room on a later day counts as one that leaves sooner, if only that is offered: what staying
     costs is never put too high.
     """
+    if not decisions:  # of a window of new orders: there is nothing to look for
+        return ()
     ways = _Ways(lowered)
     return tuple(ways.cost(o, _decision.decode(decision)) for o, decision in enumerate(decisions))
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from api import bulk
-from engine.gate import Answer
+from engine.gate import Answer, Ticket
 from tests.api.asgi import Exchange
 from tests.api.conftest import ndjson, order, problem
 
@@ -79,22 +79,20 @@ async def test_uploads_at_once_are_bounded(client, monkeypatch):
 
 
 async def test_a_client_that_leaves_stops_the_intake(client, app, monkeypatch):
-    """What was submitted is decided, the rest never starts."""
+    """The rest never starts, and nobody waits any more for what is not decided yet."""
     monkeypatch.setattr(bulk, "IN_FLIGHT_MAX", 4)
-    started = 0
-    blocked = asyncio.Event()
+    started = []
 
-    async def slow(*_, **__):
-        nonlocal started
-        started += 1
-        await blocked.wait()
+    async def slow(_, entering, **__):
+        started.append(Ticket(entering, b"", None, 0.0, 0.0))
+        return started[-1]
 
-    monkeypatch.setattr(app.engine.gate, "submit", slow)
+    monkeypatch.setattr(app.engine.gate, "enter", slow)
     exchange = Exchange(app, "POST", "/v1/orders/bulk", ndjson(*(order(f"B-{k}") for k in range(100))))
-    await exchange.wait_for(lambda: started == 4)
+    await exchange.wait_for(lambda: len(started) == 4)
     exchange.leave()
     await asyncio.wait_for(exchange.task, 30)
-    assert started == 4
+    assert [ticket.answer.cancelled() for ticket in started] == [True] * 4
     answer = await client.post("/v1/orders/bulk", content=b"[]")
     assert answer.status_code == 200, "the place of the upload is free again"
 
@@ -117,10 +115,12 @@ async def _longest_step(work) -> float:
 async def test_the_loop_is_never_held_up(client, app, monkeypatch):  # noqa: ARG001 -- client fills the engine
     """A large upload leaves room for others: no turn of the loop works much more than 5 ms."""
 
-    async def cheap(*_, **__):
-        return Answer(False, b"{}")
+    async def cheap(_, entering, *__, **___):
+        ticket = Ticket(entering, b"", None, 0.0, 0.0)
+        ticket.resolve(Answer(False, b"{}"))
+        return ticket
 
-    monkeypatch.setattr(app.engine.gate, "submit", cheap)
+    monkeypatch.setattr(app.engine.gate, "enter", cheap)
     body = b"[" + b",".join(json.dumps(order(f"B-{k}")).encode() for k in range(10_000)) + b"]"
     exchange = Exchange(app, "POST", "/v1/orders/bulk", body)
     assert await _longest_step(exchange.task) < 0.02
