@@ -172,7 +172,10 @@ class Outlook:
             none = np.zeros(0, np.int64)
             return Keeping(none, none, none, np.zeros(0))
         pool = self._pool
-        return self._keeping(price, pool.order[pool.at], pool.resource, relaxed.picked[pool.at] * pool.amount)
+        # Columns found since, if the LP over them did not end well, are in no plan.
+        picked = np.zeros(len(pool.order))
+        picked[: len(relaxed.picked)] = relaxed.picked
+        return self._keeping(price, pool.order[pool.at], pool.resource, picked[pool.at] * pool.amount)
 
     def _keeping(self, price: Floats, order: Ints, resource: Ints, units: Floats) -> Keeping:
         kept = (units > 1e-9) & (resource < self._shape.cells) & (price[resource] > 0)

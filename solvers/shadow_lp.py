@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 
 from solvers.problem import Bools, Ints
 from solvers.shadow_plans import Plans
-from solvers.simplex import Simplex, Sparse
+from solvers.simplex import MAX_ITERATIONS, Simplex, Sparse
 
 Floats = NDArray[np.float64]
 
 SPARE, MOST = 6, 30
 """Columns for each order: kept when the LP begins anew, and at which it does."""
+
+
+PIVOTS = 50
+"""Of one solve at most, for each order."""
 
 
 class Relaxed(NamedTuple):
@@ -45,7 +49,7 @@ class Pool:
         self.add(nothing, np.ones(len(nothing.order), np.bool_))
 
     def _begin(self) -> None:
-        self._simplex = Simplex()
+        self._simplex = Simplex(max(MAX_ITERATIONS, PIVOTS * self._orders))
         zero = np.zeros(self._orders)
         self._simplex.add_rows(zero, zero, Sparse.none(self._orders))
         self._weight, self._free = zero, np.full(self._resources, np.inf)

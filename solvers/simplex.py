@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 Indexes = NDArray[np.int32]
 
 MAX_ITERATIONS = 50_000
-"""Pivots of one solve at most; windows of hundreds of orders need hundreds."""
+"""Pivots enough for any window; hundreds of orders need hundreds."""
 
 
 class Sparse(NamedTuple):
@@ -50,16 +50,16 @@ class Optimum(NamedTuple):
 
 
 class Simplex:
-    """Minimise over columns of at least 0."""
+    """Minimise over columns of at least 0. `pivots`: of one solve at most."""
 
-    def __init__(self) -> None:
+    def __init__(self, pivots: int = MAX_ITERATIONS) -> None:
         self._highs = _core._Highs()
         self._pivots = 0
         for name, value in (
             ("output_flag", False),
             ("presolve", "off"),
             ("threads", 1),
-            ("simplex_iteration_limit", MAX_ITERATIONS),
+            ("simplex_iteration_limit", pivots),
         ):
             self._highs.setOptionValue(name, value)
 

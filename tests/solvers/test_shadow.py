@@ -13,6 +13,7 @@ from solvers.menu import Supply
 from solvers.plan import use_of
 from solvers.problem import Objective, Problem
 from solvers.shadow import Outlook, shadow_prices
+from solvers.shadow_lp import Pool, Relaxed
 from tests.solvers.worlds import Want, Way, World, random_world
 
 
@@ -117,6 +118,24 @@ def test_an_outlook_solved_again_answers_as_a_new_one():
         weight = rng.integers(0, 5, problem.orders)
         again, anew = outlook.prices(weight, supply), Outlook(problem).prices(weight, supply)
         assert again.value == pytest.approx(anew.value, abs=1 + 2e-5 * anew.value)
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 2])
+def test_an_lp_that_ends_badly_leaves_what_was_found(monkeypatch: pytest.MonkeyPatch, rounds: int):
+    """Prices of the last programme that ended well stand, with a bound below the value, whatever columns came after."""
+    problem, solves = random_world(3, orders=8, fill_always=False, quantity=2, lines=3), [0]
+    relax = Pool.relax
+
+    def fails(self: Pool, *arguments: np.ndarray) -> Relaxed | None:
+        solves[0] += 1
+        return relax(self, *arguments) if solves[0] <= rounds else None
+
+    monkeypatch.setattr(Pool, "relax", fails)
+    found = shadow_prices(problem, np.ones(problem.orders))
+    assert solves[0] == rounds + 1, "the programme that failed was the last"
+    assert (found.value is None) == (rounds == 0)
+    assert found.value is None or found.bound <= found.value
+    assert (found.stock >= 0).all()
 
 
 def test_runs_repeat():
