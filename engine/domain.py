@@ -7,6 +7,7 @@ aware datetimes until arithmetic needs them (`epoch_ms`).
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Annotated, Literal
 
@@ -171,6 +172,7 @@ def mills(money: str) -> int:
     return int(whole) * 1000 + int(part.ljust(3, "0")) if part else int(whole) * 1000
 
 
+@lru_cache(maxsize=65_536)
 def decimal(amount: int) -> str:
     """Mills as a decimal string, two places unless the third is needed: 8759 -> "8.759", 9100 -> "9.10", 0 -> "0"."""
     if amount == 0:

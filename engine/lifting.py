@@ -22,15 +22,16 @@ from engine.decisions import (
     status_of,
     unfilled,
 )
-from engine.domain import Order, decimal
-from engine.ledger.port import LoadTake, Proposal, Take
+from engine.domain import Order, decimal, mills
+from engine.ledger.port import Proposal
 from engine.lowering import PICKUP, Lowered
 from engine.promise import wall_time_text
 from engine.shortfall import Short, shortfalls
-from engine.taking import Taken, taken
+from engine.taking import loads_of, taken, takes_of
 from engine.waiting import Missing, backordered, rank_of, waiting, waits_of
 from solvers.guided import guidance
 from solvers.limits import limited
+from solvers.problem import Ints
 from solvers.solution import Solution
 
 
@@ -42,17 +43,18 @@ def lift(lowered: Lowered, solution: Solution, solve_ms: float) -> tuple[Proposa
     for each in shortfalls(lowered, use):
         short[int(lowered.demand.order[each.line])].append(each)
     boxes = np.searchsorted(solution.boxes.order, np.arange(problem.orders + 1)).tolist()
-    takes = np.searchsorted(use.box, boxes).tolist()
-    writer = _Writer(lowered, solution, use, solve_ms)
+    takes, loads = takes_of(lowered, use), loads_of(lowered, solution)
+    writer = _Writer(lowered, solution, solve_ms)
     keeps = limited(problem)
     proposals = []
     for o, order in enumerate(window.orders):
         parcels = writer.parcels(o, range(boxes[o], boxes[o + 1]))
-        missing = writer.missing(o, short[o])
-        waits = waiting(order, lowered.limits[o], window.items, parcels, missing)
-        decision = writer.decision(o, parcels, short[o], waits)
+        lacks = short.get(o, ())
+        missing = writer.missing(o, lacks)
+        waits = waiting(order, lowered.limits[o], window.items, parcels, missing) if lacks else []
+        decision = writer.decision(o, parcels, lacks, waits)
         left = [each for each, waiting_too in zip(missing, waits, strict=True) if waiting_too]
-        short_skus, short_days = _claims(lowered, o, short[o], bool(keeps[o]))
+        short_skus, short_days = _claims(lowered, o, lacks, bool(keeps[o]))
         proposals.append(
             Proposal(
                 order_id=order.order_id,
@@ -60,8 +62,8 @@ def lift(lowered: Lowered, solution: Solution, solve_ms: float) -> tuple[Proposa
                 order=msgspec.json.encode(order),
                 decision=encode(decision),
                 state=decision.status,
-                takes=writer.takes(range(takes[o], takes[o + 1])),
-                loads=writer.loads(range(boxes[o], boxes[o + 1])),
+                takes=takes[o],
+                loads=loads[o],
                 short_skus=short_skus,
                 short_days=short_days,
                 idempotency_key=window.idempotency_keys[o],
@@ -99,13 +101,11 @@ def _claims(
 
 _UNGUIDED = Guidance()
 
-_TERMS = ("shipping", "handling", "split", "late", "unfilled", "total")
-
 
 class _Writer:
     """Writes the decisions of one window and what they take."""
 
-    def __init__(self, lowered: Lowered, solution: Solution, use: Taken, solve_ms: float) -> None:
+    def __init__(self, lowered: Lowered, solution: Solution, solve_ms: float) -> None:
         self._lowered = lowered
         options, rows = lowered.problem.options, lowered.rows
         option = solution.boxes.option
@@ -118,8 +118,9 @@ class _Writer:
         self._take_start = solution.boxes.take_start.tolist()
         self._take_line = solution.boxes.take_line.tolist()
         self._take_units = solution.boxes.take_units.tolist()
-        self._ship_day = lowered.ship_day(option).tolist()
-        self._transit = lowered.ways.transit_days[option].tolist()
+        ship_day = lowered.ship_day(option)
+        self._ship_day = ship_day.tolist()
+        self._arrival = _arrivals(lowered, ship_day, option).tolist()
         self._start = lowered.demand.start.tolist()
         self._rows = list(
             zip(rows.line.tolist(), rows.sku.tolist(), rows.ratio.tolist(), rows.source.tolist(), strict=True)
@@ -131,9 +132,9 @@ class _Writer:
             else _UNGUIDED
             for rules, balance, price in zip(*(each.tolist() for each in steered), strict=True)
         ]
-        self._takes = list(zip(use.sku.tolist(), use.node.tolist(), use.count.tolist(), strict=True))
-        self._numbers = lowered.window.network.number_of.tolist()
-        self._costs = {term: getattr(solution.costs, term).tolist() for term in _TERMS}
+        self._costs = list(
+            zip(*(getattr(solution.costs, term).tolist() for term in Cost.__struct_fields__), strict=True)
+        )
         window = lowered.window
         gap = solution.gap
         self._facts = WindowFacts(
@@ -160,7 +161,6 @@ class _Writer:
             node, day = self._node[box], self._ship_day[box]
             way = self._service[box]
             service = None if way == PICKUP else network.rates.services[way]
-            arrival = int(network.calendars.arrivals(day)[node, self._transit[box]])
             found.append(
                 Parcel(
                     parcel_id=f"{order.order_id}-{index}",
@@ -168,7 +168,7 @@ class _Writer:
                     carrier=service.carrier if service else None,
                     service=service.service if service else "pickup",
                     ship_by=network.calendars.ship_by(node, day),
-                    deliver_by=wall_time_text(arrival, 1440, destination),
+                    deliver_by=wall_time_text(self._arrival[box], 1440, destination),
                     weight_g=self._weight[box],
                     lines=self._contents(box, order, first),
                     cost=ParcelCost(decimal(self._shipping[box]), decimal(self._handling[box])),
@@ -201,20 +201,33 @@ class _Writer:
     def decision(self, o: int, parcels: tuple[Parcel, ...], short: Sequence[Short], waits: Sequence[bool]) -> Decision:
         """The whole decision of one order. `waits`: which of what is short waits for stock."""
         window = self._lowered.window
-        order = window.orders[o]
-        first = self._start[o]
+        unallocated, later = self._short(o, short, waits) if short else ((), ())
+        return Decision(
+            order_id=window.orders[o].order_id,
+            status=status_of(parcels, unallocated, later),
+            parcels=parcels,
+            unallocated=unallocated,
+            backordered=later,
+            cost=self._cost(o, unallocated, later),
+            guidance=self._guidance[o],
+            window=msgspec.structs.replace(self._facts, waited_ms=round(window.waited_ms[o], 3)),
+        )
+
+    def _short(
+        self, o: int, short: Sequence[Short], waits: Sequence[bool]
+    ) -> tuple[tuple[Unallocated, ...], tuple[Backordered, ...]]:
+        """What stays, and what waits."""
+        lines, first = self._lowered.window.orders[o].lines, self._start[o]
         later = tuple(
             entry
             for each, waiting_too in zip(short, waits, strict=True)
             if waiting_too
-            for entry in backordered(
-                order.lines[each.line - first], each.quantity, self._lowered.dues.get(each.line, ())
-            )
+            for entry in backordered(lines[each.line - first], each.quantity, self._lowered.dues.get(each.line, ()))
         )
         unallocated = tuple(
             Unallocated(
-                line_id=order.lines[each.line - first].line_id,
-                sku=order.lines[each.line - first].sku,
+                line_id=lines[each.line - first].line_id,
+                sku=lines[each.line - first].sku,
                 quantity=each.quantity,
                 reason=each.reason,
                 transient=each.reason.transient,
@@ -226,36 +239,16 @@ class _Writer:
             for each, waiting_too in zip(short, waits, strict=True)
             if not waiting_too
         )
-        return Decision(
-            order_id=order.order_id,
-            status=status_of(parcels, unallocated, later),
-            parcels=parcels,
-            unallocated=unallocated,
-            backordered=later,
-            cost=self._cost(o, unallocated, later),
-            guidance=self._guidance[o],
-            window=msgspec.structs.replace(self._facts, waited_ms=round(window.waited_ms[o], 3)),
-        )
+        return unallocated, later
 
     def _cost(self, o: int, unallocated: Sequence[Unallocated], later: Sequence[Backordered]) -> Cost:
         """The order's cost. Units that were to wait and cannot, for another reason, are charged as unfilled."""
-        costs = {term: amounts[o] for term, amounts in self._costs.items()}
-        if self._lowered.dues:
-            charged = unfilled(unallocated, later) * self._lowered.problem.objective.unfilled_per_unit
-            costs["total"] += charged - costs["unfilled"]
-            costs["unfilled"] = charged
-        return Cost(**{term: decimal(amount) for term, amount in costs.items()})
-
-    def takes(self, takes: range) -> tuple[Take, ...]:
-        """Units of each cell that some takes of `Taken` come to, each cell once, by SKU and node."""
-        network, place = self._lowered.window.network, self._lowered.cells.place
-        wanted: dict[tuple[int, int], int] = defaultdict(int)
-        for sku, node, units in self._takes[takes.start : takes.stop]:
-            wanted[sku, node] += units
-        return tuple(
-            Take(sku, int(place[sku, node]), self._numbers[node], units, int(network.safety[node]))
-            for (sku, node), units in sorted(wanted.items())
-        )
+        cost = Cost(*map(decimal, self._costs[o]))
+        if not self._lowered.dues:
+            return cost
+        charged = unfilled(unallocated, later) * self._lowered.problem.objective.unfilled_per_unit
+        total = mills(cost.total) + charged - mills(cost.unfilled)
+        return msgspec.structs.replace(cost, unfilled=decimal(charged), total=decimal(total))
 
     def closes_ms(self, boxes: Sequence[int]) -> int:
         """Until when the order may be decided again in the background: the first of its ship days ends; 0 for never."""
@@ -265,22 +258,12 @@ class _Writer:
         calendars = window.network.calendars
         return min((calendars.closes_ms(self._node[box], self._ship_day[box]) for box in boxes), default=0)
 
-    def loads(self, boxes: Sequence[int]) -> tuple[LoadTake, ...]:
-        """Parcels of each ship day where they leave and units where they are drawn from.
 
-        Of all nodes, limited or not, so that a load page shows them.
-        """
-        network = self._lowered.window.network
-        found: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0])
-        for box in boxes:
-            day, node = self._ship_day[box], self._node[box]
-            found[day, node][0] += 1
-            for at in range(self._take_start[box], self._take_start[box + 1]):
-                source = self._rows[self._take_line[at]][3]
-                found[day, node if source < 0 else source][1] += self._take_units[at]
-        return tuple(
-            LoadTake(
-                day, self._numbers[node], parcels, units, int(network.parcels_max[node]), int(network.units_max[node])
-            )
-            for (day, node), (parcels, units) in sorted(found.items())
-        )
+def _arrivals(lowered: Lowered, ship_day: Ints, option: Ints) -> Ints:
+    """The day on which each of some boxes arrives, int64[P]."""
+    node, transit = lowered.problem.options.node[option], lowered.ways.transit_days[option]
+    arrival = np.zeros(len(option), np.int64)
+    for day in np.unique(ship_day).tolist():
+        at = np.flatnonzero(ship_day == day)
+        arrival[at] = lowered.window.network.calendars.arrivals(day)[node[at], transit[at]]
+    return arrival

@@ -7,9 +7,12 @@ Sizes: K order lines, I SKUs, N nodes, D buckets, T takes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 
+from engine.ledger.port import LoadTake, Take
 from engine.lowering import Lowered
 from solvers.problem import Ints
 from solvers.solution import Shipment, Solution
@@ -76,3 +79,51 @@ def taken(lowered: Lowered, solution: Solution) -> Taken:
     cells = np.zeros(lowered.cells.free.shape, np.int64)
     np.add.at(cells, (sku, node), units)
     return Taken(solution.plans, shipped, cells, parcels, in_units, box, boxes.order[box], sku, node, units)
+
+
+def takes_of(lowered: Lowered, use: Taken) -> list[tuple[Take, ...]]:
+    """What each order takes of each cell, each cell once, by SKU and node."""
+    network, (skus, nodes) = lowered.window.network, use.cells.shape
+    key, at = np.unique((use.order * skus + use.sku) * nodes + use.node, return_inverse=True)
+    units = np.zeros(len(key), np.int64)
+    np.add.at(units, at, use.count)
+    cell, node = np.divmod(key, nodes)
+    order, sku = np.divmod(cell, skus)
+    columns = sku, lowered.cells.place[sku, node], network.number_of[node], units, network.safety[node]
+    return _by_order(list(map(Take, *(column.tolist() for column in columns))), order, lowered)
+
+
+def loads_of(lowered: Lowered, solution: Solution) -> list[tuple[LoadTake, ...]]:
+    """Parcels of each order by ship day where they leave and units where they are drawn from, by day and node.
+
+    Of all nodes, limited or not, so that a load page shows them.
+    """
+    network, boxes = lowered.window.network, solution.boxes
+    nodes, leaves, ship_day = (
+        len(network.node_ids),
+        lowered.problem.options.node[boxes.option],
+        lowered.ship_day(boxes.option),
+    )
+    days, day = np.unique(ship_day, return_inverse=True)
+    box = np.repeat(np.arange(len(boxes.order)), np.diff(boxes.take_start))
+    source = lowered.rows.source[boxes.take_line]
+    first = boxes.order * len(days) + day
+    drawn = np.where(source >= 0, source, leaves[box])
+    key, at = np.unique(np.concatenate([first * nodes + leaves, first[box] * nodes + drawn]), return_inverse=True)
+    parcels, units = np.zeros(len(key), np.int64), np.zeros(len(key), np.int64)
+    np.add.at(parcels, at[: len(first)], 1)
+    np.add.at(units, at[len(first) :], boxes.take_units)
+    place, node = np.divmod(key, nodes)
+    order, day = np.divmod(place, max(1, len(days)))
+    most = network.parcels_max[node], network.units_max[node]
+    columns = days[day], network.number_of[node], parcels, units, *most
+    return _by_order(list(map(LoadTake, *(column.tolist() for column in columns))), order, lowered)
+
+
+One = TypeVar("One")
+
+
+def _by_order(every: list[One], order: Ints, lowered: Lowered) -> list[tuple[One, ...]]:
+    """What ascends by order, apart."""
+    edge = np.searchsorted(order, np.arange(lowered.problem.orders + 1)).tolist()
+    return [tuple(every[low:high]) for low, high in pairwise(edge)]
