@@ -2,8 +2,9 @@
 
 Orders of a partition wait in its lane, those of each policy in a queue. While one window is being decided the next ones
 fill up; one closes as soon as the allocator is free and it is full or its first order has lingered long enough: natural
-batching. Under load windows grow by themselves; when it is quiet an order waits no longer than the linger. Of several
-windows that may close the one whose first order came first does, so no policy waits for another for ever.
+batching. Under load windows grow by themselves; when it is quiet an order waits no longer than the linger. A full one
+goes while the window before it is still on its way. Of several windows that may close the one whose first order came
+first does, so no policy waits for another for ever.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from math import ceil
 from typing import NamedTuple
@@ -22,6 +23,9 @@ from engine.errors import DeadlineError, OverloadedError, StoppingError
 from engine.metrics import Metrics
 from engine.policy import WindowTerms
 from engine.settings import Settings
+
+WINDOWS_AT_ONCE = 2
+"""Of one partition: one is decided, one committed."""
 
 
 class Answer(NamedTuple):
@@ -85,6 +89,9 @@ class Lane:
 
     queues: dict[str, Queue] = field(default_factory=dict)
     arrival: asyncio.Event = field(default_factory=asyncio.Event)
+    """Of an order, or of a window back from the allocator."""
+    flying: int = 0
+    """Windows that are with the allocator."""
 
 
 AllocateWindow = Callable[[str, list[Ticket]], Awaitable[None]]
@@ -92,7 +99,7 @@ WindowTermsOf = Callable[[str, Order], Awaitable[WindowTerms]]
 
 
 class Gate:
-    """Admits orders, closes windows, hands them to the allocator one at a time per partition."""
+    """Admits orders, closes windows, hands them to the allocator, a few at a time per partition."""
 
     def __init__(
         self, allocate: AllocateWindow, terms_of: WindowTermsOf, settings: Settings, clock: Clock, metrics: Metrics
@@ -179,9 +186,7 @@ class Gate:
         lane = self._lanes.get(partition)
         if lane is None:
             lane = self._lanes[partition] = Lane()
-            task = asyncio.create_task(self._serve(partition, lane), name=f"lane-{partition}")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._keep(self._serve(partition, lane), f"lane-{partition}")
         queue = lane.queues.setdefault(ticket.order.policy_id, Queue(terms))
         queue.terms = terms
         queue.waiting.append(ticket)
@@ -197,35 +202,61 @@ class Gate:
             self._room.set()
 
     async def _serve(self, partition: str, lane: Lane) -> None:
-        while lane.queues:
+        while lane.queues or lane.flying:
+            if not lane.queues or lane.flying >= WINDOWS_AT_ONCE:
+                lane.arrival.clear()
+                await lane.arrival.wait()
+                continue
             policy_id = await self._next(lane)
             tickets = self._close(lane.queues[policy_id])
             if not lane.queues[policy_id].waiting:
                 del lane.queues[policy_id]
             if tickets:
-                started = self._clock.monotonic()
-                await self._allocate(partition, tickets)
-                self._learn((self._clock.monotonic() - started) / len(tickets))
+                lane.flying += 1
+                self._keep(self._fly(partition, lane, tickets), f"window-{partition}")
         # No await since the last look at `queues`: nobody can have entered in between.
         del self._lanes[partition]
 
+    async def _fly(self, partition: str, lane: Lane, tickets: list[Ticket]) -> None:
+        """One window's way through the allocator."""
+        started = self._clock.monotonic()
+        try:
+            await self._allocate(partition, tickets)
+        finally:
+            lane.flying -= 1
+            lane.arrival.set()
+        self._learn((self._clock.monotonic() - started) / len(tickets))
+
+    def _keep(self, work: Coroutine[None, None, None], name: str) -> None:
+        """Run it as a task, until it is done."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def _next(self, lane: Lane) -> str:
-        """Let windows fill until one is full or its first order has lingered long enough; whose window it is."""
+        """Let windows fill until one is full or its first order has lingered long enough; whose window it is.
+
+        While another is on its way only a full one makes them close.
+        """
         while True:
             now = self._clock.monotonic()
             closes = {policy_id: self._closes(queue) for policy_id, queue in lane.queues.items()}
+            grows = lane.flying > 0 and not any(map(self._is_full, lane.queues.values()))
             ready = [policy_id for policy_id, at in closes.items() if at <= now or self._stopping]
-            if ready:
+            if ready and not grows:
                 return min(ready, key=lambda policy_id: lane.queues[policy_id].waiting[0].submitted)
             lane.arrival.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(lane.arrival.wait(), min(closes.values()) - now)
+                await asyncio.wait_for(lane.arrival.wait(), None if grows else min(closes.values()) - now)
+
+    def _is_full(self, queue: Queue) -> bool:
+        """Whether the queue's window can take no more."""
+        return len(queue.waiting) >= queue.terms.max_orders or queue.lines >= self._settings.window_lines_max
 
     def _closes(self, queue: Queue) -> float:
         """When the queue's window closes: at once if it is full."""
-        full = len(queue.waiting) >= queue.terms.max_orders or queue.lines >= self._settings.window_lines_max
         linger_ms = min(self._settings.window_linger_ms, queue.terms.max_wait_ms)
-        return queue.waiting[0].submitted + (0 if full else linger_ms / 1000)
+        return queue.waiting[0].submitted + (0 if self._is_full(queue) else linger_ms / 1000)
 
     def _close(self, queue: Queue) -> list[Ticket]:
         """Take the next window out of a queue; those who left or whose deadline has passed are not decided."""

@@ -14,7 +14,7 @@ from engine.allocator import Allocator
 from engine.archive.recall import Recall
 from engine.backorders import Backorders
 from engine.clock import ManualClock
-from engine.crew import InlineCrew
+from engine.crew import Crew, InlineCrew
 from engine.domain import Component, Movement, Order, OrderLine, ShipTo, Sku, StockRow
 from engine.errors import KeyConflictError, OrderConflictError, StoreUnavailableError
 from engine.gate import Answer, Ticket, content_hash
@@ -33,7 +33,14 @@ def network(*nodes: dict) -> bytes:
         {
             "currency": "USD",
             "nodes": [
-                {"node_id": node["id"], "country": "US", "lat": 40, "lon": -75, "active": node.get("active", True)}
+                {
+                    "node_id": node["id"],
+                    "country": "US",
+                    "lat": 40,
+                    "lon": -75,
+                    "active": node.get("active", True),
+                    "capacity": node.get("capacity", {}),
+                }
                 for node in nodes
             ],
             "carriers": [],
@@ -77,16 +84,15 @@ class World:
         self.ledger = Meddler(self.clock)
         self.registry = Registry(self.ledger)
         self.stock = StockRoom(Recall(self.ledger, None), self.registry)
-        crew, metrics = InlineCrew(time.monotonic), Metrics()
-        backorders = Backorders(self.ledger, self.registry, crew, self.clock, metrics, "test")
-        self.allocator = Allocator(
-            Recall(self.ledger, None),
-            self.registry,
-            crew,
-            self.clock,
-            metrics,
-            process_id="test",
-            fill=backorders.fill,
+        self.crew: Crew = InlineCrew(time.monotonic)
+        self.allocator = self.process("test")
+
+    def process(self, process_id: str) -> Allocator:
+        """The allocator of one process on this ledger."""
+        metrics = Metrics()
+        backorders = Backorders(self.ledger, self.registry, self.crew, self.clock, metrics, process_id)
+        return Allocator(
+            Recall(self.ledger, None), self.registry, self.crew, self.clock, metrics, process_id, backorders.fill
         )
 
     async def setup(self, nodes: Sequence[dict], stock: dict[tuple[str, str], int]) -> None:
@@ -98,9 +104,9 @@ class World:
         now = self.clock.monotonic()
         return Ticket(order, content_hash(order), key, now, now + 10)
 
-    async def decide(self, *orders: Order) -> list[dict]:
+    async def decide(self, *orders: Order, by: Allocator | None = None) -> list[dict]:
         tickets = [self.ticket(order) for order in orders]
-        await self.allocator.allocate("p", tickets)
+        await (by or self.allocator).allocate("p", tickets)
         return [msgspec.json.decode((await ticket.answer).decision) for ticket in tickets]
 
 
@@ -139,7 +145,7 @@ async def test_an_order_that_another_commit_overtook_is_solved_again(world: Worl
     """Contention alone never refuses an order that could be filled."""
 
     async def another_process() -> None:
-        await world.decide(order("rival", ("A", 1)))
+        await world.decide(order("rival", ("A", 1)), by=world.process("rival"))
 
     world.ledger.before_commit.append(another_process)
     (decision,) = await world.decide(order("O1", ("A", 1)))
@@ -240,7 +246,7 @@ async def test_a_rival_with_other_content_does_not_spoil_the_repeats_behind_it(w
     """R5 between processes: who posts the decided content gets its decision, whoever else is in the window."""
 
     async def another_process() -> None:
-        await world.decide(order("O1", ("A", 1)))
+        await world.decide(order("O1", ("A", 1)), by=world.process("rival"))
 
     world.ledger.before_commit.append(another_process)
     rival, same = world.ticket(order("O1", ("B", 1))), world.ticket(order("O1", ("A", 1)))

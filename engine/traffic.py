@@ -1,0 +1,106 @@
+"""Windows of one partition that are under way at once: one is read and decided while the one before it is committed.
+
+Nothing is read while a commit of this process is under way, so what a window ahead takes is in a snapshot wholly or
+not at all; what is not in it is subtracted (`Flight.less`). What a window ahead did not take after all makes claims of
+shortage doubtful that counted on it: they are put to the ledger as made on nothing it knows (`Flight.sure`), which
+refuses them, and their orders are decided again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from engine.ledger.port import LOAD, Batch, DayLoad, Outcome, Proposal, Row, Snapshot, Verdict
+
+UNSEEN = -1
+"""A count of gains that no snapshot tells."""
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """One round of one window, from its snapshot until its commit. `ahead`: those that its snapshot does not show.
+
+    `batch`: what it is to commit, once decided. `missed`: the proposals of it that were not committed; all of them as
+    long as nobody knows.
+    """
+
+    ahead: tuple[Flight, ...]
+    batch: Batch | None = None
+    missed: Sequence[Proposal] = ()
+
+    def less(self, snapshot: Snapshot, skus: Sequence[str]) -> Snapshot:
+        """The snapshot, its rows of `skus`, without what the flights ahead take."""
+        batches = [flight.batch for flight in self.ahead if flight.batch is not None]
+        if not batches:
+            return snapshot
+        index = {sku: k for k, sku in enumerate(skus)}
+        rows, days = list(snapshot.rows), dict(snapshot.days)
+        slots = {k: rows[k].slots.copy() for batch in batches for k in map(index.get, batch.skus) if k is not None}
+        for batch in batches:
+            for proposal in batch.proposals:
+                for take in proposal.takes:
+                    k = index.get(batch.skus[take.sku])
+                    if k is not None:
+                        slots[k]["held"][take.slot] += take.units
+                _take_loads(days, proposal)
+        for k, taken in slots.items():
+            rows[k] = Row(rows[k].gain, taken)
+        return replace(snapshot, rows=tuple(rows), days=days)
+
+    def decided(self, batch: Batch) -> None:
+        """It will take this."""
+        self.batch, self.missed = batch, batch.proposals
+
+    def sure(self, batch: Batch) -> Batch:
+        """The batch as it is put to the ledger, once the flights ahead have landed."""
+        missed = [(flight.batch, proposal) for flight in self.ahead if flight.batch for proposal in flight.missed]
+        if not missed:
+            return batch
+        skus = {ahead.skus[take.sku] for ahead, proposal in missed for take in proposal.takes}
+        days = {load.day for _, proposal in missed for load in proposal.loads}
+        gains = tuple(UNSEEN if sku in skus else gain for sku, gain in zip(batch.skus, batch.gains, strict=True))
+        seen = {day: UNSEEN if day in days else gain for day, gain in batch.day_gains.items()}
+        return replace(batch, gains=gains, day_gains=seen)
+
+    def landed(self, outcomes: Iterable[Outcome]) -> None:
+        """What became of it."""
+        verdicts = zip(self.missed, outcomes, strict=True)
+        self.missed = [proposal for proposal, outcome in verdicts if outcome.verdict is not Verdict.COMMITTED]
+
+
+def _take_loads(days: dict[int, DayLoad], proposal: Proposal) -> None:
+    for load in proposal.loads:
+        if load.day not in days:
+            continue
+        gain, nodes = days[load.day]
+        taken = np.zeros(max(len(nodes), load.node + 1), LOAD)
+        taken[: len(nodes)] = nodes
+        taken["parcels"][load.node] += load.parcels
+        taken["units"][load.node] += load.units
+        days[load.day] = DayLoad(gain, taken)
+
+
+@dataclass(slots=True)
+class Traffic:
+    """One partition's flights, those that have not landed. Owned by the allocator, on the event loop.
+
+    `store`: held while its stock is read or taken. `crew`: held while one is decided. Both first come, first served.
+    """
+
+    store: asyncio.Lock = field(default_factory=asyncio.Lock)
+    crew: asyncio.Lock = field(default_factory=asyncio.Lock)
+    flights: list[Flight] = field(default_factory=list)
+
+    def begin(self) -> Flight:
+        """A flight whose snapshot was just read."""
+        flight = Flight(tuple(self.flights))
+        self.flights.append(flight)
+        return flight
+
+    def end(self, flight: Flight) -> None:
+        """It is over, whatever became of it."""
+        self.flights.remove(flight)
