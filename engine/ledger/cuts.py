@@ -7,8 +7,7 @@ where one's claim may rest on the other's take.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 from engine.ledger.port import Batch, Proposal
 
@@ -23,49 +22,38 @@ CUT_ORDERS_MAX = 1_500
 """A group that must stay together is split all the same here: a call takes at most about 8,000 values."""
 
 
-class _Size(NamedTuple):
-    """How much one script call would have to do."""
-
-    orders: int
-    cells: int
-    documents: int
-
-    def plus(self, other: _Size) -> _Size:
-        return _Size(self.orders + other.orders, self.cells + other.cells, self.documents + other.documents)
-
-    def full(self) -> bool:
-        return self.orders > CUT_ORDERS or self.cells > CUT_CELLS or self.documents > CUT_BYTES
-
-
 def cuts(batch: Batch) -> list[list[int]]:
     """Indexes of proposals per script call, in the order in which to make them."""
     proposals = batch.proposals
-    sizes = [_Size(1, len(p.takes) + len(p.loads), len(p.order) + len(p.decision)) for p in proposals]
+    cells = [len(proposal.takes) + len(proposal.loads) for proposal in proposals]
+    documents = [len(proposal.order) + len(proposal.decision) for proposal in proposals]
     whole = list(range(len(proposals)))
-    if not _sum(sizes).full():
+    if not _full(len(whole), sum(cells), sum(documents)):
         return [whole] if whole else []
     claims = [bool(proposal.short_skus or proposal.short_days) for proposal in proposals]
     takers = [[k] for k in whole if not claims[k]]
     both = [k for k in whole if claims[k] and (proposals[k].takes or proposals[k].loads)]
     last = [[k] for k in whole if claims[k] and not (proposals[k].takes or proposals[k].loads)]
-    return list(_packed(sizes, [*takers, *_groups(proposals, both), *last]))
+    return list(_packed(cells, documents, [*takers, *_groups(proposals, both), *last]))
 
 
-def _sum(sizes: Iterable[_Size]) -> _Size:
-    return _Size(*(sum(column) for column in zip(_Size(0, 0, 0), *sizes, strict=True)))
+def _full(orders: int, cells: int, documents: int) -> bool:
+    """Whether this is too much for one script call."""
+    return orders > CUT_ORDERS or cells > CUT_CELLS or documents > CUT_BYTES
 
 
-def _packed(sizes: Sequence[_Size], groups: Sequence[list[int]]) -> Iterator[list[int]]:
+def _packed(cells: Sequence[int], documents: Sequence[int], groups: Sequence[list[int]]) -> Iterator[list[int]]:
     cut: list[int] = []
-    filled = _Size(0, 0, 0)
+    cells_in = bytes_in = 0
     for group in groups:
         for start in range(0, len(group), CUT_ORDERS_MAX):
             part = group[start : start + CUT_ORDERS_MAX]
-            size = _sum(sizes[k] for k in part)
-            if cut and filled.plus(size).full():
+            more, longer = sum([cells[k] for k in part]), sum([documents[k] for k in part])
+            if cut and _full(len(cut) + len(part), cells_in + more, bytes_in + longer):
                 yield cut
-                cut, filled = [], _Size(0, 0, 0)
-            cut, filled = cut + part, filled.plus(size)
+                cut, cells_in, bytes_in = [], 0, 0
+            cut += part
+            cells_in, bytes_in = cells_in + more, bytes_in + longer
     if cut:
         yield cut
 
