@@ -2,6 +2,9 @@
 
 An order of a future is placed at some moment of the horizon, every moment as likely, and uses the room of its own ship
 day. Of a SKU that is to be replenished it wants nothing afterwards: today's stock need last no longer.
+
+Orders that stand and may be decided again come in every future, and what they hold is free: else prices would swing
+with where they stand, and they with prices.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from engine.ledger.port import Snapshot
 from engine.lowering import Lowered, WindowInput, days_of, lower, touched
 from engine.pricing.demand import Basket, Kind
 from engine.pricing.descent import STEP, gentle, renewed, stepped
-from engine.pricing.observed import Destination, Observed
+from engine.pricing.observed import Destination, Observed, zone_of
 from engine.pricing.sheet import Keep, PriceSheet, RoomPrice
 from engine.registry import DEFAULT, Books
 from solvers.problem import DEAREST, Problem
@@ -69,6 +72,12 @@ class Futures(NamedTuple):
     def units(self) -> np.ndarray:
         """float64[K]: units of an order of each kind."""
         return np.array([sum(line.quantity for line in order.lines) for order in self.orders], np.float64)
+
+    def plus(self, standing: Sequence[Order]) -> Futures:
+        """With orders that come once in every future: those that stand and are to be decided again."""
+        zones = tuple(zone_of(order.ship_to) for order in standing)
+        ones = np.ones((len(self.weight), len(standing)))
+        return Futures((*self.orders, *standing), self.zones + zones, np.concatenate([self.weight, ones], axis=1))
 
     def until_replenished(self, due_ms: Mapping[str, int]) -> Futures:
         """Without what is wanted of a SKU once it is replenished; orders of nothing else are left out."""

@@ -23,6 +23,7 @@ from engine.ledger.retention import START, LogTrimmedError, place
 from engine.pricing.observed import Observed
 from engine.pricing.outlook import Ahead, Horizon, days_ahead, followed, futures_of, renewed_by, skus_of
 from engine.pricing.sheet import PriceSheet, packed
+from engine.pricing.standing import standing_orders
 from engine.registry import PRICES_MAX_AGE_MS, Registry
 from engine.settings import Settings
 
@@ -213,9 +214,13 @@ class Pricer:
         ahead_ms = round(self._settings.price_horizon_days * DAY_MS)
         horizon = Horizon(orders, now_ms, now_ms + ahead_ms)
         futures = futures_of(observed, horizon, books)
-        skus, days = skus_of(futures, books), days_ahead(futures, books, now_ms)
-        snapshot = await self._ledger.snapshot(partition, skus, days, (), expected=skus)
-        ahead = Ahead(futures, books, skus, snapshot, horizon, observed.demand.seen)
+        standing = await standing_orders(self._ledger, partition, books, now_ms)
+        with_all = futures.plus(standing)
+        skus, days = skus_of(with_all, books), days_ahead(with_all, books, now_ms)
+        asked = [order.order_id for order in standing]
+        snapshot = await self._ledger.snapshot(partition, skus, days, (), expected=skus, moving=asked)
+        still = futures.plus([order for order in standing if order.order_id in snapshot.moving])
+        ahead = Ahead(still, books, skus, snapshot, horizon, observed.demand.seen)
         return await asyncio.to_thread(ahead.sheet)
 
     async def _followed(self, partition: str, kept: _Kept, horizon: float) -> PriceSheet:

@@ -74,6 +74,24 @@ async def test_scarce_stock_has_a_price_and_ample_stock_none() -> None:
     assert (await sheet_of(plenty)).stock == {}
 
 
+@pytest.mark.parametrize(("mode", "same"), [("on", True), ("off", False)])
+async def test_prices_do_not_swing_with_where_orders_stand_that_may_move(mode: str, same: bool) -> None:
+    """Orders that are decided again are demand, and what they hold is free, wherever they stand now."""
+    told = []
+    for near_first in (True, False):
+        world = World()
+        policy = msgspec.json.encode({"reoptimise": {"mode": mode}})
+        await world.setup(NODES, {("near", "A"): 12 if near_first else 0, ("far", "A"): 40})
+        await world.registry.put_policy("p", "default", policy)
+        await world.decide(*(order(f"O{k}", ("A", 1)) for k in range(10)))
+        if not near_first:
+            await world.stock.write("p", [(0, StockRow(node_id="near", sku="A", on_hand=12))])
+        await pricer_of(world).round()
+        told.append(mills_of(await sheet_of(world)))
+    assert (told[0] == told[1]) is same
+    assert not same or told[0]["near"] > 0, "twenty want twelve near units"
+
+
 async def test_the_same_log_gives_the_same_prices() -> None:
     """Nothing but log, stock and settings decides: no clock and no chance."""
     sheets = []
