@@ -7,7 +7,13 @@ from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
 from time import monotonic
 
-COMPILED = ("solvers.simple_kernel", "solvers.cover_kernel", "solvers.simple_kernel_prices", "solvers.shadow_kernel")
+COMPILED = (
+    "solvers.simple_kernel",
+    "solvers.cover_kernel",
+    "solvers.simple_kernel_prices",
+    "solvers.shadow_kernel",
+    "solvers.cover_kernel_bound",
+)
 """Rooms that compile themselves when they are imported, the longest first."""
 
 

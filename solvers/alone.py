@@ -24,8 +24,8 @@ COVER = 1_000_000
 MAX_LINES = 100
 """Lines of an order from which on it is large, however few SKUs they are of."""
 
-BOUNDED = 4
-"""Large orders of one window that get a bound: it costs as much as their plan."""
+BOUND, BOUNDED = 100_000, 20
+"""Work that a large order's bound costs, measured, and how many of one window get one."""
 
 
 class Alone(NamedTuple):
@@ -128,7 +128,7 @@ def bound_of(problem: Problem, plans: list[Priced], supply: Supply, purse: Purse
     can pay for it.
     """
     open_orders = np.array([order for order, one in enumerate(plans) if one.bound is None], np.int64)
-    payable = purse.spent + COVER * len(open_orders) <= purse.work
+    payable = purse.spent + BOUND * len(open_orders) <= purse.work
     if len(open_orders) > BOUNDED or not payable or not is_large(problem, open_orders).all():
         return None
     if not all(is_bounded(problem, order) for order in open_orders.tolist()):
@@ -136,7 +136,7 @@ def bound_of(problem: Problem, plans: list[Priced], supply: Supply, purse: Purse
     total = sum(one.bound for one in plans if one.bound is not None)
     for order in open_orders.tolist():
         total += cover_bound(problem, order, supply.stock, supply.parcels, supply.units, plans[order])
-        purse.pay(COVER)
+        purse.pay(BOUND)
     return total
 
 

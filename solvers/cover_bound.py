@@ -14,15 +14,15 @@ limits but that groups are whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import floor
 
 import numpy as np
 
 from solvers.cover_demands import Floats
+from solvers.cover_kernel_bound import Relaxed, best_bound, room_of
 from solvers.cover_scene import Scene, Tariff, set_scene
 from solvers.plan import Priced
-from solvers.problem import Bools, Ints, Problem
+from solvers.problem import Ints, Problem
 
 BOUND_WORK = 2_000_000
 """Cells (demand, node) looked at: a hundred steps for 25 lines at 10 nodes cost 25,000 of them."""
@@ -32,12 +32,6 @@ MOST_STEPS = 150
 
 LISTED_NODES = 12
 """Up to here all sets of nodes are listed, and only sets that can fill the order count."""
-
-UNAFFORDABLE = 1e15
-"""Mills that stand for a node that cannot ship at all under some latest arrival."""
-
-PATIENCE = 6
-"""Steps without a better bound before the step length is halved."""
 
 
 def is_bounded(problem: Problem, order: int) -> bool:
@@ -65,105 +59,16 @@ def cover_bound(
     scene = set_scene(problem, order, stock, room_parcels, room_units)
     if not scene.reach.any():
         return found.cost
-    relaxed = _relax(problem, order, scene, found)
-    steps = min(MOST_STEPS, max(1, work // max(1, relaxed.reach.size)))
-    best, price = -np.inf, _first_prices(problem, order, scene, found)[scene.reach.any(axis=1)]
-    length, stalled = 1.0, 0
-    for _ in range(steps):
-        value, excess = relaxed.value(price)
-        if value > best:
-            stalled = 0 if value > best + 1e-4 * abs(best) else stalled + 1
-            best, best_price = value, price
-        else:
-            stalled += 1
-        norm = float((excess / relaxed.wanted) @ (excess / relaxed.wanted))
-        if found.cost - best < 1.0 or norm < 1e-12:
-            break
-        if stalled >= PATIENCE:
-            length, stalled, price = length / 2.0, 0, best_price
-            continue
-        price = price + length * (found.cost - value) / norm * excess / relaxed.wanted**2
+    relaxed, reached = _relax(problem, order, scene, found), scene.reach.any(axis=1)
+    goods, nodes = len(relaxed.wanted), len(relaxed.reach) // max(1, len(relaxed.wanted))
+    steps = min(MOST_STEPS, max(1, work // max(1, len(relaxed.reach))))
+    first = np.ascontiguousarray(_first_prices(problem, order, scene, found)[reached])
+    best = best_bound(relaxed, first, float(found.cost), steps, room_of(goods, nodes, len(relaxed.late)))
     # A float sum of up to 2^53 mills is right to far less than this margin.
     return max(0, min(found.cost, floor(best - 1e-9 * abs(best) - 0.01) + 1))
 
 
-@dataclass(frozen=True, slots=True)
-class _Relaxed:
-    """The order with its demands priced instead of met. N nodes, T breaks, A latest arrivals.
-
-    `wanted` [G] units of each demand that stock could meet; `reach` [G, N]; `linear` [G, N] mills a unit costs at
-    least beside the step price; `grams` [T] ascending, the last is the whole order; `step` [A, N, T] the least step
-    price of a shipment heavier than the break before; `late` [A] mills; `sets` [F, N] of 0 and 1 the sets of
-    nodes that can ship enough, none where they are
-    too many to list; `may_leave` units that need not ship and
-    `leaving` mills for each; `constant` mills paid in any case.
-    """
-
-    wanted: Floats
-    reach: Floats
-    linear: Floats
-    weight_g: Floats
-    grams: Floats
-    step: Floats
-    late: Floats
-    sets: Floats
-    may_leave: float
-    leaving: float
-    constant: float
-
-    def value(self, price: Floats) -> tuple[float, Floats]:
-        """The bound at prices per unit [G], and its slope: units wanted beyond what the nodes chose to ship, [G]."""
-        gain = price[:, None] - self.linear
-        paying = (gain > 0.0) & (self.reach > 0.0)
-        density = np.where(paying, gain / np.maximum(self.weight_g, 1e-6)[:, None], -1.0)
-        rank = np.argsort(-density, axis=0, kind="stable")
-        offered = np.take_along_axis(np.where(paying, self.reach, 0.0), rank, axis=0)
-        heavy = np.cumsum(offered * self.weight_g[rank], axis=0)
-        worth = np.cumsum(offered * np.take_along_axis(gain, rank, axis=0), axis=0)
-        full = np.stack([self._knapsack(heavy[:, n], worth[:, n]) for n in range(heavy.shape[1])])
-        profit = self.step - full
-        at = profit.argmin(axis=2)
-        least = np.take_along_axis(profit, at[..., None], axis=2)[..., 0]
-        arrival, opened, chosen = self._choice(least)
-        left = self._left(price)
-        value = float(chosen + price @ (self.wanted - left) + self.leaving * left.sum() + self.constant)
-        limit = np.where(opened, self.grams[at[arrival]], -1.0)
-        before = heavy - offered * self.weight_g[rank]
-        part = np.clip((limit - before) / np.maximum(heavy - before, 1e-9), 0.0, 1.0)
-        part = np.where((heavy <= limit) & opened, 1.0, np.where(opened, part, 0.0))
-        shipped = np.zeros_like(offered)
-        np.put_along_axis(shipped, rank, offered * part, axis=0)
-        return value, self.wanted - left - shipped.sum(axis=1)
-
-    def _choice(self, least: Floats) -> tuple[int, Bools, float]:
-        """The cheapest latest arrival and nodes to open, from the least cost of each node [A, N] and what they add."""
-        if len(self.sets):
-            by_set = np.minimum(least, UNAFFORDABLE) @ self.sets.T
-            by_arrival = by_set.min(axis=1) + self.late
-            arrival = int(by_arrival.argmin())
-            return arrival, self.sets[int(by_set[arrival].argmin())] > 0.0, float(by_arrival[arrival])
-        by_arrival = np.minimum(least, 0.0).sum(axis=1) + self.late
-        arrival = int(by_arrival.argmin())
-        return arrival, least[arrival] < 0.0, float(by_arrival[arrival])
-
-    def _knapsack(self, heavy: Floats, worth: Floats) -> Floats:
-        """The most that a node's goods can be worth within each break: cumulative weights and worths [G] -> [T]."""
-        weightless = int(np.searchsorted(heavy, 0.0, side="right"))
-        start = float(worth[weightless - 1]) if weightless else 0.0
-        filled: Floats = np.interp(self.grams, np.append(0.0, heavy[weightless:]), np.append(start, worth[weightless:]))
-        return filled
-
-    def _left(self, price: Floats) -> Floats:
-        """The units that stay: those of the dearest prices, as far as they may."""
-        order = np.argsort(-price, kind="stable")
-        wanted = np.where(price[order] > self.leaving, self.wanted[order], 0.0)
-        level = np.minimum(np.cumsum(wanted), self.may_leave)
-        left = np.zeros_like(price)
-        left[order] = np.diff(level, prepend=0.0)
-        return left
-
-
-def _relax(problem: Problem, order: int, scene: Scene, found: Priced) -> _Relaxed:
+def _relax(problem: Problem, order: int, scene: Scene, found: Priced) -> Relaxed:
     objective, tariff = problem.objective, scene.tariff
     nodes, where = np.unique(scene.node, return_inverse=True)
     reach = np.zeros((len(scene.quantity), len(nodes)))
@@ -189,18 +94,20 @@ def _relax(problem: Problem, order: int, scene: Scene, found: Priced) -> _Relaxe
     grams = _breaks(scene)
     days = np.unique(tariff.late_days[offered])
     step = np.stack([_least_steps(tariff.until(float(day)), where, len(nodes), grams) for day in days])
-    return _Relaxed(
+    return Relaxed(
         wanted=wanted[kept],
-        reach=reach[kept],
-        linear=linear[kept],
+        reach=reach[kept].ravel(),
+        linear=linear[kept].ravel(),
         weight_g=scene.weight_g[kept],
         grams=grams,
-        step=step,
+        step=step.ravel(),
         late=objective.late_per_day * days,
-        sets=_sufficient_sets(reach[kept], wanted[kept], _rooms(scene, where, len(nodes)), max(0.0, float(may_leave))),
+        sets=_sufficient_sets(
+            reach[kept], wanted[kept], _rooms(scene, where, len(nodes)), max(0.0, float(may_leave))
+        ).ravel(),
         may_leave=max(0.0, float(may_leave)),
         leaving=float(objective.unfilled_per_unit),
-        constant=objective.unfilled_per_unit * hopeless - objective.split_parcel,
+        constant=float(objective.unfilled_per_unit * hopeless - objective.split_parcel),
     )
 
 
