@@ -37,7 +37,8 @@ class Benchmarks(TyperGroup):
 
         command = copy(typer.main.get_command(papers))
         command.params = [option for option in command.params if option.name != "name"]
-        command.callback = partial(command.callback, name=cmd_name)  # type: ignore[arg-type]
+        assert command.callback is not None
+        command.callback = partial(command.callback, name=cmd_name)
         return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002

@@ -346,8 +346,8 @@ class PeakDay(LoadTestShape):
     def tick(self) -> tuple[int, float, list[type[Any]]] | None:
         """As many users as the hour asks for; None when the day is over."""
         assert self.runner is not None
-        chosen = self.runner.environment.parsed_options
-        passed = self.get_run_time()
+        chosen: Any = self.runner.environment.parsed_options
+        passed = time.perf_counter() - self.start_time
         if passed >= chosen.day:
             return None
         if chosen.open_rate > 0:

@@ -14,7 +14,8 @@ from random import Random
 import numpy as np
 
 from api.cli.client import Client
-from api.cli.terminal import Terminal
+from api.cli.codes import ExitCode
+from api.cli.terminal import CommandError, Terminal
 from api.demo.seeding import load_world
 from bench.load.arrivals import arrivals, peak_day, steady
 from bench.load.figures import Figures, latency, quality
@@ -94,7 +95,7 @@ class Load:
         lag, samples = lag_between(before, await lags(self._client), 0.999)
         repeats = await self._repeat(poster)
         decisions = [poster.decisions[number] for number in numbers if number in poster.decisions]
-        outside = by_wrk.faults if by_wrk else 0
+        outside = by_wrk.faults + by_wrk.broken if by_wrk else 0
         return Figures(
             world={"nodes": plan.nodes, "skus": plan.skus, "scarcity": plan.scarcity, "seed": plan.seed},
             saturation=found,
@@ -122,7 +123,13 @@ class Load:
         bare = merchant(plan.nodes, plan.skus)
         world = stocked(bare, expected_demand(bare, plan.stock_for), plan.scarcity)
         self._say(f"loading {plan.nodes} nodes, {plan.skus:,} SKUs, {len(world.stock):,} stocked cells")
-        await load_world(self._client, world)
+        try:
+            await load_world(self._client, world)
+        except CommandError as error:
+            if error.code is not ExitCode.USAGE:
+                raise
+            text = f"partition {plan.partition!r} of that service holds another network; name another --partition"
+            raise CommandError(text) from error
         return world
 
     async def _closed(self, poster: Poster, orders: Orders, seconds: float) -> Times:

@@ -29,7 +29,7 @@ from solvers.choose import solve
 from solvers.menu import Supply
 from solvers.problem import Problem
 from solvers.purse import Purse
-from solvers.solution import Solution, check
+from solvers.solution import check
 
 QUICK, SLOW = 15, 5
 """Rounds of a phase that costs little to prepare, and of one that needs a partition of its own each time."""
@@ -54,19 +54,8 @@ class Case(NamedTuple):
     phases: tuple[str, ...]
 
 
-def _budget(scene: Scene) -> Budget:
-    """As `deciding` has it, without the safety cut: the same work in every round."""
-    terms = scene.question.policy.solver
-    return Budget(work=terms.work, gap=terms.gap)
-
-
 def _problem(scene: Scene) -> Problem:
     return lower(scene.question).problem
-
-
-def _solved(scene: Scene) -> tuple[Problem, Solution]:
-    problem = _problem(scene)
-    return problem, solve(problem, _budget(scene))
 
 
 def _decode(scene: Scene, bodies: tuple[bytes, ...]) -> list[tuple[Order, bytes]]:
@@ -143,13 +132,17 @@ PHASES = {
         ),
         Phase(
             "solve", "one plan for each order, jointly",
-            lambda scene: (_problem(scene), _budget(scene)), solve,
+            lambda scene: (_problem(scene), scene.budget), solve,
             lambda scene, solution: check(_problem(scene), solution) == [],
         ),
-        Phase("check", "the judge: rules and money from scratch", _solved, check, lambda _, found: found == []),
+        Phase(
+            "check", "the judge: rules and money from scratch",
+            lambda scene: (_problem(scene), scene.solution), check,
+            lambda _, found: found == [],
+        ),
         Phase(
             "lift", "plans to proposals, decisions and orders encoded",
-            lambda scene: (lower(scene.question), _solved(scene)[1], 1.0), lift,
+            lambda scene: (lower(scene.question), scene.solution, 1.0), lift,
             lambda scene, proposals: [each.order_id for each in proposals]
             == [order.order_id for order in scene.question.orders],
         ),

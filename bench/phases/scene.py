@@ -29,12 +29,15 @@ from engine.domain import content_hash, epoch_ms
 from engine.gate import Ticket
 from engine.ledger.port import Batch
 from engine.ledger.server.supervisor import EmbeddedServer
-from engine.lowering import WindowInput
+from engine.lowering import WindowInput, lower
 from engine.policy import Policy, WindowTerms
 from engine.sample.orders import OrderGenerator
 from engine.sample.world import World
 from engine.settings import Settings
 from engine.window import Window
+from solvers.budget import Budget
+from solvers.choose import solve
+from solvers.solution import Solution
 
 T = TypeVar("T")
 
@@ -80,9 +83,9 @@ class Stage:
         return self._scene
 
     def _engine(self, store: str) -> Engine:
-        common = {"window_linger_ms": 0, "order_timeout_ms": PATIENCE_MS, "price_seconds": 0}
+        settings = Settings(window_linger_ms=0, order_timeout_ms=PATIENCE_MS, price_seconds=0)
         if store == "memory":
-            return build_memory(Settings(**common), ManualClock(epoch_ms(PLACED_AT)))
+            return build_memory(settings, ManualClock(epoch_ms(PLACED_AT)))
         if self._store_url is None:
             directory = Path(self._store.enter_context(tempfile.TemporaryDirectory(prefix="phases-")))
             server = EmbeddedServer(directory / "data")
@@ -90,7 +93,7 @@ class Stage:
             self._store.callback(server.stop)
             self._store_url = server.url, directory / "data"
         url, directory = self._store_url
-        return build(Settings(data_dir=directory, **common), url, directory)
+        return build(settings.model_copy(update={"data_dir": directory}), url, directory)
 
     def _end_scene(self) -> None:
         if self._scene is not None:
@@ -160,6 +163,17 @@ class Scene:
         skus, days = window.skus(books), window.days(books, engine.clock.epoch_ms())
         snapshot = await engine.past.snapshot(partition, skus, days, *window.asked(books))
         return window.question(books, snapshot, skus)
+
+    @property
+    def budget(self) -> Budget:
+        """As `deciding` has it, without the safety cut: the same work in every round."""
+        terms = self.question.policy.solver
+        return Budget(work=terms.work, gap=terms.gap)
+
+    @cached_property
+    def solution(self) -> Solution:
+        """What the solvers make of the window; it fits every problem that `lower` makes of it."""
+        return solve(lower(self.question).problem, self.budget)
 
     @cached_property
     def decided(self) -> DecidedWindow:
