@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from bench.windows.scene import SCARCITIES, spread
-from engine.domain import StockRow
+from engine.domain import Order, StockRow
 from engine.sample.places import METROS
 from engine.sample.world import SEED, World, build_world, network_document
 from solvers.problem import Ints
@@ -66,3 +66,8 @@ def stocked(world: World, demand: Ints, scarcity: str, seed: int = SEED) -> Worl
 def expected_demand(world: World, orders: int) -> Ints:
     """Units of each SKU that so many orders ask for, about."""
     return np.ceil(world.demand * orders * UNITS_PER_ORDER).astype(np.int64)
+
+
+def cut(order: Order, lines_max: int) -> Order:
+    """The order with its first lines only, if it has more."""
+    return order if len(order.lines) <= lines_max else msgspec.structs.replace(order, lines=order.lines[:lines_max])

@@ -44,6 +44,7 @@ def load(
     nodes: Annotated[int, typer.Option(min=1, max=2_000, help="Nodes of the world.")] = DEFAULT.nodes,
     skus: Annotated[int, typer.Option(min=1, help="SKUs of the world.")] = DEFAULT.skus,
     scarcity: Annotated[str, typer.Option(help=f"Of stock: {', '.join(SCARCITIES)}.")] = DEFAULT.scarcity,
+    lines_max: Annotated[int, typer.Option(min=1, help="Longer orders are cut; 6 % have 6 to 40.")] = DEFAULT.lines_max,
     stock_for: Annotated[int, typer.Option(min=1, help="Orders the stock would serve, times the scarcity.")] = (
         DEFAULT.stock_for
     ),
@@ -69,6 +70,7 @@ def load(
         nodes=nodes,
         skus=skus,
         scarcity=scarcity,
+        lines_max=lines_max,
         stock_for=stock_for,
         seed=seed,
         seconds=seconds,

@@ -21,6 +21,7 @@ class _Window(Struct):
     window_id: str
     orders: int
     waited_ms: float
+    solve_ms: float
     gap: float | None
     cut: bool
 
@@ -54,7 +55,8 @@ class Quality(Struct, frozen=True, kw_only=True):
 
 
 class Latency(Struct, frozen=True, kw_only=True):
-    """Milliseconds from the instant that was intended to the decision, and what of it was waiting for the window.
+    """Milliseconds from the instant that was intended to the decision, and what of it was waiting for the window and
+    deciding it.
 
     `late_p99`: how late the sender itself was, which is in the others.
     """
@@ -64,6 +66,8 @@ class Latency(Struct, frozen=True, kw_only=True):
     worst: float
     window_wait_p50: float
     window_wait_p99: float
+    solve_p50: float
+    solve_p99: float
     late_p99: float
 
 
@@ -96,10 +100,20 @@ class Figures(Struct, frozen=True, kw_only=True):
 def latency(times: Times, decisions: Sequence[bytes]) -> Latency:
     """Percentiles over all requests of a run."""
     p50, p99, worst = _percentiles(times.latency, 50, 99, 100)
-    waited = [_decode(body).window.waited_ms / 1000 for body in decisions]
-    wait_p50, wait_p99 = _percentiles(waited, 50, 99)
+    windows = [_decode(body).window for body in decisions]
+    wait_p50, wait_p99 = _percentiles([window.waited_ms / 1000 for window in windows], 50, 99)
+    solve_p50, solve_p99 = _percentiles([window.solve_ms / 1000 for window in windows], 50, 99)
     (late,) = _percentiles(times.late, 99)
-    return Latency(p50=p50, p99=p99, worst=worst, window_wait_p50=wait_p50, window_wait_p99=wait_p99, late_p99=late)
+    return Latency(
+        p50=p50,
+        p99=p99,
+        worst=worst,
+        window_wait_p50=wait_p50,
+        window_wait_p99=wait_p99,
+        solve_p50=solve_p50,
+        solve_p99=solve_p99,
+        late_p99=late,
+    )
 
 
 def _percentiles(seconds: Sequence[float], *which: float) -> list[float]:
@@ -146,8 +160,9 @@ def lines(figures: Figures) -> list[str]:
         f"({', '.join(f'{count:,} {status}' for status, count in good.statuses.items())})",
         f"single order: p50 {late.p50:,.1f} ms, p99 {late.p99:,.1f} ms, worst {late.worst:,.1f} ms from the intended "
         f"instant (sender late by p99 {late.late_p99:,.1f} ms)",
-        f"waiting for the window: p50 {late.window_wait_p50:,.1f} ms, p99 {late.window_wait_p99:,.1f} ms; "
-        f"{good.orders_per_window:,.1f} orders a window, {good.parcels_per_order:.2f} parcels an order, "
+        f"of it waiting for the window: p50 {late.window_wait_p50:,.1f} ms, p99 {late.window_wait_p99:,.1f} ms; "
+        f"deciding it: p50 {late.solve_p50:,.1f} ms, p99 {late.solve_p99:,.1f} ms",
+        f"windows: {good.orders_per_window:,.1f} orders a window, {good.parcels_per_order:.2f} parcels an order, "
         f"{good.cut:.1%} in windows that ran out of work",
         f"event loop: p99.9 of {figures.loop_lag_samples} lags at most {1000 * figures.loop_lag_p999_s:,.0f} ms",
     ]

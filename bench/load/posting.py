@@ -10,6 +10,7 @@ import msgspec
 
 from api.cli.client import Client, ServiceUnreachableError
 from bench.load.contract import Said, judge
+from bench.merchant import cut
 from engine.sample.orders import OrderGenerator
 from engine.sample.world import World
 
@@ -23,9 +24,10 @@ FAULTS_TOLD = 20
 
 
 class Orders:
-    """Orders from a seed, made before they are sent. `run` begins every order id."""
+    """Orders from a seed, made before they are sent. `run` begins every order id; longer orders are cut."""
 
-    def __init__(self, world: World, seed: int, run: str) -> None:
+    def __init__(self, world: World, seed: int, run: str, lines_max: int) -> None:
+        self._lines_max = lines_max
         self._generator = OrderGenerator(world, seed, run)
         self.ids: list[str] = []
         self.bodies: list[bytes] = []
@@ -35,7 +37,7 @@ class Orders:
         first, now = len(self.bodies), datetime.now(UTC)
         for order in self._generator.orders(count, now):
             self.ids.append(order.order_id)
-            self.bodies.append(msgspec.json.encode(order))
+            self.bodies.append(msgspec.json.encode(cut(order, self._lines_max)))
         return range(first, first + count)
 
 

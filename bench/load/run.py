@@ -22,7 +22,7 @@ from bench.load.figures import Figures, latency, quality
 from bench.load.loops import Times, closed_loop, open_loop
 from bench.load.posting import Orders, Poster
 from bench.load.saturation import CONNECTIONS, Saturation, wrk
-from bench.load.service import audited, lag_between, lags
+from bench.load.service import audited, lag_between, lags, settled
 from bench.merchant import expected_demand, merchant, stocked
 from engine.sample.world import World
 
@@ -34,6 +34,9 @@ TIMEOUT_S = 12.0
 
 PER_S_MAX = 4_000
 """Orders made ahead for a closed loop, a second; one that uses them up ends early."""
+
+LINES_MAX = 40
+"""The longest order of the sample."""
 
 REPEATS = 200
 """Decided orders that are sent again at the end."""
@@ -49,6 +52,7 @@ class Plan:
     nodes: int = 50
     skus: int = 2_000
     scarcity: str = "normal"
+    lines_max: int = LINES_MAX
     stock_for: int = 40_000
     seed: int = 1
     warm_up_s: float = 3.0
@@ -79,7 +83,7 @@ class Load:
 
     async def _measure(self, data_dir: Path | None) -> Figures:
         plan = self._plan
-        orders = Orders(await self._seed_world(), plan.seed, self._run)
+        orders = Orders(await self._seed_world(), plan.seed, self._run, plan.lines_max)
         poster = Poster(self._client, orders)
         await self._closed(poster, orders, plan.warm_up_s)
         found = by_wrk = None
@@ -97,7 +101,7 @@ class Load:
         decisions = [poster.decisions[number] for number in numbers if number in poster.decisions]
         outside = by_wrk.faults + by_wrk.broken if by_wrk else 0
         return Figures(
-            world={"nodes": plan.nodes, "skus": plan.skus, "scarcity": plan.scarcity, "seed": plan.seed},
+            world={name: getattr(plan, name) for name in ("nodes", "skus", "scarcity", "lines_max", "seed")},
             saturation=found,
             wrk=by_wrk,
             asked_per_s=round(len(due) / plan.seconds, 1),
@@ -125,6 +129,7 @@ class Load:
         self._say(f"loading {plan.nodes} nodes, {plan.skus:,} SKUs, {len(world.stock):,} stocked cells")
         try:
             await load_world(self._client, world)
+            await settled(self._client)
         except CommandError as error:
             if error.code is not ExitCode.USAGE:
                 raise

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
+import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ from api.cli.client import Client
 from api.cli.codes import ExitCode
 from api.cli.terminal import CommandError
 
-START_S, STOP_S, AUDIT_S = 120.0, 60.0, 300.0
+START_S, STOP_S, AUDIT_S, SETTLE_S = 120.0, 60.0, 300.0, 60.0
 ELSEWHERE = ("APPORTION_REDIS_URL", "APPORTION_ARCHIVE_URL", "APPORTION_DATA_DIR", "APPORTION_HOST", "APPORTION_PORT")
 """Settings that would make it another service than the one that is to be measured."""
 
@@ -73,6 +74,22 @@ async def _end(process: Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
+
+
+async def settled(client: Client) -> None:
+    """Wait, for a minute at most, until the archive has all that was loaded: no load is to pay for the one before."""
+    give_up = time.monotonic() + SETTLE_S
+    while time.monotonic() < give_up:
+        text = (await client.get("/metrics")).body.decode()
+        behind = [
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == "apportion_archive_lag_entries"
+        ]
+        if sum(behind) == 0:
+            return
+        await asyncio.sleep(0.2)
 
 
 Lags = dict[float, float]

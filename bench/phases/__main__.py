@@ -34,9 +34,12 @@ def markdown(benchmarks: Iterable[Mapping[str, Any]]) -> str:
     rows: dict[tuple[Any, ...], dict[str, float]] = {}
     for one in benchmarks:
         info = one["extra_info"]
-        shape = (info["store"], info["scarcity"], info["nodes"], info["orders"])
+        shape = (info["store"], info["scarcity"], info["lines_max"], info["nodes"], info["orders"])
         rows.setdefault(shape, {})[info["phase"]] = one["stats"]["median"] * 1e6 / info["orders"]
-    told = ["| store | scarcity | nodes | orders | " + " | ".join(ALL) + " |", "|---|---|" + "---:|" * (2 + len(ALL))]
+    told = [
+        "| store | scarcity | lines | nodes | orders | " + " | ".join(ALL) + " |",
+        "|---|---|" + "---:|" * (3 + len(ALL)),
+    ]
     for shape, medians in rows.items():
         cells = [f"{medians[verb]:,.1f}" if verb in medians else "" for verb in ALL]
         told.append("| " + " | ".join([*map(str, shape), *cells]) + " |")

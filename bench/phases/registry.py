@@ -31,7 +31,7 @@ from solvers.problem import Problem
 from solvers.purse import Purse
 from solvers.solution import check
 
-QUICK, SLOW = 15, 5
+QUICK, SLOW = 10, 5
 """Rounds of a phase that costs little to prepare, and of one that needs a partition of its own each time."""
 
 
@@ -70,8 +70,7 @@ def _decode(scene: Scene, bodies: tuple[bytes, ...]) -> list[tuple[Order, bytes]
     return scene.run(all_of_them())
 
 
-def _price(problem: Problem) -> Alone:
-    budget = Budget()
+def _price(problem: Problem, budget: Budget) -> Alone:
     orders = np.arange(problem.orders)
     return plans_alone(problem, orders, Supply.of(problem), Purse(budget.work), work=budget.order_work)
 
@@ -127,7 +126,7 @@ PHASES = {
         ),
         Phase(
             "price", "each order's own best plan at exact prices, as if it were alone",
-            lambda scene: (_problem(scene),), _price,
+            lambda scene: (_problem(scene), scene.budget), _price,
             lambda scene, alone: len(alone.plans) == scene.shape.orders,
         ),
         Phase(
@@ -165,14 +164,15 @@ PHASES = {
 """By verb, in the order in which a window goes through them."""
 
 ALL = tuple(PHASES)
-ORDERS, NODES = (50, 200, 500), (10, 200)
+ORDERS, NODES, SHORT = (50, 200, 500), (10, 200), 5
 
 CASES = (
     Case("orders", tuple(Shape(orders, scarcity=one) for one, orders in product(SCARCITIES, ORDERS)), ALL),
     Case("nodes", tuple(Shape(nodes=nodes, scarcity=one) for one, nodes in product(SCARCITIES, NODES)), ALL),
+    Case("short", tuple(Shape(orders, lines_max=SHORT) for orders in ORDERS), ALL),
     Case("store", tuple(Shape(orders, store="valkey") for orders in ORDERS), ("commit", "end_to_end")),
 )
-"""`nodes` lacks the 50 that `orders` has already."""
+"""`nodes` lacks the 50 that `orders` has already. `short` leaves out what is dear: the few orders of many lines."""
 
 
 def every() -> Iterator[tuple[Shape, Phase]]:

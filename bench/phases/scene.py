@@ -21,7 +21,7 @@ import numpy as np
 import uvloop
 
 from api.bodies import order_of
-from bench.merchant import merchant, stocked
+from bench.merchant import cut, merchant, stocked
 from engine.assembly import Engine, build, build_memory
 from engine.clock import ManualClock, SystemClock
 from engine.deciding import DecidedWindow, decide
@@ -50,18 +50,22 @@ PATIENCE_MS = 600_000
 
 
 class Shape(NamedTuple):
-    """What a window looks like, and where it is committed: the `memory` twin, or an embedded `valkey`."""
+    """What a window looks like, and where it is committed: the `memory` twin, or an embedded `valkey`.
+
+    `lines_max`: longer orders are cut to so many lines; the sample's longest have 40.
+    """
 
     orders: int = 200
     nodes: int = 50
     scarcity: str = "normal"
     store: str = "memory"
+    lines_max: int = 40
 
     @property
     def label(self) -> str:
         """As in the names of the benchmarks."""
-        where = "" if self.store == "memory" else f"-{self.store}"
-        return f"{self.orders}x{self.nodes}-{self.scarcity}{where}"
+        more = ("" if self.store == "memory" else f"-{self.store}") + ("" if self.lines_max == 40 else "-short")
+        return f"{self.orders}x{self.nodes}-{self.scarcity}{more}"
 
 
 class Stage:
@@ -193,7 +197,8 @@ class Scene:
 def _window_of(shape: Shape, placed_at: datetime) -> tuple[World, list[Any]]:
     """A merchant that has what these orders ask for, as scarce as the shape says, and the orders."""
     world = merchant(shape.nodes, SKUS)
-    orders = list(OrderGenerator(world, SEED + shape.orders).orders(shape.orders, placed_at))
+    drawn = OrderGenerator(world, SEED + shape.orders).orders(shape.orders, placed_at)
+    orders = [cut(order, shape.lines_max) for order in drawn]
     place = {sku.sku: at for at, sku in enumerate(world.skus)}
     demand = np.zeros(SKUS, np.int64)
     for order in orders:

@@ -61,7 +61,7 @@ def test_the_driver_runs_and_its_figures_become_a_table(tmp_path: Path) -> None:
     assert len(json.loads(file.read_bytes())["benchmarks"]) == len(ALL)
     table = CliRunner().invoke(app, [str(file)])
     assert table.exit_code == 0, table.output
-    assert table.output.splitlines()[-1].startswith("| memory | ample | 50 | 50 | ")
+    assert table.output.splitlines()[-1].startswith("| memory | ample | 40 | 50 | 50 | ")
     assert "|  |" not in table.output
 
 
