@@ -88,11 +88,11 @@ async def _load(
 ) -> ExitCode:
     try:
         if url is not None:
-            figures = await Load(terminal, plan, url).run(data_dir)
+            figures = await Load(terminal, plan, url, data_dir).run()
         else:
             with tempfile.TemporaryDirectory(prefix="apportion-load-") as name:
                 async with served(Path(name)) as own:
-                    figures = await Load(terminal, plan, own).run(Path(name) / "data")
+                    figures = await Load(terminal, plan, own.url, own.data_dir, own.pid).run()
     except ServiceUnreachableError as error:
         raise CommandError(str(error), ExitCode.UNAVAILABLE) from error
     except BaseExceptionGroup as errors:

@@ -72,7 +72,9 @@ class Latency(Struct, frozen=True, kw_only=True):
 
 
 class Figures(Struct, frozen=True, kw_only=True):
-    """One load. `clean`: nothing oversold and the store as its log says; null if it could not be asked."""
+    """One load. `cpu_ms_per_order`: processor time of service, solvers and store; null where it cannot be known.
+    `clean`: nothing oversold and the store as its log says; null if it could not be asked.
+    """
 
     world: dict[str, Any]
     saturation: Saturation | None
@@ -83,6 +85,7 @@ class Figures(Struct, frozen=True, kw_only=True):
     seconds: float
     latency_ms: Latency
     quality: Quality
+    cpu_ms_per_order: float | None
     loop_lag_p999_s: float
     loop_lag_samples: int
     later: int
@@ -164,6 +167,9 @@ def lines(figures: Figures) -> list[str]:
         f"deciding it: p50 {late.solve_p50:,.1f} ms, p99 {late.solve_p99:,.1f} ms",
         f"windows: {good.orders_per_window:,.1f} orders a window, {good.parcels_per_order:.2f} parcels an order, "
         f"{good.cut:.1%} in windows that ran out of work",
+        "processor time: "
+        + ("unknown" if figures.cpu_ms_per_order is None else f"{figures.cpu_ms_per_order:.2f} ms an order")
+        + " (service, solvers and store)",
         f"event loop: p99.9 of {figures.loop_lag_samples} lags at most {1000 * figures.loop_lag_p999_s:,.0f} ms",
     ]
     told += [

@@ -22,7 +22,7 @@ from bench.load.figures import Figures, latency, quality
 from bench.load.loops import Times, closed_loop, open_loop
 from bench.load.posting import Orders, Poster
 from bench.load.saturation import CONNECTIONS, Saturation, wrk
-from bench.load.service import audited, lag_between, lags, settled
+from bench.load.service import audited, cpu_seconds, lag_between, lags, settled
 from bench.merchant import expected_demand, merchant, stocked
 from engine.sample.world import World
 
@@ -67,21 +67,26 @@ class Plan:
 class Load:
     """One plan on one service."""
 
-    def __init__(self, terminal: Terminal, plan: Plan, url: str) -> None:
+    def __init__(
+        self, terminal: Terminal, plan: Plan, url: str, data_dir: Path | None = None, pid: int | None = None
+    ) -> None:
+        """`data_dir`: where the service's store is, to be audited; `pid`: of the service, to count what it used."""
         self._terminal = terminal
         self._plan = plan
         self._url = url
+        self._data_dir = data_dir
+        self._pid = pid
         self._client = Client(url, OPEN_CONNECTIONS, {"Apportion-Partition": plan.partition}, TIMEOUT_S)
         self._run = f"L{time.time_ns() // 1_000_000:x}"
 
-    async def run(self, data_dir: Path | None) -> Figures:
-        """Measure. `data_dir`: where the service's store is, to be audited. Raises CommandError, as `Client` does."""
+    async def run(self) -> Figures:
+        """Measure. Raises CommandError, as `Client` does."""
         try:
-            return await self._measure(data_dir)
+            return await self._measure()
         finally:
             self._client.close()
 
-    async def _measure(self, data_dir: Path | None) -> Figures:
+    async def _measure(self) -> Figures:
         plan = self._plan
         orders = Orders(await self._seed_world(), plan.seed, self._run, plan.lines_max)
         poster = Poster(self._client, orders)
@@ -90,12 +95,13 @@ class Load:
         if plan.rate is None:
             found, by_wrk = await self._saturation(poster, orders)
         rate = plan.rate or plan.share * max(one.per_s for one in (found, by_wrk) if one)
-        before = await lags(self._client)
+        before, used = await lags(self._client), self._cpu()
         due = arrivals(rate, plan.seconds, plan.seed, peak_day if plan.day else steady)
         numbers = orders.more(len(due))
         self._say(f"open loop: {rate:,.0f}/s for {plan.seconds:.0f} s, {len(due):,} orders")
         with quiet():
             times = await open_loop(due, lambda n: poster.send(numbers[n]), time.monotonic)
+        spent = self._cpu() - used
         lag, samples = lag_between(before, await lags(self._client), 0.999)
         repeats = await self._repeat(poster)
         decisions = [poster.decisions[number] for number in numbers if number in poster.decisions]
@@ -110,14 +116,19 @@ class Load:
             seconds=plan.seconds,
             latency_ms=latency(times, decisions),
             quality=quality(decisions),
+            cpu_ms_per_order=round(1000 * spent / len(decisions), 3) if spent and decisions else None,
             loop_lag_p999_s=lag,
             loop_lag_samples=samples,
             later=poster.later,
             repeats=repeats,
             faults=poster.faults + outside,
             first_faults=poster.told + ([f"wrk: {by_wrk.first_fault}"] if by_wrk and outside else []),
-            clean=await audited(data_dir) if data_dir is not None else None,
+            clean=await audited(self._data_dir) if self._data_dir is not None else None,
         )
+
+    def _cpu(self) -> float:
+        """Seconds that the service has used; 0 if nobody can tell."""
+        return (cpu_seconds(self._pid) or 0.0) if self._pid is not None else 0.0
 
     def _say(self, text: str) -> None:
         self._terminal.say(text, style="dim")

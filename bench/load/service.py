@@ -11,6 +11,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
@@ -26,9 +27,17 @@ ELSEWHERE = ("APPORTION_REDIS_URL", "APPORTION_ARCHIVE_URL", "APPORTION_DATA_DIR
 LAG = "apportion_loop_lag_seconds"
 
 
+class Served(NamedTuple):
+    """A service process on loopback, and where its store is."""
+
+    url: str
+    pid: int
+    data_dir: Path
+
+
 @asynccontextmanager
-async def served(directory: Path) -> AsyncIterator[str]:
-    """The URL of a service with an empty store in `directory`, which is ended afterwards. Raises CommandError."""
+async def served(directory: Path) -> AsyncIterator[Served]:
+    """A service with an empty store in `directory`, which is ended afterwards. Raises CommandError."""
     log = directory / "service.log"
     with log.open("ab") as errors:
         process = await _apportion(
@@ -41,7 +50,7 @@ async def served(directory: Path) -> AsyncIterator[str]:
             line = await asyncio.wait_for(process.stdout.readline(), START_S)
         if not line:
             raise CommandError(f"the service did not start: {log.read_text()[-2_000:]}", ExitCode.UNAVAILABLE)
-        yield msgspec.json.decode(line)["url"]
+        yield Served(msgspec.json.decode(line)["url"], process.pid, directory / "data")
     finally:
         await _end(process)
 
@@ -74,6 +83,26 @@ async def _end(process: Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """Processor time of a process and of all below it until now; None where there is no /proc to ask.
+
+    What others do on the machine bears on latency far more than on this.
+    """
+    ticks: dict[int, int] = {}
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            # After the name in brackets: state, parent, ...; the 14th and 15th of all are user and system time.
+            fields = stat.read_text().rpartition(")")[2].split()
+            parents[int(stat.parent.name)] = int(fields[1])
+            ticks[int(stat.parent.name)] = int(fields[11]) + int(fields[12])
+    family, more = set(), {pid} & ticks.keys()
+    while more:
+        family |= more
+        more = {child for child, parent in parents.items() if parent in more}
+    return sum(ticks[each] for each in family) / os.sysconf("SC_CLK_TCK") if family else None
 
 
 async def settled(client: Client) -> None:

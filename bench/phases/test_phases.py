@@ -7,6 +7,9 @@
     python -m pytest bench/phases --benchmark-compare --benchmark-compare-fail=median:10%
     python -m pytest bench/phases --benchmark-json=phases.json   and then: python -m bench.phases phases.json
 
+On a machine that others use too, `--benchmark-timer=time.process_time` counts processor time instead; not for what a
+store or a worker process does (`valkey`), which is another process's time.
+
 `make test` does not collect this file; it runs every case x phase once, untimed (`tests/bench/test_phases.py`).
 """
 

@@ -220,8 +220,8 @@ def test_a_merchant_of_any_size(nodes: int) -> None:
 @pytest.fixture
 async def service(tmp_path: Path) -> AsyncIterator[str]:
     """A served engine with an embedded store."""
-    async with served(tmp_path) as url:
-        yield url
+    async with served(tmp_path) as service:
+        yield service.url
 
 
 async def run_locust(url: str, report: Path, *asked: str) -> dict[str, dict[str, int]]:
@@ -274,6 +274,7 @@ def test_the_command_prints_two_numbers(tmp_path: Path) -> None:
     assert (figures.faults, figures.clean) == (0, True), figures.first_faults
     assert sum(figures.quality.statuses.values()) == figures.orders
     assert figures.repeats > 0
+    assert (figures.cpu_ms_per_order is not None) == Path("/proc/self/stat").exists()
     assert figures.wrk is None or figures.wrk.decided > 0
     told = lines(figures)
     assert "decisions/s at p99" in told[0]
