@@ -72,7 +72,7 @@ class Latency(Struct, frozen=True, kw_only=True):
 
 
 class Figures(Struct, frozen=True, kw_only=True):
-    """One load. `cpu_ms_per_order`: processor time of service, solvers and store; null where it cannot be known.
+    """One load. `cpu_ms_per_order`: processor time by role of the process; empty where it cannot be known.
     `clean`: nothing oversold and the store as its log says; null if it could not be asked.
     """
 
@@ -85,7 +85,7 @@ class Figures(Struct, frozen=True, kw_only=True):
     seconds: float
     latency_ms: Latency
     quality: Quality
-    cpu_ms_per_order: float | None
+    cpu_ms_per_order: dict[str, float]
     loop_lag_p999_s: float
     loop_lag_samples: int
     later: int
@@ -167,9 +167,7 @@ def lines(figures: Figures) -> list[str]:
         f"deciding it: p50 {late.solve_p50:,.1f} ms, p99 {late.solve_p99:,.1f} ms",
         f"windows: {good.orders_per_window:,.1f} orders a window, {good.parcels_per_order:.2f} parcels an order, "
         f"{good.cut:.1%} in windows that ran out of work",
-        "processor time: "
-        + ("unknown" if figures.cpu_ms_per_order is None else f"{figures.cpu_ms_per_order:.2f} ms an order")
-        + " (service, solvers and store)",
+        f"processor time: {_processor(figures.cpu_ms_per_order)}",
         f"event loop: p99.9 of {figures.loop_lag_samples} lags at most {1000 * figures.loop_lag_p999_s:,.0f} ms",
     ]
     told += [
@@ -181,6 +179,13 @@ def lines(figures: Figures) -> list[str]:
         f"Retry-After; reconcile: {audit[figures.clean]}"
     )
     return [*told, *figures.first_faults]
+
+
+def _processor(by_role: dict[str, float]) -> str:
+    if not by_role:
+        return "unknown"
+    parts = ", ".join(f"{role} {ms:.2f}" for role, ms in by_role.items())
+    return f"{sum(by_role.values()):.2f} ms an order ({parts})"
 
 
 def _saturation(name: str, one: Saturation) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -116,7 +117,7 @@ class Load:
             seconds=plan.seconds,
             latency_ms=latency(times, decisions),
             quality=quality(decisions),
-            cpu_ms_per_order=round(1000 * spent / len(decisions), 3) if spent and decisions else None,
+            cpu_ms_per_order={role: round(1000 * spent[role] / max(1, len(decisions)), 3) for role in sorted(spent)},
             loop_lag_p999_s=lag,
             loop_lag_samples=samples,
             later=poster.later,
@@ -126,9 +127,9 @@ class Load:
             clean=await audited(self._data_dir) if self._data_dir is not None else None,
         )
 
-    def _cpu(self) -> float:
-        """Seconds that the service has used; 0 if nobody can tell."""
-        return (cpu_seconds(self._pid) or 0.0) if self._pid is not None else 0.0
+    def _cpu(self) -> Counter[str]:
+        """Seconds that the service has used, by role; nothing if nobody can tell."""
+        return cpu_seconds(self._pid) if self._pid is not None else Counter()
 
     def _say(self, text: str) -> None:
         self._terminal.say(text, style="dim")

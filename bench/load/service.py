@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -85,24 +86,30 @@ async def _end(process: Process) -> None:
         await process.wait()
 
 
-def cpu_seconds(pid: int) -> float | None:
-    """Processor time of a process and of all below it until now; None where there is no /proc to ask.
+ROLES = {"engine.crew_worker": "solvers", "engine.pricing": "prices", "api.cli": "service"}
+"""What a command line has in it, and what its process is for; the others are the store and its guardian."""
+
+
+def cpu_seconds(pid: int) -> Counter[str]:
+    """Processor time of a process and of all below it until now, by role; nothing where there is no /proc to ask.
 
     What others do on the machine bears on latency far more than on this.
     """
-    ticks: dict[int, int] = {}
-    parents: dict[int, int] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    processes: dict[int, tuple[int, int, str]] = {}
+    for directory in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has just ended
             # After the name in brackets: state, parent, ...; the 14th and 15th of all are user and system time.
-            fields = stat.read_text().rpartition(")")[2].split()
-            parents[int(stat.parent.name)] = int(fields[1])
-            ticks[int(stat.parent.name)] = int(fields[11]) + int(fields[12])
-    family, more = set(), {pid} & ticks.keys()
+            fields = (directory / "stat").read_text().rpartition(")")[2].split()
+            line = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            role = next((role for part, role in ROLES.items() if part in line), "store")
+            processes[int(directory.name)] = int(fields[1]), int(fields[11]) + int(fields[12]), role
+    seconds: Counter[str] = Counter()
+    more = {pid} & processes.keys()
     while more:
-        family |= more
-        more = {child for child, parent in parents.items() if parent in more}
-    return sum(ticks[each] for each in family) / os.sysconf("SC_CLK_TCK") if family else None
+        for each in more:
+            seconds[processes[each][2]] += processes[each][1] / os.sysconf("SC_CLK_TCK")  # type: ignore[assignment]
+        more = {child for child, (parent, _, _) in processes.items() if parent in more}
+    return seconds
 
 
 async def settled(client: Client) -> None:

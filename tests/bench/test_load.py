@@ -274,7 +274,8 @@ def test_the_command_prints_two_numbers(tmp_path: Path) -> None:
     assert (figures.faults, figures.clean) == (0, True), figures.first_faults
     assert sum(figures.quality.statuses.values()) == figures.orders
     assert figures.repeats > 0
-    assert (figures.cpu_ms_per_order is not None) == Path("/proc/self/stat").exists()
+    if Path("/proc/self/stat").exists():
+        assert figures.cpu_ms_per_order.keys() >= {"service", "solvers", "store"}
     assert figures.wrk is None or figures.wrk.decided > 0
     told = lines(figures)
     assert "decisions/s at p99" in told[0]
