@@ -72,11 +72,13 @@ class Latency(Struct, frozen=True, kw_only=True):
 
 
 class Figures(Struct, frozen=True, kw_only=True):
-    """One load. `cpu_ms_per_order`: processor time by role of the process; empty where it cannot be known.
+    """One load. `machine`: its cores, and how many processes wanted them before and after (the load average).
+    `cpu_ms_per_order`: processor time by role of the process; empty where it cannot be known.
     `clean`: nothing oversold and the store as its log says; null if it could not be asked.
     """
 
     world: dict[str, Any]
+    machine: dict[str, float]
     saturation: Saturation | None
     wrk: Saturation | None
     asked_per_s: float
@@ -177,6 +179,11 @@ def lines(figures: Figures) -> list[str]:
     told.append(
         f"contract: {figures.faults} faults, {figures.repeats} repeats byte for byte, {figures.later} answers with "
         f"Retry-After; reconcile: {audit[figures.clean]}"
+    )
+    machine = figures.machine
+    told.append(
+        f"machine: {machine['cores']:.0f} cores for service, store and sender; load average "
+        f"{machine['busy_before']:.1f} before, {machine['busy_after']:.1f} after"
     )
     return [*told, *figures.first_faults]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -89,6 +90,7 @@ class Load:
 
     async def _measure(self) -> Figures:
         plan = self._plan
+        busy_before = os.getloadavg()[0]
         orders = Orders(await self._seed_world(), plan.seed, self._run, plan.lines_max)
         poster = Poster(self._client, orders)
         await self._closed(poster, orders, plan.warm_up_s)
@@ -109,6 +111,7 @@ class Load:
         outside = by_wrk.faults + by_wrk.broken if by_wrk else 0
         return Figures(
             world={name: getattr(plan, name) for name in ("nodes", "skus", "scarcity", "lines_max", "seed")},
+            machine={"cores": os.cpu_count() or 1, "busy_before": busy_before, "busy_after": os.getloadavg()[0]},
             saturation=found,
             wrk=by_wrk,
             asked_per_s=round(len(due) / plan.seconds, 1),
