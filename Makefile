@@ -3,6 +3,8 @@
 # make trust  kills, races and lost replies at their full counts (hours)
 # make check  formatting, lint, types, import directions
 # make bench  cost and speed on real orders, where the data is present
+# make bench-phases  every phase of a window by itself: ARGS="--benchmark-compare" beside the figures kept before
+# make bench-load    a service under load: decisions a second at a p99, cost of an order
 # make lock   the lock files, after a change of dependencies in pyproject.toml
 
 export PYTHON
@@ -12,7 +14,7 @@ RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 COMPILED := solvers/compiled.py $(wildcard solvers/*kernel*.py)
 
-.PHONY: run test trust check bench setup lock clean
+.PHONY: run test trust check bench bench-phases bench-load setup lock clean
 
 run: $(RUN_STAMP)
 	$(BIN)/apportion demo $(ARGS)
@@ -31,6 +33,12 @@ check: $(DEV_STAMP)
 
 bench: $(DEV_STAMP)
 	$(BIN)/python -m bench.uci $(ARGS)
+
+bench-phases: $(DEV_STAMP)
+	$(BIN)/python -m pytest bench/phases --benchmark-autosave $(ARGS)
+
+bench-load: $(DEV_STAMP)
+	$(BIN)/apportion bench load $(ARGS)
 
 setup: $(DEV_STAMP)
 

@@ -28,7 +28,8 @@ COMMANDS = {
 """Name -> (module, function, one line). A module is imported when its command is used, so that help is quick."""
 
 GROUP = "apportion.commands"
-"""Entry points by which other packages add commands: a function with options, in a module with a HELP."""
+"""Entry points by which other packages add commands: a Typer application, or a function with options in a module with a
+HELP."""
 
 HELP = f"""Apportion decides which fulfilment nodes ship which lines of which orders.
 
@@ -51,8 +52,11 @@ class CommandTable(TyperGroup):
         else:
             return None
         module = import_module(module_name)
+        command = getattr(module, function)
+        if isinstance(command, typer.Typer):
+            return typer.main.get_command(command)
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-        alone.command(cmd_name, help=module.HELP)(getattr(module, function))
+        alone.command(cmd_name, help=module.HELP)(command)
         return typer.main.get_command(alone)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002

@@ -57,7 +57,7 @@ def window(shape: Shape, seed: int) -> Problem:
         options=_options(rng, shape),
         curves=_curves(rng),
         priority=np.zeros(shape.orders, np.int64),
-        stock=_stock(rng, np.bincount(item, quantity, skus), SCARCITIES[shape.scarcity], shape.nodes),
+        stock=spread(rng, np.bincount(item, quantity, skus), SCARCITIES[shape.scarcity], shape.nodes),
         bucket_parcels=np.full(
             shape.nodes if shape.room else 0, max(2, 3 * shape.orders // (2 * shape.nodes)), np.int64
         ),
@@ -128,7 +128,7 @@ def _curves(rng: np.random.Generator) -> Curves:
     return Curves(np.tile(up_to, (zones, 1)), price)
 
 
-def _stock(rng: np.random.Generator, demand: Ints, scarcity: float, nodes: int) -> Ints:
+def spread(rng: np.random.Generator, demand: Ints, scarcity: float, nodes: int) -> Ints:
     """int64[SKUs, nodes]: of every SKU as many units as the scarcity says, spread unevenly over who carries it."""
     skus = len(demand)
     share = rng.gamma(UNEVEN, size=(skus, nodes)) * (rng.random((skus, nodes)) < CARRIED)

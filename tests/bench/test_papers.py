@@ -238,7 +238,7 @@ def test_without_the_data_the_command_says_so(tmp_path: Path):
     assert "not here" in run.output
 
 
-def test_apportion_bench_is_the_same_command(monkeypatch: pytest.MonkeyPatch):
+def test_apportion_bench_is_the_same_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """The command line finds what other packages register, without importing them itself."""
     project = tomllib.loads((Path(api.cli.__file__).parents[2] / "pyproject.toml").read_text())
     value = project["project"]["entry-points"][api.cli.GROUP]["bench"]
@@ -248,4 +248,7 @@ def test_apportion_bench_is_the_same_command(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(api.cli, "entry_points", lambda group: found if group == api.cli.GROUP else [])
     run = CliRunner().invoke(api.cli.app, ["bench", "--help"])
     assert run.exit_code == 0
-    assert "EXPERIMENT" in run.output
+    assert all(name in run.output for name in experiments.NAMES)
+    skipped = CliRunner().invoke(api.cli.app, ["bench", "e1", "--data", str(tmp_path), "--instances", "1"])
+    assert skipped.exit_code == 0
+    assert "not here" in skipped.output
