@@ -20,7 +20,7 @@ from solvers.plan import Priced, charged, fits, plan_cost, take, use_of
 from solvers.pricing import Pricer
 from solvers.problem import Bools, Ints, Problem
 from solvers.purse import Purse
-from solvers.resources import contested, free, take_all, taken_by, used
+from solvers.resources import contested, free, plentiful, take_all, taken_by, used
 from solvers.solution import Plan
 from solvers.states import FAR
 
@@ -354,8 +354,10 @@ class Window:
         if prices is None:
             rows = len(self.fill.units) if self.fill is not None else 0
             prices = Prices(np.zeros_like(self.free), np.zeros(rows, np.int64))
-        room = NEAR_TOTAL
+        room, reached = NEAR_TOTAL, self._touching(~plentiful(self.problem))
         for order, one in enumerate(self.alone):
+            if order not in reached and one.bound is not None:  # its best plan is in nobody's way, whatever they do
+                continue
             if self._spent(NEAR_WORK):
                 self.complete = False
                 return

@@ -48,6 +48,17 @@ def contested(problem: Problem, taken: Taken) -> Bools:
     return over
 
 
+def plentiful(problem: Problem) -> Bools:
+    """bool[resources]: whatever plans all orders take, there is enough of it for all units that are wanted."""
+    cells, buckets = problem.stock.size, len(problem.bucket_parcels)
+    if len(problem.derived.item):
+        return np.zeros(cells + 2 * buckets, np.bool_)
+    wanted = np.zeros(len(problem.stock), np.int64)
+    np.add.at(wanted, problem.lines.item, problem.lines.quantity)
+    room = wanted.sum() <= np.concatenate([problem.bucket_parcels, problem.bucket_units])
+    return np.concatenate([(wanted[:, None] <= problem.stock).ravel(), room])
+
+
 def take_all(problem: Problem, taken: Taken, supply: Supply) -> None:
     """Subtract what is taken, in place."""
     amount = used(problem, taken)
