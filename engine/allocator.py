@@ -15,21 +15,17 @@ import asyncio
 from collections.abc import Sequence
 from itertools import count
 
-import structlog
-
 from engine.archive.recall import Recall
 from engine.backorders import Fill
 from engine.clock import Clock
-from engine.crew import Crew, CrewError
-from engine.errors import DeadlineError, EngineError, StoreUnavailableError, UnavailableError
+from engine.crew import Crew
+from engine.errors import DeadlineError, StoreUnavailableError
 from engine.gate import Ticket
-from engine.ledger.port import LedgerRefusedError, LedgerUnavailableError, Snapshot
+from engine.ledger.port import LedgerUnavailableError
 from engine.metrics import Metrics
 from engine.registry import Registry
-from engine.traffic import Flight, Traffic
+from engine.traffic import Traffic
 from engine.window import Window
-
-log = structlog.get_logger("apportion.allocator")
 
 PAUSE_SECONDS = 0.05
 """Between attempts while the store does not answer."""
@@ -58,15 +54,8 @@ class Allocator:
             while window.open:
                 await self._attempt(window)
                 window.expire(self._clock.monotonic(), DeadlineError("the order was not decided in time; ask again"))
-        except EngineError as error:
-            window.fail(error)
-        except LedgerRefusedError as error:
-            window.fail(StoreUnavailableError(f"the store refuses writes: {error}", retry_after_s=5))
-        except CrewError as error:
-            window.fail(UnavailableError(f"{error}; nothing was taken"))
-        except Exception:
-            log.exception("window_failed", window_id=window.window_id)
-            window.fail(UnavailableError("the window could not be decided; please retry the same order"))
+        except Exception as error:
+            window.give_up(error)
 
     async def _attempt(self, window: Window) -> None:
         """One round; while the store is away, those whose deadline passes get an error and the others wait."""
@@ -83,37 +72,28 @@ class Allocator:
         traffic = self._traffic.setdefault(window.partition, Traffic())
         books = await self._registry.books(window.partition)
         skus, days = window.skus(books), window.days(books, self._clock.epoch_ms())
-        async with traffic.store:
-            with self._metrics.snapshot.time():
-                snapshot = await self._past.snapshot(window.partition, skus, days, *window.asked(books))
-            flight = traffic.begin()
-        try:
-            await self._fly(window, traffic, flight, snapshot, skus)
-        finally:
-            traffic.end(flight)
-
-    async def _fly(
-        self, window: Window, traffic: Traffic, flight: Flight, snapshot: Snapshot, skus: tuple[str, ...]
-    ) -> None:
-        """Decide on a snapshot and commit."""
-        books = await self._registry.books(window.partition, snapshot.versions)
-        if books.versions[:2] != snapshot.versions[:2] or not set(window.skus(books)) <= set(skus):
-            return
-        self._metrics.repeated(window.answer_repeats(snapshot))
-        if not window.open or (window.gives_way(snapshot) and await self._fill(window.partition, snapshot.ripe)):
-            return
-        async with traffic.crew:
-            question = window.question(books, flight.less(snapshot, skus), skus)
-            decided = await self._crew.decide(question)
-            self._metrics.solved(decided.solve_seconds, decided.gap)
-            if window.tell(decided.proposals):
+        async with traffic.flight() as flight:
+            async with traffic.store:
+                with self._metrics.snapshot.time():
+                    snapshot = await self._past.snapshot(window.partition, skus, days, *window.asked(books))
+                flight.begin()
+            books = await self._registry.books(window.partition, snapshot.versions)
+            if books.versions[:2] != snapshot.versions[:2] or not set(window.skus(books)) <= set(skus):
                 return
-            batch = decided.batch(question)
-            flight.decided(batch)
-        async with traffic.store:
-            with self._metrics.commit.time():
-                outcomes = await self._past.ledger.commit(window.partition, flight.sure(batch))
-            flight.landed(outcomes)
+            self._metrics.repeated(window.answer_repeats(snapshot))
+            if not window.open or (window.gives_way(snapshot) and await self._fill(window.partition, snapshot.ripe)):
+                return
+            async with traffic.crew:
+                question = window.question(books, flight.less(snapshot, skus), skus)
+                decided = await self._crew.decide(question)
+                self._metrics.solved(decided.solve_seconds, decided.gap)
+                if window.tell(decided.proposals):
+                    return
+                flight.decided(decided.batch(question))
+            async with traffic.store:
+                with self._metrics.commit.time():
+                    outcomes = await self._past.ledger.commit(window.partition, flight.sure())
+                flight.landed(outcomes)
         for proposal, outcome in zip(decided.proposals, outcomes, strict=True):
             window.settle(proposal, outcome)
             self._metrics.verdict(outcome.verdict.value, proposal.state)

@@ -9,7 +9,8 @@ refuses them, and their orders are decided again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -24,13 +25,19 @@ UNSEEN = -1
 class Flight:
     """One round of one window, from its snapshot until its commit. `ahead`: those that its snapshot does not show.
 
-    `batch`: what it is to commit, once decided. `missed`: the proposals of it that were not committed; all of them as
-    long as nobody knows.
+    `traffic`: those under way. `batch`: what it is to commit, once decided. `missed`: the proposals of it that were not
+    committed; all of them as long as nobody knows.
     """
 
-    ahead: tuple[Flight, ...]
+    traffic: list[Flight]
+    ahead: tuple[Flight, ...] = ()
     batch: Batch | None = None
     missed: Sequence[Proposal] = ()
+
+    def begin(self) -> None:
+        """Its snapshot was just read."""
+        self.ahead = tuple(self.traffic)
+        self.traffic.append(self)
 
     def less(self, snapshot: Snapshot, skus: Sequence[str]) -> Snapshot:
         """The snapshot, its rows of `skus`, without what the flights ahead take."""
@@ -55,8 +62,10 @@ class Flight:
         """It will take this."""
         self.batch, self.missed = batch, batch.proposals
 
-    def sure(self, batch: Batch) -> Batch:
+    def sure(self) -> Batch:
         """The batch as it is put to the ledger, once the flights ahead have landed."""
+        batch = self.batch
+        assert batch is not None, "what is committed was decided"
         missed = [(flight.batch, proposal) for flight in self.ahead if flight.batch for proposal in flight.missed]
         if not missed:
             return batch
@@ -95,12 +104,12 @@ class Traffic:
     crew: asyncio.Lock = field(default_factory=asyncio.Lock)
     flights: list[Flight] = field(default_factory=list)
 
-    def begin(self) -> Flight:
-        """A flight whose snapshot was just read."""
-        flight = Flight(tuple(self.flights))
-        self.flights.append(flight)
-        return flight
-
-    def end(self, flight: Flight) -> None:
-        """It is over, whatever became of it."""
-        self.flights.remove(flight)
+    @asynccontextmanager
+    async def flight(self) -> AsyncIterator[Flight]:
+        """One flight, that is under way from `begin` on."""
+        flight = Flight(self.flights)
+        try:
+            yield flight
+        finally:
+            if flight in self.flights:
+                self.flights.remove(flight)

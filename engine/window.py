@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import structlog
+
+from engine.crew import CrewError
 from engine.domain import Order
 from engine.errors import (
     CommandConflictError,
@@ -13,14 +16,18 @@ from engine.errors import (
     NotFoundError,
     OrderConflictError,
     StateConflictError,
+    StoreUnavailableError,
+    UnavailableError,
 )
 from engine.gate import Anew, Answer, Ticket
 from engine.ledger import states
 from engine.ledger.backlog import Wait
-from engine.ledger.port import Again, Outcome, Proposal, Snapshot, Standing, Verdict
+from engine.ledger.port import Again, LedgerRefusedError, Outcome, Proposal, Snapshot, Standing, Verdict
 from engine.lowering import WindowInput, days_of, touched
 from engine.registry import Books
 from engine.waiting import without
+
+log = structlog.get_logger("apportion.allocator")
 
 GIVE_WAY_TURNS = 10
 """How often one window lets orders that wait go first; those behind them wait a little longer."""
@@ -211,6 +218,19 @@ class Window:
             self.open[order_id] = [ticket for ticket in tickets if ticket.deadline > now]
             if not self.open[order_id]:
                 del self.open[order_id]
+
+    def give_up(self, error: Exception) -> None:
+        """Give up on all that are still open, whatever went wrong."""
+        match error:
+            case EngineError():
+                self.fail(error)
+            case LedgerRefusedError():
+                self.fail(StoreUnavailableError(f"the store refuses writes: {error}", retry_after_s=5))
+            case CrewError():
+                self.fail(UnavailableError(f"{error}; nothing was taken"))
+            case _:
+                log.error("window_failed", window_id=self.window_id, exc_info=error)
+                self.fail(UnavailableError("the window could not be decided; please retry the same order"))
 
     def fail(self, error: EngineError) -> None:
         """Give up on all that are still open."""
