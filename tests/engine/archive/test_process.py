@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.load import furnish
 from tests.chaos.service import FORGETFUL, Service, alive, children_of, eventually, running
 
 NOTHING = {"ship_to": {"country": "US"}, "lines": [{"line_id": "1", "sku": "nothing", "quantity": 1}]}
@@ -47,6 +48,7 @@ def test_it_archives_what_the_service_commits_and_is_replaced_and_leaves_with_it
     and it is gone with a service that was killed."""
     service = Service(tmp_path / "data", price_seconds=0, **FORGETFUL)
     with running(service):
+        furnish(service, {})
         place(service, "O-1", "O-2")
         eventually(lambda: archived(service) == {"O-1", "O-2"}, BACK_S)
         eventually(lambda: figure(service, "evicted_orders_total") == 2, BACK_S)
