@@ -14,11 +14,13 @@ from prometheus_client import CollectorRegistry
 from engine.allocator import Allocator
 from engine.archive.database import Archive, sqlite_url
 from engine.archive.history import History
+from engine.archive.keeper import archive_companion
 from engine.archive.projector import Projector
 from engine.archive.recall import Recall
 from engine.background import Background
 from engine.backorders import Backorders
 from engine.clock import Clock, SystemClock
+from engine.companion import Begin, Companion
 from engine.crew import Crew, InlineCrew, ProcessCrew
 from engine.domain import Order
 from engine.gate import Gate, Ticket
@@ -29,7 +31,7 @@ from engine.ledger.redis import RedisLedger
 from engine.ledger.server.watermark import DiskWatermark
 from engine.metrics import Metrics
 from engine.policy import WindowTerms
-from engine.pricing.keeper import Keeper
+from engine.pricing.keeper import pricing_companion
 from engine.records import Records
 from engine.registry import Registry
 from engine.reoptimising.task import Reoptimiser
@@ -44,7 +46,11 @@ PULSE_SECONDS = 0.25
 
 
 class Engine:
-    """One process's engine: the parts, their start and their end."""
+    """One process's engine: the parts, their start and their end.
+
+    `pricing`, `archiving`: what does these duties in a process of its own. Without `archiving` an archive is fed in
+    place, by `projector`, which is None otherwise.
+    """
 
     def __init__(
         self,
@@ -56,7 +62,8 @@ class Engine:
         refusal: Callable[[], str | None] = lambda: None,
         desk: Crew | None = None,
         archive: Archive | None = None,
-        pricing: Keeper | None = None,
+        pricing: Companion | None = None,
+        archiving: Companion | None = None,
     ) -> None:
         process_id = secrets.token_hex(4)
         self.settings = settings
@@ -68,7 +75,10 @@ class Engine:
         self.stock = StockRoom(self.past, self.registry)
         self._archive = archive
         self._pricing = pricing
-        self.projector = Projector(ledger, archive, clock, settings, metrics, process_id) if archive else None
+        self.projector: Projector | None = None
+        if archive is not None and archiving is None:
+            self.projector = Projector(ledger, archive, clock, settings, metrics.archived, process_id)
+        self._feeding = archiving or self.projector
         self._metrics = metrics
         self._refusal = refusal
         self._crew = crew
@@ -99,8 +109,8 @@ class Engine:
         await self._crew.start()
         await self.ledger.ping()
         self._reasons = []
-        if self.projector is not None:
-            self.projector.start()
+        if self._feeding is not None:
+            self._feeding.start()
         self._pulse.start()
         self.sweeper.start()
         self.backorders.start()
@@ -137,8 +147,8 @@ class Engine:
         await self.backorders.stop()
         await self.sweeper.stop()
         await self._crew.stop()
-        if self.projector is not None:
-            await self.projector.stop()
+        if self._feeding is not None:
+            await self._feeding.stop()
         if self._archive is not None:
             await self._archive.close()
         await self._desk.stop()
@@ -154,9 +164,11 @@ def build(settings: Settings, redis_url: str, data_dir: Path | None = None) -> E
     metrics = Metrics()
     refusal = DiskWatermark(data_dir) if data_dir is not None else _never
     ledger, crew, desk = RedisLedger(redis_url, refusal=refusal), ProcessCrew(metrics), ProcessCrew(metrics)
-    clock = SystemClock()
-    pricing = Keeper(settings, redis_url, clock, metrics) if settings.price_seconds else None
-    return Engine(settings, ledger, crew, clock, metrics, refusal, desk, archive_of(settings), pricing)
+    clock, archive = SystemClock(), archive_of(settings)
+    begin = Begin(redis_url, secrets.token_hex(4), archive.url, settings.model_dump_json())
+    pricing = pricing_companion(begin, clock, metrics) if settings.price_seconds else None
+    archiving = None if archive.in_memory else archive_companion(begin, metrics)
+    return Engine(settings, ledger, crew, clock, metrics, refusal, desk, archive, pricing, archiving)
 
 
 def _never() -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+if TYPE_CHECKING:
+    from engine.archive.projector import Told
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 GAPS = (0.0, 0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1)
@@ -54,7 +58,7 @@ class Metrics:
         )
         self.archived_entries = Counter("apportion_archived_entries", "Log entries archived", registry=registry)
         self.archive_errors = Counter(
-            "apportion_archive_errors", "Rounds of the archive that failed", registry=registry
+            "apportion_archive_errors", "Rounds of the archive that failed, and ends of its process", registry=registry
         )
         self.evicted_orders = Counter(
             "apportion_evicted_orders", "Ended orders that left the store for the archive", registry=registry
@@ -75,6 +79,14 @@ class Metrics:
             "apportion_price_failures", "Programmes of prices that failed, and ends of the pricer", registry=registry
         )
         self._count_moves(registry)
+
+    def archived(self, told: Told) -> None:
+        """The projector told how it fares."""
+        self.archive_lag_entries.set(told.lag_entries)
+        self.archive_lag_seconds.set(told.lag_seconds)
+        self.archived_entries.inc(told.entries)
+        self.archive_errors.inc(told.errors)
+        self.evicted_orders.inc(told.evicted)
 
     def priced(self, source: str, seconds: float, age_ms: int) -> None:
         """A price sheet was made."""

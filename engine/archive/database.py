@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
@@ -25,6 +25,8 @@ T = TypeVar("T")
 SQLITE_WAIT_MS = 5_000
 """How long a writer waits for another process's transaction."""
 SQLITE_TRIES = 50
+POSTGRES_LOCK = 0x617070
+"""Of the advisory lock under which tables are made; SQLite's writing transaction is one by itself."""
 READERS = 3
 
 
@@ -36,14 +38,15 @@ class Archive:
     """A database and its threads. Nothing is opened before the first call; every call is one transaction.
 
     Writes have a thread of their own, so that they queue up here and not in the database. Commits are durable when a
-    call returns: what the store lets go must be on disk.
+    call returns: what the store lets go must be on disk. Processes may share a database, and each may be the first.
+    `in_memory`: nobody else can read it, in this process or another.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._in_memory = url in ("sqlite://", "sqlite:///:memory:")
+        self.in_memory = url in ("sqlite://", "sqlite:///:memory:")
         self._writer = ThreadPoolExecutor(1, "archive-writer")
-        self._readers = self._writer if self._in_memory else ThreadPoolExecutor(READERS, "archive-reader")
+        self._readers = self._writer if self.in_memory else ThreadPoolExecutor(READERS, "archive-reader")
         self._engine: Engine | None = None
         self._archive_id = ""
         self._opening = threading.Lock()
@@ -82,9 +85,7 @@ class Archive:
             if self._engine is None:
                 engine = self._made()
                 try:
-                    with engine.connect().execution_options(writes=True) as connection, connection.begin():
-                        tables.metadata.create_all(connection)
-                        self._archive_id = _identity(connection)
+                    self._archive_id = _founded(engine)
                 except BaseException:
                     engine.dispose()
                     raise
@@ -105,7 +106,7 @@ class Archive:
         if url.database and url.database != ":memory:":
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
             Path(url.database).touch(mode=0o600)  # addresses are in it
-        options: dict[str, Any] = {"poolclass": StaticPool} if self._in_memory else {}
+        options: dict[str, Any] = {"poolclass": StaticPool} if self.in_memory else {}
         engine = create_engine(url, connect_args={"check_same_thread": False}, **options)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -125,6 +126,19 @@ class Archive:
 def sqlite_url(data_dir: Path) -> str:
     """The archive in a data directory."""
     return f"sqlite:///{data_dir.absolute() / 'archive.sqlite'}"
+
+
+def _founded(engine: Engine) -> str:
+    """Make the tables and the archive's id, once, whichever process comes first; returns the id."""
+    with engine.connect().execution_options(writes=True) as connection:
+        postgres = engine.dialect.name == "postgresql"
+        if postgres:  # every statement after the lock must see what whoever had it made
+            connection.execution_options(isolation_level="READ COMMITTED")
+        with connection.begin():
+            if postgres:
+                connection.execute(select(func.pg_advisory_xact_lock(POSTGRES_LOCK)))
+            tables.metadata.create_all(connection)
+            return _identity(connection)
 
 
 def _identity(connection: Connection) -> str:

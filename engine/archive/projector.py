@@ -8,8 +8,10 @@ the transaction, and trims only behind it. While the database is away the log gr
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
 import structlog
 from sqlalchemy import Connection
 
@@ -22,7 +24,6 @@ from engine.clock import Clock
 from engine.ledger.journal import Logged
 from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError
 from engine.ledger.retention import START, ForeignArchiveError, LogTrimmedError, Retention, place
-from engine.metrics import Metrics
 from engine.settings import Settings
 
 log = structlog.get_logger("apportion.archive")
@@ -52,23 +53,44 @@ class Follower:
     behind_since_ms: int = 0
 
 
+class Told(msgspec.Struct):
+    """For who watches: how far the archive lags now, and what came since it was last told: entries archived, rounds
+    that failed, orders that left the store."""
+
+    lag_entries: int = 0
+    lag_seconds: float = 0.0
+    entries: int = 0
+    errors: int = 0
+    evicted: int = 0
+
+
 class Projector:
-    """Feeds an archive from a ledger, from `start` to `stop`. `holder`: this process's name for the lease."""
+    """Feeds an archive from a ledger, from `start` to `stop`. `holder`: this process's name for the lease.
+
+    `tell`: called before each page, and at least every `POLL_S` unless a page takes longer or an error is waited out.
+    """
 
     def __init__(
-        self, ledger: Ledger, archive: Archive, clock: Clock, settings: Settings, metrics: Metrics, holder: str
+        self,
+        ledger: Ledger,
+        archive: Archive,
+        clock: Clock,
+        settings: Settings,
+        tell: Callable[[Told], None],
+        holder: str,
     ) -> None:
         self._ledger = ledger
         self._archive = archive
         self._clock = clock
         self._settings = settings
-        self._metrics = metrics
+        self._watcher = tell
+        self._told = Told()
         self._holder = holder
         self._followers: dict[str, Follower] = {}
-        self._sweep = Sweep(ledger, archive, clock, settings, metrics)
+        self._sweep = Sweep(ledger, archive, clock, settings)
         self._swept = clock.monotonic()
         self._complained: dict[str, float] = {}
-        self._task = Background(self._run, "projector")
+        self._task = Background(self.run, "projector")
 
     def start(self) -> None:
         """Begin; never fails, for the archive may come later."""
@@ -78,7 +100,8 @@ class Projector:
         """End between two pages."""
         await self._task.stop()
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Round after round, until cancelled; errors are told and waited out."""
         back_off = 0.0
         while True:
             try:
@@ -92,7 +115,7 @@ class Projector:
                 back_off, busy = BACK_OFF_MAX_S, False
                 log.exception("archive_failed")
             if back_off:
-                self._metrics.archive_errors.inc()
+                self._told.errors += 1
                 for follower in self._followers.values():
                     follower.sure = False
             self._tell()
@@ -101,8 +124,10 @@ class Projector:
     def _tell(self) -> None:
         now = self._clock.epoch_ms()
         behind = [each for each in self._followers.values() if each.behind_since_ms]
-        self._metrics.archive_lag_entries.set(sum(each.lag for each in behind))
-        self._metrics.archive_lag_seconds.set(max((now - each.behind_since_ms for each in behind), default=0) / 1000)
+        told, self._told = self._told, Told()
+        told.lag_entries = sum(each.lag for each in behind)
+        told.lag_seconds = max((now - each.behind_since_ms for each in behind), default=0) / 1000
+        self._watcher(told)
 
     async def round(self) -> bool:
         """One page of every partition, and from time to time a sweep; whether there is more to do at once."""
@@ -115,7 +140,7 @@ class Projector:
         if self._clock.monotonic() - self._swept >= self._settings.sweep_seconds:
             self._swept = self._clock.monotonic()
             for partition in list(self._followers):
-                await self._sweep.partition(partition)
+                self._told.evicted += await self._sweep.partition(partition)
         return busy
 
     def _complain(self, partition: str, error: Exception) -> None:
@@ -125,7 +150,7 @@ class Projector:
         if now - self._complained.get(partition, -COMPLAIN_S) >= COMPLAIN_S:
             self._complained[partition] = now
             log.error("archive_is_foreign", partition=partition, reason=str(error))
-        self._metrics.archive_errors.inc()
+        self._told.errors += 1
 
     async def follow(self, partition: str) -> bool:
         """At most one page; whether it was one. Raises ForeignArchiveError, LogTrimmedError."""
@@ -151,7 +176,7 @@ class Projector:
             follower.sure = False
             return True
         follower.at, follower.entries = page[-1].entry_id, follower.entries + len(page)
-        self._metrics.archived_entries.inc(len(page))
+        self._told.entries += len(page)
         await self._let_go(partition, archive_id, follower.at, trim_to)
         return True
 

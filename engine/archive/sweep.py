@@ -9,7 +9,6 @@ from engine.archive.database import Archive
 from engine.clock import Clock
 from engine.ledger.port import Ledger
 from engine.ledger.retention import Leaving
-from engine.metrics import Metrics
 from engine.settings import Settings
 
 PIECE = 200
@@ -24,18 +23,18 @@ DAY_MS = 86_400_000
 class Sweep:
     """Lets go of what ended `order_retention_days` ago, and of ended orders beyond `ended_orders_max`."""
 
-    def __init__(self, ledger: Ledger, archive: Archive, clock: Clock, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, ledger: Ledger, archive: Archive, clock: Clock, settings: Settings) -> None:
         self._ledger = ledger
         self._archive = archive
         self._clock = clock
         self._settings = settings
-        self._metrics = metrics
 
     async def partition(self, partition: str) -> int:
         """One sweep of a partition that this archive follows; returns orders gone."""
         archive_id = await self._archive.archive_id()
         if (await self._ledger.retention(partition)).archive != archive_id:
             return 0
+        await self._records(partition)
         before_ms = self._clock.epoch_ms() - round(self._settings.order_retention_days * DAY_MS)
         orders = 0
         for _ in range(LOTS_MAX):
@@ -48,8 +47,6 @@ class Sweep:
             if await self._movements(partition, archive_id, before_ms) < LOT:
                 break
             await asyncio.sleep(0)
-        self._metrics.evicted_orders.inc(orders)
-        await self._records(partition)
         return orders
 
     async def _records(self, partition: str) -> None:

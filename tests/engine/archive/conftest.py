@@ -108,7 +108,7 @@ async def ledger(request: pytest.FixtureRequest) -> AsyncIterator[Ledger]:
 
 def projector(ledger: Ledger, archive: Archive, **settings: object) -> Projector:
     """A projector that is turned by hand."""
-    return Projector(ledger, archive, SystemClock(), Settings(**settings), Metrics(), uuid4().hex)
+    return Projector(ledger, archive, SystemClock(), Settings(**settings), Metrics().archived, uuid4().hex)
 
 
 async def follow(ledger: Ledger, archive: Archive, partition: str, **settings: object) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import msgspec
 import pytest
+from sqlalchemy import select
 
-from engine.archive import reading, writing
+from engine.archive import reading, tables, writing
 from engine.archive.database import Archive
 from engine.archive.history import Witness
 from engine.archive.projection import project
@@ -19,7 +21,6 @@ from engine.ledger.memory import MemoryLedger
 from engine.ledger.port import Ledger, StockKind, StockOutcome, StockWrite, Verdict
 from engine.ledger.reconcile import reconcile
 from engine.ledger.retention import START, ForeignArchiveError, LogTrimmedError
-from engine.metrics import Metrics
 from engine.settings import Settings
 from tests.engine.archive.conftest import follow
 from tests.engine.ledger.shop import Shop, content, load
@@ -39,7 +40,7 @@ async def _history(shop: Shop) -> Shop:
 
 async def _sweep(ledger: Ledger, archive: Archive, partition: str) -> int:
     settings = Settings(order_retention_days=0, ended_orders_max=0)
-    return await Sweep(ledger, archive, SystemClock(), settings, Metrics()).partition(partition)
+    return await Sweep(ledger, archive, SystemClock(), settings).partition(partition)
 
 
 async def test_the_log_is_kept_verbatim_and_read_as_orders_and_stock(ledger: Ledger, archive: Archive, partition: str):
@@ -208,3 +209,13 @@ async def test_another_archive_is_refused(ledger: Ledger, archive: Archive, part
         await ledger.evict(partition, await other.archive_id(), (), ())
     await other.close()
     assert shop.partition == partition
+
+
+async def test_a_database_is_founded_once(url: str):
+    """Protects the archive's identity: those that open an empty database at once all succeed, and share one id."""
+    archives = [Archive(url) for _ in range(8)]
+    found = await asyncio.gather(*(each.archive_id() for each in archives))
+    assert len(set(found)) == 1
+    assert await archives[0].read(lambda connection: connection.execute(select(tables.archive)).all()) == [(found[0],)]
+    for each in archives:
+        await each.close()

@@ -14,7 +14,6 @@ from engine.ledger.backlog import Wait
 from engine.ledger.port import Again, Answer, Ledger, OrderRecord, Verdict
 from engine.ledger.reconcile import reconcile
 from engine.ledger.retention import Leaving
-from engine.metrics import Metrics
 from engine.settings import Settings
 from tests.engine.archive.conftest import follow
 from tests.engine.ledger.shop import Shop, content, load
@@ -72,7 +71,7 @@ async def _records(ledger: Ledger, partition: str) -> dict[str, OrderRecord]:
 
 async def _sweep(ledger: Ledger, archive: Archive, partition: str) -> int:
     settings = Settings(order_retention_days=0, ended_orders_max=0)
-    return await Sweep(ledger, archive, SystemClock(), settings, Metrics()).partition(partition)
+    return await Sweep(ledger, archive, SystemClock(), settings).partition(partition)
 
 
 async def test_the_archive_knows_an_order_as_the_store_does(ledger: Ledger, archive: Archive, partition: str):

@@ -56,7 +56,7 @@ async def projecting(store_url: str, archive_url: str) -> None:
 
 
 def _projector(ledger: RedisLedger, archive: Archive, metrics: Metrics | None = None, **settings: Any) -> Projector:
-    return Projector(ledger, archive, SystemClock(), Settings(**settings), metrics or Metrics(), uuid4().hex)
+    return Projector(ledger, archive, SystemClock(), Settings(**settings), (metrics or Metrics()).archived, uuid4().hex)
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ class House:
     async def sweep(self, **settings: object) -> None:
         """Let go of what is old."""
         assert self.archive is not None
-        one = Sweep(self.ledger, self.archive, SystemClock(), Settings(**settings), Metrics())
+        one = Sweep(self.ledger, self.archive, SystemClock(), Settings(**settings))
         await one.partition(self.partition)
 
     async def recorded(self, order_id: str, engine: Engine | None = None) -> tuple[WindowInput, bytes]:

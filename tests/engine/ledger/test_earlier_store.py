@@ -17,6 +17,7 @@ from engine.domain import Order
 from engine.ledger.port import Answer, Verdict
 from engine.ledger.reconcile import reconcile
 from engine.ledger.redis import RedisLedger
+from engine.ledger.retention import START
 from engine.settings import Settings
 from tests.engine.ledger.conftest import Server
 from tests.engine.ledger.shop import Shop, load
@@ -153,8 +154,11 @@ async def test_a_change_of_an_earlier_version_is_finished(before: Shop, server: 
 
 async def test_the_history_of_an_earlier_store_reaches_the_archive(engine):
     """What was logged before there was an archive is archived from its first entry."""
-    assert engine.projector is not None
-    while await engine.projector.round():
-        pass
+    async with asyncio.timeout(60):
+        while True:
+            retention = await engine.ledger.retention("default")
+            if retention.archived == retention.newest != START:
+                break
+            await asyncio.sleep(0.02)
     listed = await engine.history.orders("default", None, (0, 0, ""), 10)
     assert [item.order_id for item in listed] == [f"O{n}" for n in range(6)]

@@ -422,7 +422,7 @@ async def test_what_left_the_log_is_learned_from_the_archive() -> None:
     world = await shop()
     await expect(world, ("Boston", 24.0))
     archive = Archive("sqlite://")
-    projector = Projector(world.ledger, archive, world.clock, SETTINGS, Metrics(), "projector")
+    projector = Projector(world.ledger, archive, world.clock, SETTINGS, Metrics().archived, "projector")
     while await projector.follow("p"):
         pass
     newest = (await world.ledger.retention("p")).newest

@@ -1,0 +1,64 @@
+"""A process of its own beside the service, the child's end: told by one line what to work on, it tells by lines.
+
+It ends when its standard input does, which is when its parent is gone, however it went.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import TypeAlias
+
+import msgspec
+import structlog
+
+from engine.companion import Begin
+
+Tell: TypeAlias = Callable[[msgspec.Struct], None]
+Serve: TypeAlias = Callable[[Begin, Tell], Coroutine[None, None, None]]
+
+
+def accompany(serve: Serve, *, niceness: int, idle: bool = False) -> None:
+    """The whole of a companion's process: `serve(begin, tell)` until standard input ends.
+
+    `niceness`: 0 to 19, how far it stands back; `idle`: where the system knows idle time, it has only that.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _give_way(niceness, idle)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    asyncio.run(_main(serve))
+
+
+def _give_way(niceness: int, idle: bool) -> None:
+    os.nice(niceness)
+    if idle and sys.platform == "linux":
+        with contextlib.suppress(OSError):  # not allowed everywhere
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+async def _main(serve: Serve) -> None:
+    telling = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print must not stand between the lines
+
+    def tell(told: msgspec.Struct) -> None:
+        telling.write(msgspec.json.encode(told) + b"\n")
+        telling.flush()
+
+    stdin = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
+    begin = msgspec.json.decode(await stdin.readline(), type=Begin)
+    serving = asyncio.create_task(serve(begin, tell))
+    ended = asyncio.create_task(stdin.read())
+    await asyncio.wait([serving, ended], return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        ended.cancel()
+        await serving
+        return
+    sys.stderr.flush()
+    # The event loop would not end before its threads do, and one may be busy for seconds. Nothing is lost with it:
+    # each line was flushed, what is written is one command or one transaction, and a lease runs out or is taken up.
+    os._exit(0)
