@@ -68,7 +68,9 @@ class Engine:
         self.stock = StockRoom(self.past, self.registry)
         self._archive = archive
         self._pricing = pricing
-        self.projector = Projector(ledger, archive, clock, settings, metrics, process_id) if archive else None
+        self.projector = (
+            Projector(ledger, archive, clock, settings, metrics, process_id) if archive and settings.duties else None
+        )
         self._metrics = metrics
         self._refusal = refusal
         self._crew = crew
@@ -155,7 +157,7 @@ def build(settings: Settings, redis_url: str, data_dir: Path | None = None) -> E
     refusal = DiskWatermark(data_dir) if data_dir is not None else _never
     ledger, crew, desk = RedisLedger(redis_url, refusal=refusal), ProcessCrew(metrics), ProcessCrew(metrics)
     clock = SystemClock()
-    pricing = Keeper(settings, redis_url, clock, metrics) if settings.price_seconds else None
+    pricing = Keeper(settings, redis_url, clock, metrics) if settings.duties and settings.price_seconds else None
     return Engine(settings, ledger, crew, clock, metrics, refusal, desk, archive_of(settings), pricing)
 
 
