@@ -1,8 +1,8 @@
 """One of the service processes of `apportion serve --workers N`; `workers` has the other end.
 
 Standard input is a socket. On it comes one line of JSON, how to serve, and then open connections, one descriptor each.
-Back go single bytes: ready, a connection taken, one closed, leaving. It ends when its parent is gone, however it went;
-SIGTERM: takes no new orders, answers those it has, and exits with 0.
+Back go single bytes: ready, a connection taken or lost, one closed, leaving. It ends when its parent is gone, however it
+went. SIGTERM: takes no new orders, answers those it has, and exits with 0.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from api.cli.terminal import CommandError, Terminal
 from engine.metrics import share
 from engine.settings import Settings
 
-READY, TAKEN, CLOSED, LEAVING = b"r", b"+", b"-", b"l"
+READY, TAKEN, LOST, CLOSED, LEAVING = b"r", b"+", b"x", b"-", b"l"
+"""What a worker tells. Connections are taken or lost (there was no descriptor free) in the order in which they came."""
 
 CONNECTION = b"c"
 """What a descriptor comes with."""
@@ -53,6 +54,7 @@ class Intake:
         self._orphaned = orphaned
         self._service: Service | None = None
         self._opening: set[asyncio.Task[object]] = set()
+        self._unsaid = b""
         channel.setblocking(False)
         asyncio.get_running_loop().add_reader(channel, self._hear)
 
@@ -67,14 +69,24 @@ class Intake:
         self.tell(LEAVING)
 
     def tell(self, news: bytes) -> None:
-        """One byte to the parent."""
+        """One byte to the parent, which may be busy: it goes with those after it as soon as there is room."""
+        self._unsaid += news
+        if len(self._unsaid) == 1:
+            self._say()
+
+    def _say(self) -> None:
+        loop = asyncio.get_running_loop()
         try:
-            self._channel.send(news)
+            self._unsaid = self._unsaid[self._channel.send(self._unsaid) :]
         except BlockingIOError:
-            # It did not listen for thousands of connections, and would count wrongly from now on.
-            self._orphaned()
+            loop.add_writer(self._channel, self._say)
         except OSError:
             self._orphaned()
+        else:
+            if self._unsaid:
+                loop.add_writer(self._channel, self._say)
+            else:
+                loop.remove_writer(self._channel)
 
     def _hear(self) -> None:
         try:
@@ -85,12 +97,13 @@ class Intake:
             said, descriptors = b"", []
         if not said:
             self._orphaned()
-        for descriptor in descriptors:
-            connection = socket.socket(fileno=descriptor)
-            if self._service is None:
-                connection.close()
-            else:
-                self._take(connection, self._service)
+        if self._service is None:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        elif descriptors:
+            self._take(socket.socket(fileno=descriptors[0]), self._service)
+        else:
+            self.tell(LOST)
 
     def _take(self, connection: socket.socket, service: Service) -> None:
         self.tell(TAKEN)

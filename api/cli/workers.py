@@ -25,7 +25,7 @@ import msgspec
 
 from api.cli.codes import ExitCode
 from api.cli.terminal import CommandError, Terminal
-from api.cli.worker import CLOSED, CONNECTION, LEAVING, READY, TAKEN, Begin
+from api.cli.worker import CLOSED, CONNECTION, LEAVING, LOST, READY, TAKEN, Begin
 from engine.metrics import forget
 from engine.settings import Settings
 
@@ -271,6 +271,7 @@ class Worker:
     def _leave(self) -> None:
         self._leaving = True
         while self._on_their_way:
+            self.open -= 1
             self._untaken(self._on_their_way.popleft())
 
     def _hear(self) -> None:
@@ -288,6 +289,9 @@ class Worker:
 
     def _understand(self, news: bytes) -> None:
         if news == TAKEN:
+            self._on_their_way.popleft().close()
+        elif news == LOST:
+            self.open -= 1
             self._on_their_way.popleft().close()
         elif news == CLOSED:
             self.open -= 1
