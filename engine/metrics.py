@@ -28,12 +28,12 @@ def share(directory: Path, number: int) -> None:
     was, so counters never fall and files never pile up.
     """
     os.environ[SHARED] = str(directory)
-    values.ValueClass = values.MultiProcessValue(lambda: number)
+    values.ValueClass = values.MultiProcessValue(lambda: number)  # type: ignore[no-untyped-call]
 
 
 def forget(directory: Path, number: int) -> None:
     """A process that shared its figures is dead: what it said of the present holds no more, what it counted does."""
-    mark_process_dead(number, str(directory))
+    mark_process_dead(number, str(directory))  # type: ignore[no-untyped-call]
 
 
 def exposition(*registries: CollectorRegistry) -> bytes:
@@ -41,7 +41,7 @@ def exposition(*registries: CollectorRegistry) -> bytes:
     if SHARED not in os.environ:
         return b"".join(map(generate_latest, registries))
     everyone = CollectorRegistry()
-    MultiProcessCollector(everyone, os.environ[SHARED])
+    MultiProcessCollector(everyone, os.environ[SHARED])  # type: ignore[no-untyped-call]
     return generate_latest(everyone)
 
 
@@ -82,6 +82,40 @@ class Metrics:
             "apportion_solves_abandoned", "Solves that crashed or passed the safety cut", registry=registry
         )
         self.store_errors = Counter("apportion_store_errors", "Store calls that failed", registry=registry)
+        self.loop_lag = Histogram(
+            "apportion_loop_lag_seconds", "How late the event loop ran a timer", buckets=SECONDS, registry=registry
+        )
+        self.price_sheets = Counter(
+            "apportion_price_sheets", "Price sheets made, by source: lp or adaptive", ["source"], registry=registry
+        )
+        self.price_seconds = Histogram(
+            "apportion_price_seconds", "Making one price sheet", buckets=(*SECONDS, 15.0, 60.0), registry=registry
+        )
+        self.price_age = Gauge(
+            "apportion_price_age_seconds",
+            "Age of the stock that the last sheet rests on",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.price_failures = Counter(
+            "apportion_price_failures", "Programmes of prices that failed, and ends of the pricer", registry=registry
+        )
+        self._count_archive(registry)
+        self._count_moves(registry)
+
+    def priced(self, source: str, seconds: float, age_ms: int) -> None:
+        """A price sheet was made."""
+        self.price_sheets.labels(source).inc()
+        self.price_seconds.observe(seconds)
+        self.price_age.set(age_ms / 1000)
+
+    def reoptimised(self, mode: str, looked_at: int, moved: int, dropped: int, saving: float) -> None:
+        """A walk over standing orders ended."""
+        for outcome, orders in (("looked_at", looked_at), ("moved", moved), ("dropped", dropped)):
+            self.reoptimised_orders.labels(mode, outcome).inc(orders)
+        self.reoptimised_saving.labels(mode).inc(saving)
+
+    def _count_archive(self, registry: CollectorRegistry) -> None:
         self.archive_lag_entries = Gauge(
             "apportion_archive_lag_entries",
             "Log entries that are not in the archive yet",
@@ -101,37 +135,6 @@ class Metrics:
         self.evicted_orders = Counter(
             "apportion_evicted_orders", "Ended orders that left the store for the archive", registry=registry
         )
-        self.loop_lag = Histogram(
-            "apportion_loop_lag_seconds", "How late the event loop ran a timer", buckets=SECONDS, registry=registry
-        )
-        self.price_sheets = Counter(
-            "apportion_price_sheets", "Price sheets made, by source: lp or adaptive", ["source"], registry=registry
-        )
-        self.price_seconds = Histogram(
-            "apportion_price_seconds", "Making one price sheet", buckets=(*SECONDS, 15.0, 60.0), registry=registry
-        )
-        self.price_age = Gauge(
-            "apportion_price_age_seconds",
-            "Age of the stock that the last sheet rests on",
-            registry=registry,
-            multiprocess_mode="livemax",
-        )
-        self.price_failures = Counter(
-            "apportion_price_failures", "Programmes of prices that failed, and ends of the pricer", registry=registry
-        )
-        self._count_moves(registry)
-
-    def priced(self, source: str, seconds: float, age_ms: int) -> None:
-        """A price sheet was made."""
-        self.price_sheets.labels(source).inc()
-        self.price_seconds.observe(seconds)
-        self.price_age.set(age_ms / 1000)
-
-    def reoptimised(self, mode: str, looked_at: int, moved: int, dropped: int, saving: float) -> None:
-        """A walk over standing orders ended."""
-        for outcome, orders in (("looked_at", looked_at), ("moved", moved), ("dropped", dropped)):
-            self.reoptimised_orders.labels(mode, outcome).inc(orders)
-        self.reoptimised_saving.labels(mode).inc(saving)
 
     def _count_moves(self, registry: CollectorRegistry) -> None:
         self.reoptimised_orders = Counter(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from ipaddress import ip_address
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 import uvloop
 
 from api.cli.codes import EPILOG, ExitCode
-from api.cli.service import running_service, stop_signals, url_of
+from api.cli.listening import listen, stop_signals, url_of
 from api.cli.store import own_store
-from api.cli.terminal import CommandError, Terminal, complete
+from api.cli.terminal import Terminal, complete
 from api.cli.workers import running_workers
 from engine.settings import Settings
 
@@ -49,48 +50,29 @@ async def _serve(terminal: Terminal, settings: Settings, workers: int) -> ExitCo
     with stop_signals() as stop:
         listener = listen(settings.host, settings.port)
         url = url_of(listener)
-        async with own_store(terminal, settings.data_dir, settings.redis_url) as store:
-            serving = (
-                running_service(settings, store, listener)
-                if workers == 1
-                else running_workers(terminal, settings, store, listener, workers)
+        async with (
+            own_store(terminal, settings.data_dir, settings.redis_url) as store,
+            _serving(terminal, settings, store, listener, workers) as service,
+        ):
+            terminal.result(
+                {"url": url, "ready": True},
+                [f"Apportion listens on {url}  (API docs: {url}/docs; Ctrl-C stops it)"],
             )
-            async with serving as service:
-                terminal.result(
-                    {"url": url, "ready": True},
-                    [f"Apportion listens on {url}  (API docs: {url}/docs; Ctrl-C stops it)"],
-                )
-                await service.until(stop)
+            await service.until(stop)
     return ExitCode.OK
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """An open listening socket, on loopback only. Raises CommandError, saying what to do."""
-    if not _loopback(host):
-        raise CommandError(
-            f"--host {host} can be reached from other machines, and there is no authentication yet: refused. "
-            "Use 127.0.0.1, with a proxy of your own in front if others must reach it"
-        )
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        raise CommandError(
-            f"port {port} on {host} is not free ({error.strerror}); choose another with --port, or stop what uses it",
-            ExitCode.UNAVAILABLE,
-        ) from error
-    listener.setblocking(False)
-    return listener
+class _Running(Protocol):
+    async def until(self, stop: asyncio.Event, /) -> None:
+        """Wait for the stop signal. Raises CommandError if the service ends before it."""
 
 
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _serving(
+    terminal: Terminal, settings: Settings, store: str, listener: socket.socket, workers: int
+) -> AbstractAsyncContextManager[_Running]:
+    if workers > 1:
+        return running_workers(terminal, settings, store, listener, workers)
+    # Imported here, for the parent of workers would only wait for it, and keep 60 MB.
+    from api.cli.service import running_service
+
+    return running_service(settings, store, listener)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -13,6 +12,7 @@ import uvicorn
 
 from api.app import Application, create_app
 from api.cli.codes import ExitCode
+from api.cli.listening import url_of
 from api.cli.terminal import CommandError
 from engine.assembly import Engine, build
 from engine.crew import CrewError
@@ -93,28 +93,3 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-@contextmanager
-def stop_signals() -> Iterator[asyncio.Event]:
-    """An event that SIGTERM and Ctrl-C set. A second Ctrl-C interrupts at once."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-
-    def ask() -> None:
-        stop.set()
-        loop.remove_signal_handler(signal.SIGINT)
-
-    for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, ask)
-    try:
-        yield stop
-    finally:
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(each)
-
-
-def url_of(listener: socket.socket) -> str:
-    """Where it listens."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,8 +1,8 @@
 """One of the service processes of `apportion serve --workers N`; `workers` has the other end.
 
-Standard input is a socket. On it comes one line of JSON, how to serve, and then open connections, one descriptor each.
-Back go single bytes: ready, a connection taken or lost, one closed, leaving. It ends when its parent is gone, however it
-went. SIGTERM: takes no new orders, answers those it has, and exits with 0.
+Standard input is a socket. On it comes one line of JSON, how to serve, and then open connections, one descriptor
+each. Back go single bytes: ready, a connection taken or lost, one closed, leaving. It ends when its parent is gone,
+however it went. SIGTERM: takes no new orders, answers those it has, and exits with 0.
 """
 
 from __future__ import annotations
@@ -22,27 +22,13 @@ import msgspec
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.cli.channel import CLOSED, LEAVING, LOST, READY, TAKEN, Begin
 from api.cli.codes import ExitCode
-from api.cli.service import Service, running_service, stop_signals
+from api.cli.listening import stop_signals
+from api.cli.service import Service, running_service
 from api.cli.terminal import CommandError, Terminal
 from engine.metrics import share
 from engine.settings import Settings
-
-READY, TAKEN, LOST, CLOSED, LEAVING = b"r", b"+", b"x", b"-", b"l"
-"""What a worker tells. Connections are taken or lost (there was no descriptor free) in the order in which they came."""
-
-CONNECTION = b"c"
-"""What a descriptor comes with."""
-
-
-class Begin(msgspec.Struct):
-    """What the parent says first. `number`: which worker this is, from 0; `store`: its URL; `metrics`: the directory
-    of all workers' figures; `settings`: as JSON."""
-
-    number: int
-    store: str
-    metrics: str
-    settings: str
 
 
 class Intake:

@@ -23,9 +23,9 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
+from api.cli.channel import CLOSED, CONNECTION, LEAVING, LOST, READY, TAKEN, Begin
 from api.cli.codes import ExitCode
 from api.cli.terminal import CommandError, Terminal
-from api.cli.worker import CLOSED, CONNECTION, LEAVING, LOST, READY, TAKEN, Begin
 from engine.metrics import forget
 from engine.settings import Settings
 

@@ -148,15 +148,7 @@ class Service:
 
     def workers(self) -> list[int]:
         """Process ids of its service processes, where it has several."""
-        table = subprocess.run(
-            ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-        ).stdout
-        rows = (line.split(None, 2) for line in table.splitlines())
-        return [
-            int(pid)
-            for pid, its_parent, arguments in rows
-            if int(its_parent) == self.process.pid and "api.cli.worker" in arguments
-        ]
+        return children_of(self.process.pid, "api.cli.worker")
 
     def kill(self) -> None:
         """kill -9, and wait until the process is gone."""
@@ -226,11 +218,11 @@ def eventually(condition: Callable[[], object], seconds: float) -> None:
         time.sleep(READY_CHECK_S)
 
 
-def children_of(parent: int) -> list[int]:
-    """Process ids of a process's children."""
-    table = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    rows = (line.split() for line in table.splitlines())
-    return [int(pid) for pid, its_parent in rows if int(its_parent) == parent]
+def children_of(parent: int, running: str = "") -> list[int]:
+    """Process ids of a process's children, or of those whose command line holds this."""
+    table = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = (line.split(None, 2) for line in table.splitlines())
+    return [int(row[0]) for row in rows if int(row[1]) == parent and running in row[-1]]
 
 
 def alive(pid: int) -> bool:

@@ -19,7 +19,7 @@ import pytest
 from api.cli.workers import DEATHS_MAX
 from tests.chaos.checks import check_all, check_refusals, post
 from tests.chaos.load import NODE_IDS, Load, Stock, furnish, order, plenty
-from tests.chaos.service import Connection, Reply, Service, alive, eventually, running
+from tests.chaos.service import Connection, Reply, Service, alive, children_of, eventually, running
 from tests.chaos.trust import SEED, count
 
 WORKERS = 2
@@ -65,6 +65,11 @@ def each_worker(service: Service, stack: ExitStack) -> list[Connection]:
 
     eventually(complete, BACK_S)
     return list(found.values())
+
+
+def pricers(service: Service) -> list[int]:
+    """Process ids of all that make prices for it."""
+    return [pid for worker in service.workers() for pid in children_of(worker, "engine.pricing")]
 
 
 def counted(service: Service, metric: str) -> int:
@@ -165,6 +170,7 @@ def test_a_killed_worker_is_replaced_and_loses_nothing(tmp_path: Path) -> None:
         check_all(service, stock, load)
         assert any(attempt.status is None for attempt in load.attempts), "nothing was under way"
         eventually(lambda: service.ask("GET", "/v1/orders").json()["archive"]["entries"] == 0, BACK_S)
+        eventually(lambda: len(pricers(service)) == 1, BACK_S)
 
 
 def test_workers_that_die_as_they_start_end_the_service(tmp_path: Path) -> None:
@@ -172,6 +178,7 @@ def test_workers_that_die_as_they_start_end_the_service(tmp_path: Path) -> None:
     service = Service(tmp_path / "data", workers=WORKERS)
     with running(service):
         others = set(service.workers()[1:])
+        assert len(pricers(service)) <= 1
         for _ in range(DEATHS_MAX + 1):
             eventually(lambda: set(service.workers()) - others or service.process.poll() is not None, BACK_S)
             for pid in set(service.workers()) - others:
