@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 import sys
 import time
@@ -251,13 +252,16 @@ class Worker:
 
     def drain(self) -> None:
         """Tell it to answer what it has and end."""
-        if self.process.returncode is None:
-            self.process.terminate()
+        self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """End it by force, if it still runs."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
         if self.process.returncode is None:
-            self.process.kill()
+            with contextlib.suppress(ProcessLookupError):  # it died, which is not known yet
+                self.process.send_signal(number)
 
     async def ended(self) -> int:
         """Wait for the end of the process: its exit code, negative for a signal."""

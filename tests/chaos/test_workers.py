@@ -148,6 +148,23 @@ def test_workers_racing_over_scarce_stock_oversell_nothing_and_refuse_nothing_in
         check_refusals(stock, decisions)
 
 
+def test_a_worker_that_is_told_to_end_answers_what_it_has_and_is_replaced(service: Service) -> None:
+    """One process can be exchanged alone: clients lose nothing, and its successor decides like it."""
+    stocked(service, "leaver", 1_000)
+    before = service.workers()
+    os.kill(before[0], signal.SIGTERM)
+    number = 0
+    while before[0] in service.workers():
+        with closing(Connection(service.port)) as client:
+            decided = post(client, json.dumps(order(f"leaver-{number}", {"leaver": 1})).encode())
+        assert (decided.status, decided.json()["status"]) == (201, "allocated")
+        number += 1
+    with ExitStack() as stack:
+        each_worker(service, stack)
+    assert len(set(service.workers()) - set(before)) == 1
+    assert f"(pid {before[0]}) ended with code 0" in service.log()
+
+
 def test_a_killed_worker_is_replaced_and_loses_nothing(tmp_path: Path) -> None:
     """R2 for one of several: the others go on, another takes its place and its duties, counters do not fall."""
     rng = random.Random(SEED)
