@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,8 +36,8 @@ DEATHS_MAX = 5
 """So many deaths at once in a row, of one worker and those in its place, end the service: it will not get better."""
 PAUSE_S, PAUSE_MAX_S = 0.1, 5.0
 """Before the start after a death at once: doubled each time."""
-UNTAKEN_MAX = 100
-"""Connections on their way to one worker; more wait in the system's queue."""
+UNTAKEN_MAX = 32
+"""Connections on their way to one worker, each a descriptor of this process; more wait in the system's queue."""
 STOP_MARGIN_S = 5.0
 """What the end of a worker may take beyond draining its orders and then its connections."""
 
@@ -73,6 +73,7 @@ class Workers:
         self._metrics = metrics
         self._workers: list[Worker | None] = [None] * count
         self._keepers: list[asyncio.Task[None]] = []
+        self._porter: asyncio.Task[None] | None = None
         self._giving: set[asyncio.Task[None]] = set()
         self._gifts = 0
         self._news = asyncio.Event()
@@ -86,16 +87,17 @@ class Workers:
         """Start all, and give them connections once all are ready. Raises CommandError if one cannot start."""
         self._keepers = [asyncio.create_task(self._keep(number)) for number in range(len(self._workers))]
         await self.until(self._complete)
-        self._spawn(self._hand_out())
+        self._porter = asyncio.create_task(self._hand_out())
 
     async def until(self, event: asyncio.Event) -> None:
         """Wait for an event. Raises CommandError if a worker cannot be kept alive."""
         asked = asyncio.create_task(event.wait())
-        await asyncio.wait([asked, *self._keepers], return_when=asyncio.FIRST_COMPLETED)
+        tasks = [*self._keepers, *([self._porter] if self._porter else [])]
+        await asyncio.wait([asked, *tasks], return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()
-        for keeper in self._keepers:
-            if keeper.done():
-                keeper.result()
+        for task in tasks:
+            if task.done():
+                task.result()
 
     async def stop(self) -> bool:
         """Tell all to drain and wait until they have ended, by force if they do not; whether all did so in order."""
@@ -109,27 +111,22 @@ class Workers:
             for worker in self._workers:
                 if worker is not None:
                     worker.kill()
-            for task in self._giving:
+            giving = [*self._giving, *([self._porter] if self._porter else [])]
+            for task in giving:
                 task.cancel()
-            await asyncio.gather(*self._keepers, *self._giving, return_exceptions=True)
+            await asyncio.gather(*self._keepers, *giving, return_exceptions=True)
         return self._in_order
 
     async def _keep(self, number: int) -> None:
-        """Keep the worker of this number alive until `stop`. Raises CommandError."""
+        """Keep a worker of this number alive until `stop`. Raises CommandError."""
         deaths, pause_s = 0, 0.0
         while not self._stop.is_set():
-            self._workers[number] = worker = await Worker.spawn(self._begin(number), self._hear, self._place_again)
+            code, served = await self._live(number)
             if self._stop.is_set():
-                worker.drain()
-            code = await worker.ended()
-            forget(self._metrics, number)
-            if self._stop.is_set():
-                self._in_order = self._in_order and (code == ExitCode.OK or worker.ready_s is None)
                 return
-            self._terminal.warn(f"service process {number} (pid {worker.process.pid}) ended with code {code}")
             if not self._complete.is_set():
                 raise CommandError("a service process could not start; why is above", ExitCode.UNAVAILABLE)
-            if worker.ready_s is not None and time.monotonic() - worker.ready_s > SOON_S:
+            if served:
                 deaths, pause_s = 0, 0.0
                 continue
             # One that found no store says so by its code, and the store may come back.
@@ -143,6 +140,28 @@ class Workers:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), pause_s)
 
+    async def _live(self, number: int) -> tuple[int, bool]:
+        """One worker from its start to its end: its exit code, and whether it served for a while."""
+        try:
+            worker = await Worker.spawn(self._begin(number), self._hear, self._place_again)
+        except OSError as error:
+            self._warn(f"no process could be started: {error}")
+            return ExitCode.UNAVAILABLE, False
+        self._workers[number] = worker
+        if self._stop.is_set():
+            worker.drain()
+        code = await worker.ended()
+        forget(self._metrics, number)
+        if self._stop.is_set():
+            self._in_order = self._in_order and (code == ExitCode.OK or worker.ready_s is None)
+        else:
+            self._warn(f"service process {number} (pid {worker.process.pid}) ended with code {code}")
+        return code, worker.ready_s is not None and time.monotonic() - worker.ready_s > SOON_S
+
+    def _warn(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # where there are too many open files, printing fails too
+            self._terminal.warn(text)
+
     def _begin(self, number: int) -> Begin:
         settings = self._settings.model_copy(update={"duties": self._settings.duties and number == 0})
         return Begin(number, self._store, str(self._metrics), settings.model_dump_json())
@@ -155,7 +174,7 @@ class Workers:
                 connection, _ = await loop.sock_accept(self._listener)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError as error:  # too many open files, or a client that is gone
-                self._terminal.warn(f"a connection was not accepted: {error}")
+                self._warn(f"a connection was not accepted: {error}")
                 await asyncio.sleep(PAUSE_S)
             else:
                 await self._place(connection)
@@ -181,20 +200,14 @@ class Workers:
 
     def _place_again(self, connection: socket.socket) -> None:
         """A connection that a worker did not take."""
-        if any(not keeper.done() for keeper in self._keepers):
-            self._spawn(self._place(connection))
-        else:
-            connection.close()
+        task = asyncio.create_task(self._place(connection))
+        self._giving.add(task)
+        task.add_done_callback(self._giving.discard)
 
     def _hear(self) -> None:
         self._news.set()
         if all(worker is not None and worker.ready_s is not None for worker in self._workers):
             self._complete.set()
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._giving.add(task)
-        task.add_done_callback(self._giving.discard)
 
 
 class Worker:
@@ -215,6 +228,8 @@ class Worker:
         self.given_at = 0
         """The number of the last gift to it."""
         self._leaving = False
+        self._lost = False
+        """It had no descriptor free, and no connection of it has closed since."""
         self._on_their_way: deque[socket.socket] = deque()
         self._channel = channel
         self._heard = heard
@@ -223,13 +238,21 @@ class Worker:
 
     @classmethod
     async def spawn(cls, begin: Begin, heard: Callable[[], None], untaken: Callable[[socket.socket], None]) -> Worker:
-        """Start a process. `heard` is called after news, `untaken` for each connection that it will not take."""
+        """Start a process. `heard` is called after news, `untaken` for each connection that it will not take.
+
+        Raises OSError.
+        """
         ours, theirs = socket.socketpair()
-        with theirs:
+        ours.setblocking(False)
+        try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "api.cli.worker", stdin=theirs.fileno(), stdout=2, start_new_session=True
             )
-        ours.setblocking(False)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         worker = cls(process, ours, heard, untaken)
         with contextlib.suppress(OSError):  # dead already, which `ended` tells
             await asyncio.get_running_loop().sock_sendall(ours, msgspec.json.encode(begin) + b"\n")
@@ -238,7 +261,8 @@ class Worker:
     @property
     def takes(self) -> bool:
         """Whether it may be given a connection now."""
-        return self.ready_s is not None and not self._leaving and len(self._on_their_way) < UNTAKEN_MAX
+        full = len(self._on_their_way) >= UNTAKEN_MAX or (self._lost and self.open)
+        return self.ready_s is not None and not self._leaving and not full
 
     def give(self, connection: socket.socket) -> bool:
         """Hand over a connection, which is kept until it is taken; False if it cannot be sent."""
@@ -275,8 +299,11 @@ class Worker:
     def _leave(self) -> None:
         self._leaving = True
         while self._on_their_way:
-            self.open -= 1
-            self._untaken(self._on_their_way.popleft())
+            self._give_back()
+
+    def _give_back(self) -> None:
+        self.open -= 1
+        self._untaken(self._on_their_way.popleft())
 
     def _hear(self) -> None:
         try:
@@ -295,9 +322,10 @@ class Worker:
         if news == TAKEN:
             self._on_their_way.popleft().close()
         elif news == LOST:
-            self.open -= 1
-            self._on_their_way.popleft().close()
+            self._lost = True
+            self._give_back()
         elif news == CLOSED:
+            self._lost = False
             self.open -= 1
         elif news == READY:
             self.ready_s = time.monotonic()

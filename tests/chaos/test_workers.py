@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
+import select
 import signal
+import socket
 import threading
 import time
 from collections import Counter
@@ -146,6 +149,32 @@ def test_workers_racing_over_scarce_stock_oversell_nothing_and_refuse_nothing_in
         deciders = {json.loads(body)["window"]["window_id"].partition("-")[0] for body in decisions.values()}
         assert len(deciders) == WORKERS
         check_refusals(stock, decisions)
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux sets limits of other processes")
+def test_connections_wait_while_no_worker_has_a_descriptor_free(service: Service) -> None:
+    """Too many connections are a queue, not an accident: each is answered once others have gone."""
+    limits = {}
+    for worker in service.workers():
+        used = max(int(name) for name in os.listdir(f"/proc/{worker}/fd"))
+        limits[worker] = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (used + 6, limits[worker][1]))
+    waiting = [socket.create_connection(("127.0.0.1", service.port), BACK_S) for _ in range(60)]
+    try:
+        for client in waiting:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n")
+        while waiting:
+            answered, _, _ = select.select(waiting, [], [], BACK_S)
+            assert answered, f"{len(waiting)} connections were never answered"
+            for client in answered:
+                assert client.recv(4_096).startswith(b"HTTP/1.1 200")
+                client.close()
+                waiting.remove(client)
+    finally:
+        for client in waiting:
+            client.close()
+        for worker, limit in limits.items():
+            resource.prlimit(worker, resource.RLIMIT_NOFILE, limit)
 
 
 def test_a_worker_that_is_told_to_end_answers_what_it_has_and_is_replaced(service: Service) -> None:
