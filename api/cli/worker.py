@@ -99,10 +99,16 @@ class Intake:
             state = server.lifespan.state
             return _Connection(lambda: self.tell(CLOSED), server.config, server.server_state, state)
 
+        def opened(opening: asyncio.Task[object]) -> None:
+            self._opening.discard(opening)
+            if opening.cancelled() or opening.exception() is not None:  # the client is gone already
+                connection.close()
+                self.tell(CLOSED)
+
         connection.setblocking(False)
         opening = asyncio.ensure_future(asyncio.get_running_loop().connect_accepted_socket(protocol, connection))
         self._opening.add(opening)
-        opening.add_done_callback(self._opening.discard)
+        opening.add_done_callback(opened)
 
 
 class _Connection(HttpToolsProtocol):

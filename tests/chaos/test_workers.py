@@ -92,8 +92,11 @@ def test_connections_spread_evenly_and_all_workers_decide(service: Service) -> N
             for number in range(2)
             for client_number, client in enumerate(clients)
         ]
-        ours = Counter(str(reply.request_id).partition("-")[0] for reply in replies)
-        assert set(Counter(map(decider, replies)).values()) == set(ours.values()) == {len(replies) // WORKERS}
+        answered = Counter(str(reply.request_id).partition("-")[0] for reply in replies)
+        assert sorted(Counter(map(decider, replies)).values()) == sorted(answered.values())
+        # Not always half and half: of the connections before these one may not be told closed yet.
+        assert len(answered) == WORKERS
+        assert min(answered.values()) >= len(replies) // 3
         for client in each_worker(service, stack):
             assert b'verdict="committed"} ' in client.request("GET", "/metrics").body
     after = counted(service, 'apportion_orders_total{state="allocated",verdict="committed"}')
