@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import swagger_ui_bundle  # type: ignore[import-untyped]
 from msgspec import Struct
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,6 +18,7 @@ from api.endpoint import JSON, Endpoint, Parameter, Reply
 from api.problems import STATUS
 from engine.assembly import Engine
 from engine.errors import EngineError, NotFoundError, UnavailableError
+from engine.metrics import exposition
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -93,8 +94,8 @@ class OperationsDesk:
         return Response(msgspec.json.encode(Ready()), media_type=JSON)
 
     async def metrics(self, request: Request) -> Response:  # noqa: ARG002
-        """The engine's and HTTP's, in Prometheus' text form."""
-        text = generate_latest(self._engine.metrics) + generate_latest(self._metrics.registry)
+        """The engine's and HTTP's, in Prometheus' text form; those of all processes behind the port."""
+        text = await asyncio.to_thread(exposition, self._engine.metrics, self._metrics.registry)
         return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
     async def document(self, request: Request) -> Response:  # noqa: ARG002

@@ -76,7 +76,7 @@ class Engine:
         self._archive = archive
         self._pricing = pricing
         self.projector: Projector | None = None
-        if archive is not None and archiving is None:
+        if archive is not None and archiving is None and settings.duties:
             self.projector = Projector(ledger, archive, clock, settings, metrics.archived, process_id)
         self._feeding = archiving or self.projector
         self._metrics = metrics
@@ -166,8 +166,8 @@ def build(settings: Settings, redis_url: str, data_dir: Path | None = None) -> E
     ledger, crew, desk = RedisLedger(redis_url, refusal=refusal), ProcessCrew(metrics), ProcessCrew(metrics)
     clock, archive = SystemClock(), archive_of(settings)
     begin = Begin(redis_url, secrets.token_hex(4), archive.url, settings.model_dump_json())
-    pricing = pricing_companion(begin, clock, metrics) if settings.price_seconds else None
-    archiving = None if archive.in_memory else archive_companion(begin, metrics)
+    pricing = pricing_companion(begin, clock, metrics) if settings.duties and settings.price_seconds else None
+    archiving = archive_companion(begin, metrics) if settings.duties and not archive.in_memory else None
     return Engine(settings, ledger, crew, clock, metrics, refusal, desk, archive, pricing, archiving)
 
 

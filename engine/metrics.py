@@ -1,11 +1,21 @@
-"""What an operator can watch, in one place. Names and units as Prometheus wants them."""
+"""What an operator can watch, in one place. Names and units as Prometheus wants them.
+
+Where several service processes stand behind one port, each keeps its figures in files of a directory that they share,
+and whichever is asked adds them all up.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+"""Names the shared directory in the environment, where prometheus_client looks for it."""
 
 if TYPE_CHECKING:
     from engine.archive.projector import Told
@@ -15,12 +25,38 @@ GAPS = (0.0, 0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1)
 SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 
 
+def share(directory: Path, number: int) -> None:
+    """Keep the figures of this process in `directory`, from now on; call it before the first metric is made.
+
+    `number`: which of the processes this is. Who takes up the number of one that died counts on from where that one
+    was, so counters never fall and files never pile up.
+    """
+    os.environ[SHARED] = str(directory)
+    values.ValueClass = values.MultiProcessValue(lambda: number)  # type: ignore[no-untyped-call]
+
+
+def forget(directory: Path, number: int) -> None:
+    """A process that shared its figures is dead: what it said of the present holds no more, what it counted does."""
+    mark_process_dead(number, str(directory))  # type: ignore[no-untyped-call]
+
+
+def exposition(*registries: CollectorRegistry) -> bytes:
+    """Prometheus' text: of these registries, or of all processes that share, then some milliseconds of CPU."""
+    if SHARED not in os.environ:
+        return b"".join(map(generate_latest, registries))
+    everyone = CollectorRegistry()
+    MultiProcessCollector(everyone, os.environ[SHARED])  # type: ignore[no-untyped-call]
+    return generate_latest(everyone)
+
+
 class Metrics:
     """All metrics of one process, on a registry of their own so that several engines can live in one process."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self.waiting = Gauge("apportion_orders_waiting", "Orders waiting for a window", registry=registry)
+        self.waiting = Gauge(
+            "apportion_orders_waiting", "Orders waiting for a window", registry=registry, multiprocess_mode="livesum"
+        )
         self.verdicts = Counter(
             "apportion_orders",
             "Orders by verdict: committed (by state), repeat, conflict, lost and stale (these two are solved again)",
@@ -50,19 +86,6 @@ class Metrics:
             "apportion_solves_abandoned", "Solves that crashed or passed the safety cut", registry=registry
         )
         self.store_errors = Counter("apportion_store_errors", "Store calls that failed", registry=registry)
-        self.archive_lag_entries = Gauge(
-            "apportion_archive_lag_entries", "Log entries that are not in the archive yet", registry=registry
-        )
-        self.archive_lag_seconds = Gauge(
-            "apportion_archive_lag_seconds", "Age of the oldest log entry not in the archive", registry=registry
-        )
-        self.archived_entries = Counter("apportion_archived_entries", "Log entries archived", registry=registry)
-        self.archive_errors = Counter(
-            "apportion_archive_errors", "Rounds of the archive that failed, and ends of its process", registry=registry
-        )
-        self.evicted_orders = Counter(
-            "apportion_evicted_orders", "Ended orders that left the store for the archive", registry=registry
-        )
         self.loop_lag = Histogram(
             "apportion_loop_lag_seconds", "How late the event loop ran a timer", buckets=SECONDS, registry=registry
         )
@@ -73,11 +96,15 @@ class Metrics:
             "apportion_price_seconds", "Making one price sheet", buckets=(*SECONDS, 15.0, 60.0), registry=registry
         )
         self.price_age = Gauge(
-            "apportion_price_age_seconds", "Age of the stock that the last sheet rests on", registry=registry
+            "apportion_price_age_seconds",
+            "Age of the stock that the last sheet rests on",
+            registry=registry,
+            multiprocess_mode="livemax",
         )
         self.price_failures = Counter(
             "apportion_price_failures", "Programmes of prices that failed, and ends of the pricer", registry=registry
         )
+        self._count_archive(registry)
         self._count_moves(registry)
 
     def archived(self, told: Told) -> None:
@@ -99,6 +126,27 @@ class Metrics:
         for outcome, orders in (("looked_at", looked_at), ("moved", moved), ("dropped", dropped)):
             self.reoptimised_orders.labels(mode, outcome).inc(orders)
         self.reoptimised_saving.labels(mode).inc(saving)
+
+    def _count_archive(self, registry: CollectorRegistry) -> None:
+        self.archive_lag_entries = Gauge(
+            "apportion_archive_lag_entries",
+            "Log entries that are not in the archive yet",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.archive_lag_seconds = Gauge(
+            "apportion_archive_lag_seconds",
+            "Age of the oldest log entry not in the archive",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.archived_entries = Counter("apportion_archived_entries", "Log entries archived", registry=registry)
+        self.archive_errors = Counter(
+            "apportion_archive_errors", "Rounds of the archive that failed, and ends of its process", registry=registry
+        )
+        self.evicted_orders = Counter(
+            "apportion_evicted_orders", "Ended orders that left the store for the archive", registry=registry
+        )
 
     def _count_moves(self, registry: CollectorRegistry) -> None:
         self.reoptimised_orders = Counter(

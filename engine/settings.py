@@ -33,6 +33,10 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(default=5.0, gt=0)
     """How often old orders are looked for."""
 
+    duties: bool = True
+    """Whether this process offers itself for what one process of a store does for all: feeding the archive and making
+    prices. At least one process on a store must; where several do, one at a time has the lease."""
+
     price_seconds: float = Field(default=5.0, ge=0)
     """How often shadow prices of stock are made anew, in a process of their own; 0: never."""
     price_orders_min: int = Field(default=500, ge=1)

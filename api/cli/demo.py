@@ -14,8 +14,9 @@ import uvloop
 
 from api.cli.client import Client
 from api.cli.codes import EPILOG, ExitCode
+from api.cli.listening import listen, stop_signals
 from api.cli.sending import first_of
-from api.cli.serve import Service, listen, running_service, stop_signals
+from api.cli.service import Service, running_service
 from api.cli.store import own_store
 from api.cli.terminal import CommandError, Terminal, complete
 from api.demo.seeding import load_world

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from ipaddress import ip_address
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Protocol
 
 import typer
-import uvicorn
 import uvloop
 
-from api.app import create_app
 from api.cli.codes import EPILOG, ExitCode
+from api.cli.listening import listen, stop_signals, url_of
 from api.cli.store import own_store
-from api.cli.terminal import CommandError, Terminal, complete
-from engine.assembly import Engine, build
-from engine.crew import CrewError
-from engine.ledger.port import LedgerUnavailableError
+from api.cli.terminal import Terminal, complete
+from api.cli.workers import running_workers
 from engine.settings import Settings
 
 HELP = f"""Serve the HTTP API in the foreground, with an embedded store in the data directory or a store by URL.
@@ -29,6 +23,7 @@ HELP = f"""Serve the HTTP API in the foreground, with an embedded store in the d
 Options can also be set in the environment: APPORTION_HOST, APPORTION_PORT, APPORTION_DATA_DIR, APPORTION_REDIS_URL.
 The archive is in the data directory, or where APPORTION_ARCHIVE_URL says.
 SIGTERM or Ctrl-C: takes no new orders, answers those it has, and exits with 0.
+With --workers 2 or more, so many processes serve the one port and store, each with a solver process of its own.
 
 Example: apportion serve --port 8080 --data-dir ./data
 
@@ -42,7 +37,7 @@ def serve(
     redis_url: Annotated[
         str | None, typer.Option(help="Use this Redis or Valkey instead of the embedded store.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Service processes; one, for now.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Service processes on the port and the store.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Say where it listens as one JSON line.")] = False,
 ) -> None:
     terminal = Terminal(json)
@@ -52,130 +47,32 @@ def serve(
 
 
 async def _serve(terminal: Terminal, settings: Settings, workers: int) -> ExitCode:
-    if workers != 1:
-        raise CommandError(
-            "--workers: this version runs one service process; start more of them on one --redis-url, each on its own "
-            "port, to use more cores"
-        )
     with stop_signals() as stop:
         listener = listen(settings.host, settings.port)
+        url = url_of(listener)
         async with (
-            own_store(terminal, settings.data_dir, settings.redis_url) as url,
-            running_service(settings, url, listener) as service,
+            own_store(terminal, settings.data_dir, settings.redis_url) as store,
+            _serving(terminal, settings, store, listener, workers) as service,
         ):
             terminal.result(
-                {"url": service.url, "ready": True},
-                [f"Apportion listens on {service.url}  (API docs: {service.url}/docs; Ctrl-C stops it)"],
+                {"url": url, "ready": True},
+                [f"Apportion listens on {url}  (API docs: {url}/docs; Ctrl-C stops it)"],
             )
             await service.until(stop)
     return ExitCode.OK
 
 
-class Service(NamedTuple):
-    """The API as it runs in this process. `ended` finishes when its server does."""
-
-    url: str
-    engine: Engine
-    ended: asyncio.Task[None]
-
-    async def until(self, stop: asyncio.Event) -> None:
-        """Wait for the stop signal. Raises CommandError if the server ends before it."""
-        asked = asyncio.create_task(stop.wait())
-        await asyncio.wait([asked, self.ended], return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
-        if not stop.is_set():
-            raise CommandError("the HTTP server ended unasked; its log is above", ExitCode.UNAVAILABLE)
+class _Running(Protocol):
+    async def until(self, stop: asyncio.Event, /) -> None:
+        """Wait for the stop signal. Raises CommandError if the service ends before it."""
 
 
-@asynccontextmanager
-async def running_service(settings: Settings, redis_url: str, listener: socket.socket) -> AsyncIterator[Service]:
-    """Serve on an open socket; at the end take no more orders, answer what was accepted, and close."""
-    engine = build(settings, redis_url, None if settings.redis_url else settings.data_dir)
-    application = create_app(engine)
-    server = _Server(
-        uvicorn.Config(
-            application,
-            lifespan="off",
-            log_level="warning",
-            access_log=False,
-            http="httptools",
-            ws="none",
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
-        )
-    )
-    try:
-        await engine.start()
-    except (LedgerUnavailableError, CrewError) as error:
-        await engine.stop()
-        raise CommandError(f"the service could not start: {error}", ExitCode.UNAVAILABLE) from error
-    serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
-    try:
-        while not server.started and not serving.done():  # noqa: ASYNC110 (uvicorn offers no event)
-            await asyncio.sleep(0.005)
-        yield Service("http://{}:{}".format(*listener.getsockname()[:2]), engine, serving)
-        application.retire()
-        await engine.gate.drain()
-    finally:
-        server.should_exit = True
-        await serving
-        await engine.stop()
+def _serving(
+    terminal: Terminal, settings: Settings, store: str, listener: socket.socket, workers: int
+) -> AbstractAsyncContextManager[_Running]:
+    if workers > 1:
+        return running_workers(terminal, settings, store, listener, workers)
+    # Imported here, for the parent of workers would only wait for it, and keep 60 MB.
+    from api.cli.service import running_service
 
-
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handling, which would end the process by the signal instead of with code 0."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-@contextmanager
-def stop_signals() -> Iterator[asyncio.Event]:
-    """An event that SIGTERM and Ctrl-C set. A second Ctrl-C interrupts at once."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-
-    def ask() -> None:
-        stop.set()
-        loop.remove_signal_handler(signal.SIGINT)
-
-    for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, ask)
-    try:
-        yield stop
-    finally:
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(each)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """An open listening socket, on loopback only. Raises CommandError, saying what to do."""
-    if not _loopback(host):
-        raise CommandError(
-            f"--host {host} can be reached from other machines, and there is no authentication yet: refused. "
-            "Use 127.0.0.1, with a proxy of your own in front if others must reach it"
-        )
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        raise CommandError(
-            f"port {port} on {host} is not free ({error.strerror}); choose another with --port, or stop what uses it",
-            ExitCode.UNAVAILABLE,
-        ) from error
-    listener.setblocking(False)
-    return listener
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return running_service(settings, store, listener)

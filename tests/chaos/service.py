@@ -28,6 +28,7 @@ class Reply(NamedTuple):
     status: int
     body: bytes
     retry_after: str | None
+    request_id: str | None
 
     def json(self) -> Any:
         """The body decoded."""
@@ -46,7 +47,9 @@ class Connection:
         try:
             self._http.request(method, path, body, headers)
             answer = self._http.getresponse()
-            return Reply(answer.status, answer.read(), answer.getheader("retry-after"))
+            return Reply(
+                answer.status, answer.read(), answer.getheader("retry-after"), answer.getheader("x-request-id")
+            )
         except BaseException:
             self._http.close()
             raise
@@ -63,11 +66,14 @@ FORGETFUL = {"order_retention_days": 0, "sweep_seconds": 0.05, "log_tail_entries
 class Service:
     """One `apportion serve`. It keeps its port when it is started again; its log is `log_file`."""
 
-    def __init__(self, data_dir: Path, redis_url: str | None = None, name: str = "service", **settings: object) -> None:
+    def __init__(
+        self, data_dir: Path, redis_url: str | None = None, name: str = "service", workers: int = 1, **settings: object
+    ) -> None:
         self.data_dir = data_dir
         self.port = 0
         self.log_file = data_dir.parent / f"{name}.log"
         self._redis_url = redis_url
+        self._workers = workers
         self._environment = {f"APPORTION_{key.upper()}": str(value) for key, value in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -92,9 +98,10 @@ class Service:
     def launch(self) -> None:
         """Start it."""
         where = ["--data-dir", str(self.data_dir), *(["--redis-url", self._redis_url] if self._redis_url else [])]
+        how = ["--json", "--port", str(self.port), "--workers", str(self._workers)]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "api.cli", "serve", "--json", "--port", str(self.port), *where],
+                [sys.executable, "-m", "api.cli", "serve", *how, *where],
                 cwd=ROOT,
                 env={**os.environ, **self._environment},
                 stdin=subprocess.DEVNULL,
@@ -138,6 +145,10 @@ class Service:
         """Process ids of its children and theirs: solver workers, the store's guardian, and the store."""
         children = children_of(self.process.pid)
         return children + [pid for child in children for pid in children_of(child)]
+
+    def workers(self) -> list[int]:
+        """Process ids of its service processes, where it has several."""
+        return children_of(self.process.pid, "api.cli.worker")
 
     def kill(self) -> None:
         """kill -9, and wait until the process is gone."""
@@ -207,11 +218,11 @@ def eventually(condition: Callable[[], object], seconds: float) -> None:
         time.sleep(READY_CHECK_S)
 
 
-def children_of(parent: int) -> list[int]:
-    """Process ids of a process's children."""
-    table = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    rows = (line.split() for line in table.splitlines())
-    return [int(pid) for pid, its_parent in rows if int(its_parent) == parent]
+def children_of(parent: int, running: str = "") -> list[int]:
+    """Process ids of a process's children, or of those whose command line holds this."""
+    table = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = (line.split(None, 2) for line in table.splitlines())
+    return [int(row[0]) for row in rows if int(row[1]) == parent and running in row[-1]]
 
 
 def alive(pid: int) -> bool:

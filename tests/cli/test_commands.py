@@ -54,11 +54,15 @@ def test_serve_refuses_to_be_reached_from_outside(host: str, tmp_path: Path) -> 
     assert "no authentication" in result.output
 
 
-def test_serve_refuses_more_workers_clearly(tmp_path: Path) -> None:
-    """An option that does nothing would be a lie."""
-    result = RUNNER.invoke(app, ["serve", "--workers", "4", "--port", "0", "--data-dir", str(tmp_path)])
-    assert result.exit_code == ExitCode.USAGE
-    assert "one service process" in result.output
+def test_workers_that_cannot_start_end_the_command(tmp_path: Path) -> None:
+    """A wrong URL is told at once, with the reason, and not tried for ever behind an open port."""
+    nowhere = f"unix://{tmp_path}/nowhere.sock"
+    result = apportion("serve", "--workers", "2", "--port", "0", "--data-dir", str(tmp_path), "--redis-url", nowhere)
+    assert result.returncode == ExitCode.UNAVAILABLE
+    assert "the service could not start" in result.stderr
+    assert "a service process could not start" in result.stderr
+    assert "listens" not in result.stdout
+    assert "Traceback" not in result.stderr
 
 
 def test_serve_names_a_taken_port(tmp_path: Path) -> None:
