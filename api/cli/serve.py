@@ -15,7 +15,7 @@ import typer
 import uvicorn
 import uvloop
 
-from api.app import create_app
+from api.app import Application, create_app
 from api.cli.codes import EPILOG, ExitCode
 from api.cli.store import own_store
 from api.cli.terminal import CommandError, Terminal, complete
@@ -92,18 +92,7 @@ async def running_service(settings: Settings, redis_url: str, listener: socket.s
     """Serve on an open socket; at the end take no more orders, answer what was accepted, and close."""
     engine = build(settings, redis_url, None if settings.redis_url else settings.data_dir)
     application = create_app(engine)
-    server = _Server(
-        uvicorn.Config(
-            application,
-            lifespan="off",
-            log_level="warning",
-            access_log=False,
-            http="httptools",
-            ws="none",
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
-        )
-    )
+    server = http_server(application, settings)
     try:
         await engine.start()
     except (LedgerUnavailableError, CrewError) as error:
@@ -120,6 +109,22 @@ async def running_service(settings: Settings, redis_url: str, listener: socket.s
         server.should_exit = True
         await serving
         await engine.stop()
+
+
+def http_server(application: Application, settings: Settings) -> uvicorn.Server:
+    """The HTTP server of an application whose engine somebody else starts and stops."""
+    return _Server(
+        uvicorn.Config(
+            application,
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            http="httptools",
+            ws="none",
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
+        )
+    )
 
 
 class _Server(uvicorn.Server):
