@@ -85,7 +85,7 @@ def _run_as(user: pwd.struct_passwd | None) -> dict[str, Any]:
 
 
 def _initialise(place: Path, directory: Path, user: pwd.struct_passwd | None) -> None:
-    command = [
+    command: list[str | Path] = [
         place / "initdb",
         "-D",
         directory / "data",

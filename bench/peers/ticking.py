@@ -41,21 +41,25 @@ class Ticker:
         while True:
             await asyncio.sleep(TICK_S)
             waiting, self._waiting = self._waiting, []
-            for order, answer in waiting:
+            for number, (order, answer) in enumerate(waiting):
                 if not answer.done():
-                    answer.set_result(Answer(repeat=False, decision=decisions.encode(_decision(order))))
+                    decision = _decision(order, 1 + number % 2)
+                    answer.set_result(Answer(repeat=False, decision=decisions.encode(decision)))
 
 
-def _decision(order: Order) -> Decision:
-    """All of the order in one parcel."""
+def _decision(order: Order, parcels: int) -> Decision:
+    """The order in so many parcels; ours takes one or two."""
     lines = tuple(ParcelLine(line.line_id, line.sku, line.quantity) for line in order.lines)
-    parcel = Parcel(
-        f"{order.order_id}.1", "FC-00-NY", "usps", "ground", "2026-11-23T23:59:59-05:00", "2026-11-26T23:59:59-06:00",
-        700, lines, ParcelCost("9.10", "1.25"),
+    boxes = tuple(
+        Parcel(
+            f"{order.order_id}-{k}", "FC-00-NY", "usps", "ground", "2026-11-23T23:59:59-05:00",
+            "2026-11-26T23:59:59-06:00", 700, lines[k::parcels], ParcelCost("9.10", "1.25"),
+        )
+        for k in range(parcels)
     )  # fmt: skip
     facts = WindowFacts("0badcafe-1", 64, 5.0, 5.0, "simple", 0.0, False, 1, 1, 0)
     cost = Cost("9.10", "1.25", "0", "0", "0", "10.35")
-    return Decision(order.order_id, "allocated", (parcel,), (), (), cost, Guidance(), facts)
+    return Decision(order.order_id, "allocated", boxes, (), (), cost, Guidance(), facts)
 
 
 async def _main() -> None:

@@ -52,8 +52,8 @@ async def send(url: str, requests: Sequence[bytes], connections: int, until: flo
     for end in ends:
         await loop.create_connection(
             lambda end=end: _Connection(source, until, answers, end),  # type: ignore[misc]
-            address.hostname,
-            address.port,
+            str(address.hostname),
+            address.port or 80,
         )
     try:
         async with asyncio.timeout(max(0.0, until - time.perf_counter()) + _GRACE_S):

@@ -94,7 +94,8 @@ class World:
     def orders(self) -> list[Posted]:
         """All orders, in the order in which they are sent."""
         place = np.radians([[node["lat"], node["lon"]] for node in self.nodes])
-        home = np.radians([[order.ship_to.lat, order.ship_to.lon] for order in self._orders])
+        homes = [(order.ship_to.lat or 0.0, order.ship_to.lon or 0.0) for order in self._orders]
+        home = np.radians(homes)
         near = _distance(home[:, None, :], place[None, :, :]).argsort(axis=1, kind="stable").astype(np.uint8)
         return [
             Posted(order, msgspec.json.encode(order), content_hash(order), row.tobytes())
@@ -155,4 +156,5 @@ def _distance(home: np.ndarray, place: np.ndarray) -> np.ndarray:
     lat, other = home[..., 0], place[..., 0]
     half = np.sin((other - lat) / 2) ** 2
     half = half + np.cos(lat) * np.cos(other) * np.sin((place[..., 1] - home[..., 1]) / 2) ** 2
-    return 2 * np.arcsin(np.sqrt(half))
+    angle: np.ndarray = 2 * np.arcsin(np.sqrt(half))
+    return angle
