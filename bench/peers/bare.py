@@ -71,7 +71,7 @@ class Bare:
             link = UnixDomainSocketConnection(path=str(socket_of(server.url)), protocol=2)
             try:
                 await put(engine_on(ledger), world)
-                await link.connect()
+                await link.connect()  # type: ignore[no-untyped-call]
                 commit = scripts.load()["commit"]
                 await ask(link, [("SCRIPT", "LOAD", commit.text)])
                 calls = [_call(link, commit.sha, batch) for batch in self._batches[1]]

@@ -65,7 +65,7 @@ class Routed:
             links = [UnixDomainSocketConnection(path=str(socket_of(server.url)), protocol=2) for _ in range(width)]
             try:
                 for link in links:
-                    await link.connect()
+                    await link.connect()  # type: ignore[no-untyped-call]
                 standing = self._way(server, links, world)
                 await standing.load()
                 yield standing
