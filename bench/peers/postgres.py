@@ -7,6 +7,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
@@ -22,6 +23,7 @@ PORT = 5432
 CONNECTIONS_MAX = 100
 _PROGRAMS = Path("/usr/lib/postgresql")
 _START_S = 30.0
+_STOP_S = 30.0
 _USERS = ("postgres", "nobody")
 
 
@@ -60,12 +62,12 @@ async def server() -> AsyncIterator[tuple[str, int]]:
             await _ready(process, conninfo, directory)
             yield conninfo, process.pid
         finally:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                await asyncio.to_thread(process.wait, 2)
-            if process.poll() is None:
-                process.send_signal(2)  # SIGINT: fast shutdown, whoever is still connected
-                await asyncio.to_thread(process.wait, 30)
+            process.send_signal(signal.SIGINT)  # fast shutdown, whoever is still connected
+            try:
+                await asyncio.to_thread(process.wait, _STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -94,6 +96,7 @@ def _initialise(place: Path, directory: Path, user: pwd.struct_passwd | None) ->
         "--auth=trust",
         "--encoding=UTF8",
         "--no-locale",
+        "--no-sync",
     ]
     made = subprocess.run(
         command, cwd=directory, capture_output=True, text=True, timeout=120, check=False, **_run_as(user)
