@@ -16,7 +16,7 @@ from bench.peers.bare import Bare
 from bench.peers.judge import Judge
 from bench.peers.relational import Relational
 from bench.peers.routed import Routed, Scripted, Watching
-from bench.peers.run import Measured, Skipped, measure
+from bench.peers.run import Measured, Skipped, look, run
 from bench.peers.served import Served
 from bench.peers.system import PeerError, System
 from bench.peers.world import NODES_MAX, Shape, World
@@ -27,9 +27,9 @@ HELP = """Measure the engine and its peers in one run: the same orders, the same
 (a) rule routing with WATCH/MULTI on the same store, (b) by a script per order, (c) with SELECT ... FOR UPDATE in
 PostgreSQL; (d) the bare commit: our script and payloads, one client; (e, h) our server and routes on a 10 ms tick, no
 store, no solver; (f) ours in bulk over HTTP, (g) ours one order a request. Each is looked at for --seconds at every
-number of connections (in (d): calls under way; in bulk: uploads at once) and then decides all orders at the best of
-them. Every outcome is verified and priced by one judge. Linux only. Exit codes: 0 done, 1 something that must hold does
-not, 2 unusable arguments, 130 Ctrl-C.
+number of connections (in (d): calls under way; in bulk: uploads at once). At its best it then decides all orders, in
+--rounds that go round all systems; the round of the median speed is told. Every outcome is verified and priced by one
+judge. Linux only. Exit codes: 0 done, 1 something that must hold does not, 2 unusable arguments, 130 Ctrl-C.
 
 Example: python -m bench.peers --system d --system f --orders 6000"""
 
@@ -58,6 +58,7 @@ def peers(
     system: Annotated[list[str] | None, typer.Option(help=f"{', '.join(LETTERS)}; default all.")] = None,
     orders: Annotated[int, typer.Option(min=1, help="Orders that each system decides.")] = 12_000,
     seconds: Annotated[float, typer.Option(min=0.05, help="For each look at a number of connections.")] = 2.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs with all orders; the one of median speed is told.")] = 3,
     connections: Annotated[
         list[int] | None, typer.Option(min=1, max=64, help="Only these; default 1, 4, 16, 64 (bulk: 1, 2, 4).")
     ] = None,
@@ -74,19 +75,17 @@ def peers(
     if not cpu.available():
         terminal.fail(CommandError("bench.peers reads the CPU time of processes from /proc, which is not here"))
     asked = [each for each in systems() if not system or each.key in system]
-    world = World(Shape(orders=orders, nodes=nodes, skus=skus, cover=cover, seed=seed))
-    measured: list[Measured] = []
-    skipped: list[Skipped] = []
-    widths = tuple(connections) if connections else None
+    bench = Bench(World(Shape(orders=orders, nodes=nodes, skus=skus, cover=cover, seed=seed)), seconds, connections)
     interrupted = False
-    with terminal.progress("systems", len(asked)) as line:
+    with terminal.progress("runs", len(asked) * (rounds + 1)) as line:
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_all(asked, world, seconds, widths, line, measured, skipped))
+                runner.run(bench.measure(asked, rounds, line))
         except KeyboardInterrupt:
             interrupted = True
         except (PeerError, ServerError) as error:
             terminal.fail(CommandError(f"bench.peers: {error}"))
+    measured, skipped = bench.measured(), bench.skipped
     body = report.document(measured, skipped, " ".join(["python -m bench.peers", *sys.argv[1:]]))
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -101,24 +100,42 @@ def peers(
     raise typer.Exit(130 if interrupted else 1 if wrong else 0)
 
 
-async def _all(
-    asked: list[System],
-    world: World,
-    seconds: float,
-    widths: tuple[int, ...] | None,
-    line: ProgressLine,
-    measured: list[Measured],
-    skipped: list[Skipped],
-) -> None:
-    judge = Judge(world)
-    for system in asked:
-        reason = system.missing()
-        if reason is not None:
-            skipped.append(Skipped(system.key, system.name, reason))
-            line.advance(note=f"{system.name}: skipped")
-            continue
-        measured.append(await measure(system, world, judge, seconds, widths, lambda note: line.advance(0, note)))
-        line.advance()
+class Bench:
+    """Looks at the systems, then runs them in rounds; what was measured until an interruption stays."""
+
+    def __init__(self, world: World, seconds: float, widths: list[int] | None) -> None:
+        self._world = world
+        self._seconds = seconds
+        self._widths = widths
+        self._found: dict[str, Measured] = {}
+        self.skipped: list[Skipped] = []
+
+    async def measure(self, asked: list[System], rounds: int, line: ProgressLine) -> None:
+        """Measure these systems. Raises PeerError, ServerError."""
+        judge = Judge(self._world)
+        widths: dict[str, int] = {}
+        for system in asked:
+            reason = system.missing()
+            if reason is not None:
+                self.skipped.append(Skipped(system.key, system.name, reason))
+                line.advance(rounds + 1, f"({system.key}) skipped")
+                continue
+            width, sweep, faults = await look(
+                system, self._world, judge, self._seconds, self._widths, lambda note: line.advance(0, note)
+            )
+            widths[system.key] = width
+            self._found[system.key] = Measured(system.key, system.name, sweep, (), faults)
+            line.advance()
+        for _ in range(rounds):
+            for system in (each for each in asked if each.key in widths):
+                one = await run(system, self._world, judge, widths[system.key])
+                found = self._found[system.key]
+                self._found[system.key] = found._replace(rounds=(*found.rounds, one))
+                line.advance(note=f"({system.key}) {one.orders_per_s:,.0f}/s")
+
+    def measured(self) -> list[Measured]:
+        """The systems that decided all orders at least once."""
+        return [one for one in self._found.values() if one.rounds]
 
 
 if __name__ == "__main__":

@@ -11,11 +11,16 @@ _PROC = Path("/proc")
 
 
 class Cpu(NamedTuple):
-    """Seconds of each part of a system. `service`: what routes or serves; `generator`: what only sends orders."""
+    """Seconds of each part of a system.
+
+    `service`: what routes or serves; `worker`: what decides; `pricer`: what makes shadow prices beside it; `generator`:
+    what only sends orders.
+    """
 
     store: float = 0.0
     service: float = 0.0
     worker: float = 0.0
+    pricer: float = 0.0
     generator: float = 0.0
 
     def since(self, before: Cpu) -> Cpu:
@@ -26,6 +31,12 @@ class Cpu(NamedTuple):
 def available() -> bool:
     """Whether this system tells the CPU time of other processes."""
     return (_PROC / "self" / "stat").is_file()
+
+
+def machine() -> float:
+    """Of everything that runs on this machine, the system included."""
+    user, nice, system, _, _, irq, softirq = map(int, (_PROC / "stat").read_text().split(maxsplit=8)[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
 def own() -> float:

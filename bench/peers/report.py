@@ -8,55 +8,65 @@ from typing import Any
 
 import msgspec
 
-from bench.peers.run import Measured, Skipped
+from bench.peers.run import Measured, Run, Skipped
 
 REFERENCES = ("d", "a", "c")
 HEAD = (
     "| | system | best connections | orders/s | to (d) | to (a) | to (c) | store us/order | client + service us/order "
-    "| worker us/order | dominated by | cost/order | parcels/order | fill | decision B |\n"
-    "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|---:|---:|---:|"
+    "| worker us/order | dominated by | cost/order | parcels/order | fill | decision B | others |\n"
+    "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|"
 )
 
 
 def markdown(measured: Sequence[Measured], skipped: Sequence[Skipped]) -> str:
-    """A row for each system; ratios of orders/s to the bare commit and to two peers."""
+    """A row for each system; ratios of orders/s to the bare commit and to two peers.
+
+    `worker`: what decides and what makes prices. `others`: processors busy with other work meanwhile.
+    """
     rows = [HEAD]
     for one in measured:
-        ratios = [_ratio(one, key, measured) for key in REFERENCES]
-        told = " | ".join("" if ratio is None else f"{ratio:.2f}" for ratio in ratios)
-        quality = one.quality
-        good = f"{quality.cost / 1000:.3f} | {quality.parcels:.3f} | {quality.fill:.2%}" if one.stores else " | | "
+        run = one.run
+        told = " | ".join("" if ratio is None else f"{ratio:.2f}" for ratio in _ratios(one, measured).values())
+        quality = run.quality
+        good = f"{quality.cost / 1000:.3f} | {quality.parcels:.3f} | {quality.fill:.2%}" if run.stores else " | | "
         rows.append(
-            f"| {one.key} | {one.name} | {one.width} | {one.orders_per_s:,.0f} | {told} | {one.cpu.store:.0f} "
-            f"| {one.cpu.service + one.cpu.generator:.0f} | {one.cpu.worker:.0f} | {one.dominant} | {good} "
-            f"| {one.bytes:.0f} |"
+            f"| {one.key} | {one.name} | {run.width} | {run.orders_per_s:,.0f} | {told} | {run.cpu.store:.0f} "
+            f"| {run.cpu.service + run.cpu.generator:.0f} | {run.cpu.worker + run.cpu.pricer:.0f} | {run.dominant} "
+            f"| {good} | {run.bytes:.0f} | {run.others:.1f} |"
         )
     notes = [f"({one.key}) {one.name}: skipped, {one.reason}" for one in skipped]
     return "\n".join([*rows, *([""] if notes else []), *notes]) + "\n"
 
 
-def _ratio(one: Measured, key: str, measured: Sequence[Measured]) -> float | None:
-    return next((one.orders_per_s / other.orders_per_s for other in measured if other.key == key), None)
+def _ratios(one: Measured, measured: Sequence[Measured]) -> dict[str, float | None]:
+    speeds = {other.key: other.run.orders_per_s for other in measured}
+    return {key: one.run.orders_per_s / speeds[key] if key in speeds else None for key in REFERENCES}
 
 
 def document(measured: Sequence[Measured], skipped: Sequence[Skipped], command: str) -> bytes:
-    """Everything, as JSON. CPU in microseconds per order, money in mills."""
-    systems: list[dict[str, Any]] = [
+    """Everything, as JSON: of each system the round reported, with the speed of all rounds. CPU in microseconds per
+    order, money in mills."""
+    systems = [
         {
-            **one._asdict(),
-            "cpu": one.cpu._asdict(),
-            "quality": one.quality._asdict() if one.stores else None,
+            "key": one.key,
+            "name": one.name,
+            **_run(one.run),
+            "faults": one.faults,
+            "ratios": _ratios(one, measured),
+            "rounds": [run.orders_per_s for run in one.rounds],
             "sweep": [point._asdict() for point in one.sweep],
-            "orders_per_s": one.orders_per_s,
-            "waiting": one.waiting,
-            "dominant": one.dominant,
-            "ratios": {key: _ratio(one, key, measured) for key in REFERENCES},
         }
         for one in measured
     ]
     machine = {"python": platform.python_version(), "machine": platform.machine()}
     body = {"command": command, **machine, "systems": systems, "skipped": [one._asdict() for one in skipped]}
     return msgspec.json.format(msgspec.json.encode(body), indent=1) + b"\n"
+
+
+def _run(run: Run) -> dict[str, Any]:
+    quality = run.quality._asdict() if run.stores else None
+    derived = {"orders_per_s": run.orders_per_s, "waiting": run.waiting, "dominant": run.dominant}
+    return {**run._asdict(), "cpu": run.cpu._asdict(), "quality": quality, **derived}
 
 
 def findings(measured: Sequence[Measured]) -> list[str]:

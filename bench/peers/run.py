@@ -1,15 +1,20 @@
-"""One system measured: a short look at every number of connections, then all orders at the best of them."""
+"""Systems measured: a short look at every number of connections, then all orders at the best of them, in rounds.
+
+Each system decides all orders once a round, so what else the machine does meets all of them alike; reported is the
+round of the median speed.
+"""
 
 from __future__ import annotations
 
 import gc
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from bench.peers import cpu
 from bench.peers.cpu import Cpu
 from bench.peers.judge import Judge, Quality
 from bench.peers.system import System
@@ -17,6 +22,8 @@ from bench.peers.world import World
 
 RUN_S = 60.0
 """How long the run with all orders may take; what is not begun then is left out."""
+
+Told = Callable[[str], None]
 
 
 class Point(NamedTuple):
@@ -26,21 +33,22 @@ class Point(NamedTuple):
     orders_per_s: float
 
 
-class Measured(NamedTuple):
-    """A system at its best. `cpu` in microseconds per order; `bytes` of a decision in the mean."""
+class Run(NamedTuple):
+    """One run of one system. `cpu` in microseconds per order.
 
-    key: str
-    name: str
+    `others`: processors that were busy with something else meanwhile; `bytes` of a decision in the mean; `stores`:
+    whether anything was decided and stored at all.
+    """
+
     width: int
     orders: int
     seconds: float
     cpu: Cpu
+    others: float
     quality: Quality
     bytes: float
-    sweep: tuple[Point, ...]
-    faults: tuple[str, ...]
     stores: bool
-    """Whether anything was decided and stored at all."""
+    faults: tuple[str, ...]
 
     @property
     def orders_per_s(self) -> float:
@@ -55,14 +63,29 @@ class Measured(NamedTuple):
     @property
     def dominant(self) -> str:
         """What takes the most time per order."""
-        parts = {
-            "store CPU": self.cpu.store,
-            "service CPU": self.cpu.service,
-            "worker CPU": self.cpu.worker,
-            "load generator CPU": self.cpu.generator,
-            "waiting": self.waiting,
-        }
+        parts = {f"{part} CPU": used for part, used in self.cpu._asdict().items()} | {"waiting": self.waiting}
         return max(parts, key=lambda part: parts[part])
+
+
+class Measured(NamedTuple):
+    """A system at its best: the looks at it, all its rounds and the one of the median speed."""
+
+    key: str
+    name: str
+    sweep: tuple[Point, ...]
+    rounds: tuple[Run, ...]
+    looked: tuple[str, ...] = ()
+    """What was wrong in the looks."""
+
+    @property
+    def run(self) -> Run:
+        """The round to report: of an even number the slower one in the middle."""
+        return sorted(self.rounds, key=lambda one: one.orders_per_s)[(len(self.rounds) - 1) // 2]
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """All that was wrong in any run."""
+        return (*self.looked, *(fault for one in self.rounds for fault in one.faults))
 
 
 class Skipped(NamedTuple):
@@ -73,55 +96,43 @@ class Skipped(NamedTuple):
     reason: str
 
 
-async def measure(
-    system: System,
-    world: World,
-    judge: Judge,
-    seconds: float,
-    widths: tuple[int, ...] | None,
-    told: Callable[[str], None],
-) -> Measured:
-    """Measure a system; `seconds` for each look. `told` hears of every step. Raises PeerError."""
-    tried = tuple(sorted({min(width, system.widths[-1]) for width in widths or system.widths}))
+async def look(
+    system: System, world: World, judge: Judge, seconds: float, widths: Sequence[int] | None, told: Told
+) -> tuple[int, tuple[Point, ...], tuple[str, ...]]:
+    """The best number of connections, the looks, and what was wrong in them; one number alone is not looked at."""
+    tried = sorted({min(width, system.widths[-1]) for width in widths or system.widths})
+    if len(tried) == 1:
+        return tried[0], (), ()
     points: list[Point] = []
     faults: list[str] = []
-    for width in tried if len(tried) > 1 else ():
-        look = await _once(system, world, judge, width, seconds)
-        faults += look.faults
-        points.append(Point(width, look.orders_per_s))
-        told(f"{system.name}, {width}: {look.orders_per_s:,.0f}/s")
-    best = max(points, key=lambda point: point.orders_per_s).width if points else tried[0]
-    whole = await _once(system, world, judge, best, RUN_S)
-    told(f"{system.name}: {whole.orders_per_s:,.0f}/s")
-    return whole._replace(sweep=tuple(points), faults=(*faults, *whole.faults))
+    for width in tried:
+        one = await run(system, world, judge, width, seconds)
+        points.append(Point(width, one.orders_per_s))
+        faults += one.faults
+        told(f"({system.key}) {width} connections: {one.orders_per_s:,.0f}/s")
+    return max(points, key=lambda point: point.orders_per_s).width, tuple(points), tuple(faults)
 
 
-async def _once(system: System, world: World, judge: Judge, width: int, seconds: float) -> Measured:
-    """A fresh system, the world's orders for so long, and the judge's word on what came of it."""
+async def run(system: System, world: World, judge: Judge, width: int, seconds: float = RUN_S) -> Run:
+    """A fresh system, the world's orders for so long, and the judge's word on what came of it. Raises PeerError."""
     with TemporaryDirectory(prefix="apportion-peers-") as directory:
         async with system.standing(world, Path(directory), width) as standing:
             gc.collect()
             os.sync()  # what others have written is not this one's to wait for
-            before, started = standing.cpu(), time.perf_counter()
+            before, busy, started = standing.cpu(), cpu.machine(), time.perf_counter()
             answers = await standing.run(started + seconds)
             took = time.perf_counter() - started
-            used, count = standing.cpu().since(before), max(1, len(answers))
+            busy, used, count = cpu.machine() - busy, standing.cpu().since(before), max(1, len(answers))
             outcome = await standing.outcome(answers)
             quality, faults = judge.judge(answers, outcome)
-    per_order = Cpu(*(1e6 * part / count for part in used))
-    size = sum(len(answer.decision) for answer in answers) / count
-    if not answers:
-        faults.append("no order was answered")
-    return Measured(
-        key=system.key,
-        name=system.name,
+    return Run(
         width=width,
         orders=len(answers),
         seconds=took,
-        cpu=per_order,
+        cpu=Cpu(*(1e6 * part / count for part in used)),
+        others=max(0.0, busy - sum(used)) / took,
         quality=quality,
-        bytes=size,
-        sweep=(),
-        faults=tuple(faults),
+        bytes=sum(len(answer.decision) for answer in answers) / count,
         stores=outcome is not None,
+        faults=(*faults, *(() if answers else ("no order was answered",))),
     )

@@ -31,6 +31,8 @@ NDJSON = "application/x-ndjson"
 WARM = "warm"
 """A partition with the same world, decided in before the clock starts, so that all code is loaded and compiled."""
 _WARM_ORDERS = 400
+PRICER = "engine.pricing"
+"""Stands in the command line of that process."""
 _START_S = 120.0
 _STOP_S = 30.0
 
@@ -102,9 +104,16 @@ class _Served:
         return answers
 
     def cpu(self) -> Cpu:
-        """As `Standing.cpu`: workers are the processes that the service started, solvers and pricer."""
-        workers = sum(map(cpu.of, cpu.descendants(self._service_pid)))
-        return Cpu(cpu.of(self._store_pid), cpu.of(self._service_pid), workers, cpu.own())
+        """As `Standing.cpu`, told apart by what the service started."""
+        family = cpu.descendants(self._service_pid)
+        pricer = sum(cpu.of(pid) for pid, command in family.items() if PRICER in command)
+        return Cpu(
+            store=cpu.of(self._store_pid),
+            service=cpu.of(self._service_pid),
+            worker=sum(map(cpu.of, family)) - pricer,
+            pricer=pricer,
+            generator=cpu.own(),
+        )
 
     async def outcome(self, answers: Sequence[Answer]) -> Outcome | None:
         """As `Standing.outcome`."""
