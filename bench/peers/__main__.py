@@ -28,8 +28,9 @@ HELP = """Measure the engine and its peers in one run: the same orders, the same
 PostgreSQL; (d) the bare commit: our script and payloads, one client; (e, h) our server and routes on a 10 ms tick, no
 store, no solver; (f) ours in bulk over HTTP, (g) ours one order a request. Each is looked at for --seconds at every
 number of connections (in (d): calls under way; in bulk: uploads at once). At its best it then decides all orders, in
---rounds that go round all systems; the round of the median speed is told. Every outcome is verified and priced by one
-judge. Linux only. Exit codes: 0 done, 1 something that must hold does not, 2 unusable arguments, 130 Ctrl-C.
+--rounds that go round all systems; of those that others disturbed least the one of the median speed is told. Every
+outcome is verified and priced by one judge. Linux only. Exit codes: 0 done, 1 something that must hold does not,
+2 unusable arguments, 130 Ctrl-C.
 
 Example: python -m bench.peers --system d --system f --orders 6000"""
 
@@ -58,7 +59,10 @@ def peers(
     system: Annotated[list[str] | None, typer.Option(help=f"{', '.join(LETTERS)}; default all.")] = None,
     orders: Annotated[int, typer.Option(min=1, help="Orders that each system decides.")] = 12_000,
     seconds: Annotated[float, typer.Option(min=0.05, help="For each look at a number of connections.")] = 2.0,
-    rounds: Annotated[int, typer.Option(min=1, help="Runs with all orders; the one of median speed is told.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each system with all orders.")] = 3,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait at most, before a run, for others to be quiet.")
+    ] = 0.0,
     connections: Annotated[
         list[int] | None, typer.Option(min=1, max=64, help="Only these; default 1, 4, 16, 64 (bulk: 1, 2, 4).")
     ] = None,
@@ -75,7 +79,9 @@ def peers(
     if not cpu.available():
         terminal.fail(CommandError("bench.peers reads the CPU time of processes from /proc, which is not here"))
     asked = [each for each in systems() if not system or each.key in system]
-    bench = Bench(World(Shape(orders=orders, nodes=nodes, skus=skus, cover=cover, seed=seed)), seconds, connections)
+    bench = Bench(
+        World(Shape(orders=orders, nodes=nodes, skus=skus, cover=cover, seed=seed)), seconds, patience, connections
+    )
     interrupted = False
     with terminal.progress("runs", len(asked) * (rounds + 1)) as line:
         try:
@@ -103,9 +109,10 @@ def peers(
 class Bench:
     """Looks at the systems, then runs them in rounds; what was measured until an interruption stays."""
 
-    def __init__(self, world: World, seconds: float, widths: list[int] | None) -> None:
+    def __init__(self, world: World, seconds: float, patience_s: float, widths: list[int] | None) -> None:
         self._world = world
         self._seconds = seconds
+        self._patience_s = patience_s
         self._widths = widths
         self._found: dict[str, Measured] = {}
         self.skipped: list[Skipped] = []
@@ -128,7 +135,7 @@ class Bench:
             line.advance()
         for _ in range(rounds):
             for system in (each for each in asked if each.key in widths):
-                one = await run(system, self._world, judge, widths[system.key])
+                one = await run(system, self._world, judge, widths[system.key], patience_s=self._patience_s)
                 found = self._found[system.key]
                 self._found[system.key] = found._replace(rounds=(*found.rounds, one))
                 line.advance(note=f"({system.key}) {one.orders_per_s:,.0f}/s")

@@ -13,15 +13,16 @@ from bench.peers.run import Measured, Run, Skipped
 REFERENCES = ("d", "a", "c")
 HEAD = (
     "| | system | best connections | orders/s | to (d) | to (a) | to (c) | store us/order | client + service us/order "
-    "| worker us/order | dominated by | cost/order | parcels/order | fill | decision B | others |\n"
-    "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|"
+    "| worker us/order | CPU us/order | dominated by | cost/order | parcels/order | fill | decision B | others |\n"
+    "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|"
 )
 
 
 def markdown(measured: Sequence[Measured], skipped: Sequence[Skipped]) -> str:
     """A row for each system; ratios of orders/s to the bare commit and to two peers.
 
-    `worker`: what decides and what makes prices. `others`: processors busy with other work meanwhile.
+    `worker`: what decides and what makes prices. `others`: processors busy with other work meanwhile, the disk's
+    included.
     """
     rows = [HEAD]
     for one in measured:
@@ -29,10 +30,12 @@ def markdown(measured: Sequence[Measured], skipped: Sequence[Skipped]) -> str:
         told = " | ".join("" if ratio is None else f"{ratio:.2f}" for ratio in _ratios(one, measured).values())
         quality = run.quality
         good = f"{quality.cost / 1000:.3f} | {quality.parcels:.3f} | {quality.fill:.2%}" if run.stores else " | | "
+        used = run.cpu
+        spent = (used.store, used.service + used.generator, used.worker + used.pricer, sum(used))
         rows.append(
-            f"| {one.key} | {one.name} | {run.width} | {run.orders_per_s:,.0f} | {told} | {run.cpu.store:.0f} "
-            f"| {run.cpu.service + run.cpu.generator:.0f} | {run.cpu.worker + run.cpu.pricer:.0f} | {run.dominant} "
-            f"| {good} | {run.bytes:.0f} | {run.others:.1f} |"
+            f"| {one.key} | {one.name} | {run.width} | {run.orders_per_s:,.0f} | {told} "
+            f"| {' | '.join(f'{part:.0f}' for part in spent)} | {run.dominant} | {good} | {run.bytes:.0f} "
+            f"| {run.others:.1f} |"
         )
     notes = [f"({one.key}) {one.name}: skipped, {one.reason}" for one in skipped]
     return "\n".join([*rows, *([""] if notes else []), *notes]) + "\n"

@@ -1,11 +1,12 @@
 """Systems measured: a short look at every number of connections, then all orders at the best of them, in rounds.
 
-Each system decides all orders once a round, so what else the machine does meets all of them alike; reported is the
-round of the median speed.
+Each system decides all orders once a round, so what else the machine does meets all of them alike. Of the rounds that
+others disturbed least the one of the median speed is told.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import time
@@ -20,8 +21,12 @@ from bench.peers.judge import Judge, Quality
 from bench.peers.system import System
 from bench.peers.world import World
 
+QUIET, GLANCE_S = 0.3, 0.5
+"""Processors that may be busy in a quiet moment, and how long one looks."""
 RUN_S = 60.0
 """How long the run with all orders may take; what is not begun then is left out."""
+CALM = 0.1
+"""A round is as calm as the calmest if others kept at most so many more processors busy."""
 
 Told = Callable[[str], None]
 
@@ -68,7 +73,7 @@ class Run(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """A system at its best: the looks at it, all its rounds and the one of the median speed."""
+    """A system at its best: the looks at it and all its rounds."""
 
     key: str
     name: str
@@ -79,8 +84,10 @@ class Measured(NamedTuple):
 
     @property
     def run(self) -> Run:
-        """The round to report: of an even number the slower one in the middle."""
-        return sorted(self.rounds, key=lambda one: one.orders_per_s)[(len(self.rounds) - 1) // 2]
+        """The round to tell: of an even number of calm ones the slower in the middle."""
+        least = min(one.others for one in self.rounds)
+        calm = [one for one in self.rounds if one.others <= least + CALM]
+        return sorted(calm, key=lambda one: one.orders_per_s)[(len(calm) - 1) // 2]
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -113,11 +120,17 @@ async def look(
     return max(points, key=lambda point: point.orders_per_s).width, tuple(points), tuple(faults)
 
 
-async def run(system: System, world: World, judge: Judge, width: int, seconds: float = RUN_S) -> Run:
-    """A fresh system, the world's orders for so long, and the judge's word on what came of it. Raises PeerError."""
+async def run(
+    system: System, world: World, judge: Judge, width: int, seconds: float = RUN_S, patience_s: float = 0.0
+) -> Run:
+    """A fresh system, the world's orders for so long, and the judge's word on what came of it.
+
+    `patience_s`: how long a calm moment is waited for. Raises PeerError.
+    """
     with TemporaryDirectory(prefix="apportion-peers-") as directory:
         async with system.standing(world, Path(directory), width) as standing:
             gc.collect()
+            await _quiet(patience_s)
             os.sync()  # what others have written is not this one's to wait for
             before, busy, started = standing.cpu(), cpu.machine(), time.perf_counter()
             answers = await standing.run(started + seconds)
@@ -136,3 +149,13 @@ async def run(system: System, world: World, judge: Judge, width: int, seconds: f
         stores=outcome is not None,
         faults=(*faults, *(() if answers else ("no order was answered",))),
     )
+
+
+async def _quiet(patience_s: float) -> None:
+    """Return once almost nothing runs on this machine, or when patience ends."""
+    give_up = time.perf_counter() + patience_s
+    while (started := time.perf_counter()) < give_up:
+        busy = cpu.machine()
+        await asyncio.sleep(GLANCE_S)
+        if (cpu.machine() - busy) / (time.perf_counter() - started) <= QUIET:
+            return
