@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -30,7 +31,7 @@ store, no solver; (f) ours in bulk over HTTP, (g) ours one order a request. Each
 number of connections (in (d): calls under way; in bulk: uploads at once). At its best it then decides all orders, in
 --rounds that go round all systems; of those that others disturbed least the one of the median speed is told. Every
 outcome is verified and priced by one judge. Linux only. Exit codes: 0 done, 1 something that must hold does not,
-2 unusable arguments, 130 Ctrl-C.
+2 unusable arguments, 130 Ctrl-C or SIGTERM: what was measured is told.
 
 Example: python -m bench.peers --system d --system f --orders 6000"""
 
@@ -87,7 +88,7 @@ def peers(
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(bench.measure(asked, rounds, line))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, asyncio.CancelledError):
             interrupted = True
         except (PeerError, ServerError) as error:
             terminal.fail(CommandError(f"bench.peers: {error}"))
@@ -118,7 +119,10 @@ class Bench:
         self.skipped: list[Skipped] = []
 
     async def measure(self, asked: list[System], rounds: int, line: ProgressLine) -> None:
-        """Measure these systems. Raises PeerError, ServerError."""
+        """Measure these systems. Raises PeerError, ServerError; CancelledError by SIGTERM."""
+        this = asyncio.current_task()
+        assert this is not None, "a task runs this"
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
         judge = Judge(self._world)
         widths: dict[str, int] = {}
         for system in asked:
