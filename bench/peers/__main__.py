@@ -16,7 +16,7 @@ from bench.peers import cpu, report
 from bench.peers.bare import Bare
 from bench.peers.judge import Judge
 from bench.peers.relational import Relational
-from bench.peers.routed import Routed, Scripted, Watching
+from bench.peers.routed import WIDTHS, Routed, Scripted, Watching
 from bench.peers.run import Measured, Skipped, look, run
 from bench.peers.served import Served
 from bench.peers.system import PeerError, System
@@ -67,6 +67,9 @@ def peers(
     connections: Annotated[
         list[int] | None, typer.Option(min=1, max=64, help="Only these; default 1, 4, 16, 64 (bulk: 1, 2, 4).")
     ] = None,
+    at: Annotated[
+        list[str] | None, typer.Option(help="KEY=N: this system at N connections, without a look at others.")
+    ] = None,
     nodes: Annotated[int, typer.Option(min=2, max=NODES_MAX, help="Nodes.")] = 50,
     skus: Annotated[int, typer.Option(min=3, help="SKUs.")] = 2_000,
     cover: Annotated[float, typer.Option(min=0, help="Units of stock for each unit that is expected to sell.")] = 1.5,
@@ -80,9 +83,8 @@ def peers(
     if not cpu.available():
         terminal.fail(CommandError("bench.peers reads the CPU time of processes from /proc, which is not here"))
     asked = [each for each in systems() if not system or each.key in system]
-    bench = Bench(
-        World(Shape(orders=orders, nodes=nodes, skus=skus, cover=cover, seed=seed)), seconds, patience, connections
-    )
+    shape = Shape(orders=orders, nodes=nodes, skus=skus, cover=cover, seed=seed)
+    bench = Bench(World(shape), seconds, patience, connections, _known(at or []))
     interrupted = False
     with terminal.progress("runs", len(asked) * (rounds + 1)) as line:
         try:
@@ -107,14 +109,28 @@ def peers(
     raise typer.Exit(130 if interrupted else 1 if wrong else 0)
 
 
+def _known(told: list[str]) -> dict[str, int]:
+    """Connections by system. Raises BadParameter."""
+    known = {}
+    for each in told:
+        key, _, width = each.partition("=")
+        if key not in LETTERS or not width.isdigit() or not 1 <= int(width) <= WIDTHS[-1]:
+            raise typer.BadParameter(f"--at {each}: not a system's letter and a number of connections, as a=16")
+        known[key] = int(width)
+    return known
+
+
 class Bench:
     """Looks at the systems, then runs them in rounds; what was measured until an interruption stays."""
 
-    def __init__(self, world: World, seconds: float, patience_s: float, widths: list[int] | None) -> None:
+    def __init__(
+        self, world: World, seconds: float, patience_s: float, widths: list[int] | None, known: dict[str, int]
+    ) -> None:
         self._world = world
         self._seconds = seconds
         self._patience_s = patience_s
         self._widths = widths
+        self._known = known
         self._found: dict[str, Measured] = {}
         self.skipped: list[Skipped] = []
 
@@ -132,7 +148,7 @@ class Bench:
                 line.advance(rounds + 1, f"({system.key}) skipped")
                 continue
             width, sweep, faults = await look(
-                system, self._world, judge, self._seconds, self._widths, lambda note: line.advance(0, note)
+                system, self._world, judge, self._seconds, self._tried(system.key), lambda note: line.advance(0, note)
             )
             widths[system.key] = width
             self._found[system.key] = Measured(system.key, system.name, sweep, (), faults)
@@ -143,6 +159,9 @@ class Bench:
                 found = self._found[system.key]
                 self._found[system.key] = found._replace(rounds=(*found.rounds, one))
                 line.advance(note=f"({system.key}) {one.orders_per_s:,.0f}/s")
+
+    def _tried(self, key: str) -> list[int] | None:
+        return [self._known[key]] if key in self._known else self._widths
 
     def measured(self) -> list[Measured]:
         """The systems that decided all orders at least once."""

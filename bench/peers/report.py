@@ -13,7 +13,8 @@ from bench.peers.run import Measured, Run, Skipped
 REFERENCES = ("d", "a", "c")
 HEAD = (
     "| | system | best connections | orders/s | to (d) | to (a) | to (c) | store us/order | client + service us/order "
-    "| worker us/order | pricer us/order | CPU us/order | dominated by | cost/order | parcels/order | fill | decision B | others |\n"
+    "| worker us/order | pricer us/order | CPU us/order | dominated by | cost/order | parcels/order | fill "
+    "| decision B | others |\n"
     "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|"
 )
 
@@ -21,8 +22,8 @@ HEAD = (
 def markdown(measured: Sequence[Measured], skipped: Sequence[Skipped]) -> str:
     """A row for each system; ratios of orders/s to the bare commit and to two peers.
 
-    `worker`: what decides; `pricer`: what makes shadow prices beside it. `others`: processors busy with other work meanwhile, the disk's
-    included.
+    `worker`: what decides; `pricer`: what makes shadow prices beside it. `others`: processors busy with other work
+    meanwhile, the disk's included.
     """
     rows = [HEAD]
     for one in measured:

@@ -166,4 +166,6 @@ def test_the_command_measures_services_and_tells_ratios() -> None:
 
 def test_the_command_refuses_a_system_that_there_is_not() -> None:
     """A typing error is an error, not an empty table."""
+    assert CliRunner().invoke(app, ["--at", "a"]).exit_code == 2
+    assert CliRunner().invoke(app, ["--at", "a=65"]).exit_code == 2
     assert CliRunner().invoke(app, ["--system", "z"]).exit_code == 2
