@@ -64,14 +64,17 @@ class System(Protocol):
 async def take_turns(
     orders: Iterable[Posted], links: Sequence[Link], until: float, decide: Callable[[Link, Posted], Awaitable[bytes]]
 ) -> list[Answer]:
-    """Every connection takes the next order as soon as it has decided its last."""
+    """Every connection takes the next order as soon as it has decided its last. Raises what `decide` raises first."""
     source, answers = iter(orders), []
 
     async def turn(link: Link) -> None:
         while time.perf_counter() < until and (posted := next(source, None)) is not None:
             answers.append(Answer(posted.order.order_id, await decide(link, posted)))
 
-    async with asyncio.TaskGroup() as group:
-        for link in links:
-            group.create_task(turn(link))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for link in links:
+                group.create_task(turn(link))
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
     return answers

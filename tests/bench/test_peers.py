@@ -20,7 +20,7 @@ from bench.peers.relational import Relational
 from bench.peers.route import Take, route
 from bench.peers.routed import Routed, Scripted, Watching
 from bench.peers.run import Measured, look, run
-from bench.peers.system import Answer, Outcome, System
+from bench.peers.system import Answer, Outcome, PeerError, System
 from bench.peers.world import Shape, World
 
 SCARCE = Shape(orders=120, nodes=5, skus=8, cover=0.5)
@@ -162,6 +162,18 @@ def test_the_command_measures_services_and_tells_ratios() -> None:
     assert all(systems["f"]["cpu"][part] > 0 for part in ("service", "worker"))
     assert systems["d"]["ratios"]["d"] == 1.0
     assert systems["e"]["quality"] is None
+
+
+def test_a_system_that_fails_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that breaks ends the command with 1 and says why, instead of a table with a gap."""
+
+    def broken(*_: object) -> bytes:
+        raise PeerError("it broke")
+
+    monkeypatch.setattr("bench.peers.routed.document", broken)
+    asked = ["--orders", "20", "--nodes", "4", "--skus", "9", "--rounds", "1", "--connections", "2"]
+    told = CliRunner().invoke(app, [*asked, "--system", "a"])
+    assert (told.exit_code, "it broke" in told.output) == (1, True)
 
 
 def test_the_command_refuses_a_system_that_there_is_not() -> None:
