@@ -57,18 +57,7 @@ async def running_service(
     """
     engine = build(settings, redis_url, None if settings.redis_url else settings.data_dir)
     application = create_app(engine)
-    server = _Server(
-        uvicorn.Config(
-            application,
-            lifespan="off",
-            log_level="warning",
-            access_log=False,
-            http="httptools",
-            ws="none",
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
-        )
-    )
+    server = http_server(application, settings)
     try:
         await engine.start()
     except (LedgerUnavailableError, CrewError) as error:
@@ -85,6 +74,22 @@ async def running_service(
         server.should_exit = True
         await serving
         await engine.stop()
+
+
+def http_server(application: Application, settings: Settings) -> uvicorn.Server:
+    """The HTTP server of an application whose engine somebody else starts and stops."""
+    return _Server(
+        uvicorn.Config(
+            application,
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            http="httptools",
+            ws="none",
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
+        )
+    )
 
 
 class _Server(uvicorn.Server):
