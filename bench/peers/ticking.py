@@ -18,8 +18,8 @@ from api.cli.service import http_server
 from engine import decisions
 from engine.assembly import build_memory
 from engine.decisions import Cost, Decision, Guidance, Parcel, ParcelCost, ParcelLine, WindowFacts
-from engine.domain import Order
-from engine.gate import Answer, Gate
+from engine.domain import Order, content_hash
+from engine.gate import Answer, Gate, Ticket
 from engine.settings import Settings
 
 TICK_S = 0.010
@@ -29,23 +29,26 @@ class Ticker:
     """In the place of the gate: orders wait for the tick, and all that waited are answered."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[Order, asyncio.Future[Answer]]] = []
+        self._waiting: list[Ticket] = []
 
-    async def submit(self, partition: str, order: Order, *_: Any, **__: Any) -> Answer:  # noqa: ARG002
+    async def submit(self, partition: str, order: Order, *_: Any, **__: Any) -> Answer:
         """As `Gate.submit`."""
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((order, answer))
-        return await answer
+        return await (await self.enter(partition, order)).answer
+
+    async def enter(self, partition: str, order: Order, *_: Any, **__: Any) -> Ticket:  # noqa: ARG002
+        """As `Gate.enter`."""
+        ticket = Ticket(order, content_hash(order), None, 0.0, 0.0)
+        self._waiting.append(ticket)
+        return ticket
 
     async def tick(self) -> None:
         """Answer for ever."""
         while True:
             await asyncio.sleep(TICK_S)
             waiting, self._waiting = self._waiting, []
-            for number, (order, answer) in enumerate(waiting):
-                if not answer.done():
-                    decision = _decision(order, 1 + number % 2)
-                    answer.set_result(Answer(repeat=False, decision=decisions.encode(decision)))
+            for number, ticket in enumerate(waiting):
+                decision = decisions.encode(_decision(ticket.order, 1 + number % 2))
+                ticket.resolve(Answer(repeat=False, decision=decision))
 
 
 def _decision(order: Order, parcels: int) -> Decision:
