@@ -113,3 +113,4 @@ class Traffic:
         finally:
             if flight in self.flights:
                 self.flights.remove(flight)
+            flight.ahead = ()  # else each would keep the one before it, and so all there ever were

@@ -9,6 +9,7 @@ from engine.crew import InlineCrew
 from engine.deciding import DecidedWindow
 from engine.lowering import WindowInput
 from engine.policy import WindowTerms
+from engine.traffic import Traffic
 from tests.engine.test_allocator import World, nodes_of, order
 from tests.engine.test_gate import Allocator, asked, gate
 from tests.engine.test_gate import order as plain
@@ -93,6 +94,17 @@ async def test_a_refusal_is_decided_again_when_nobody_knows_what_the_window_ahea
     world.ledger.before_commit.append(away)
     decisions = await asyncio.gather(world.decide(order("O1", ("A", 1))), world.decide(order("O2", ("A", 1))))
     assert sorted(decision["status"] for [decision] in decisions) == ["allocated", "refused"]
+
+
+async def test_flights_that_ended_are_forgotten():
+    """Under load there is always a flight ahead: a chain of all there ever were would fill the memory."""
+    traffic = Traffic()
+    async with traffic.flight() as first:
+        first.begin()
+        async with traffic.flight() as second:
+            second.begin()
+            assert second.ahead == (first,)
+    assert (first.ahead, second.ahead, traffic.flights) == ((), (), [])
 
 
 async def test_only_a_full_window_leaves_before_the_one_ahead_is_back():
