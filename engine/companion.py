@@ -7,14 +7,12 @@ how it fares by lines of JSON; and it ends when its standard input does. Orders 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import sys
 from collections.abc import Callable
 
 import msgspec
 import structlog
 
+from engine import child
 from engine.background import Background
 
 log = structlog.get_logger("apportion.companion")
@@ -62,23 +60,8 @@ class Companion:
     async def stop(self) -> None:
         """End the process: politely by closing its input, then by force."""
         await self._task.stop()
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        assert process.stdin is not None, "it was asked for"
-        process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
-        except TimeoutError:
-            await self._kill()
-
-    async def _kill(self) -> None:
-        """End the process by force, if there is one that runs."""
-        process = self._process
-        if process is not None and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        if self._process is not None:
+            await child.end(self._process, STOP_SECONDS)
 
     async def _run(self) -> None:
         while True:
@@ -86,17 +69,14 @@ class Companion:
                 await self._serve()
             except (OSError, ValueError, msgspec.DecodeError) as error:
                 log.warning("companion_lost", module=self._module, error=repr(error))
-                await self._kill()  # whoever cannot be understood is not left alive beside the next
+                if self._process is not None:  # whoever cannot be understood is not left alive beside the next
+                    await child.kill(self._process)
             self._ended()
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _serve(self) -> None:
         """One process from its start to its end."""
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        self._process = process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", self._module,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=environment, start_new_session=True,
-        )  # fmt: skip
+        self._process = process = await child.spawn(self._module)
         assert process.stdin is not None, "it was asked for"
         assert process.stdout is not None, "it was asked for"
         process.stdin.write(msgspec.json.encode(self._begin) + b"\n")

@@ -9,12 +9,9 @@ the safety cut is replaced, and the window is decided again on the cheapest rung
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
-import os
 import pickle
 import struct
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -23,6 +20,7 @@ import msgspec
 import numpy as np
 import structlog
 
+from engine import child
 from engine.deciding import DecidedWindow, decide
 from engine.domain import Order, Sku
 from engine.explaining import Inquiry, answer
@@ -40,6 +38,8 @@ GRACE_SECONDS = 5.0
 
 CONSULT_SECONDS = 30.0
 """For one question about a window."""
+
+STOP_SECONDS = 0.5
 
 UNPACK_BYTES = 64 * 1024
 """Unpacked at a time on the event loop."""
@@ -148,12 +148,7 @@ class Worker:
     @classmethod
     async def spawn(cls) -> Worker:
         """Start a worker and wait until it has loaded its solvers. Raises CrewError."""
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "engine.crew_worker",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=environment, start_new_session=True,
-        )  # fmt: skip
-        worker = cls(process)
+        worker = cls(await child.spawn("engine.crew_worker"))
         try:
             await asyncio.wait_for(worker._receive(), 60)
         except (TimeoutError, EOFError) as error:
@@ -191,14 +186,7 @@ class Worker:
 
     async def stop(self) -> None:
         """End the process: politely by closing its input, then by force."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        try:
-            await asyncio.wait_for(self._process.wait(), 0.5)
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+        await child.end(self._process, STOP_SECONDS)
 
 
 Named = tuple[str, ...]

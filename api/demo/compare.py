@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from collections.abc import Sequence
 
 import msgspec
 
 from api.demo.scan import Scan
 from api.demo.shadow import Ask, Deliver, Figures, Start
+from engine import child
 from engine.domain import Movement, Order, StockRow
 from engine.ledger.port import Ledger
 from engine.sample.world import World
@@ -32,13 +31,7 @@ class Shadow:
     @classmethod
     async def spawn(cls) -> Shadow:
         """Start the process."""
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "api.demo.shadow",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            env=environment, start_new_session=True, limit=LINE_BYTES_MAX,
-        )  # fmt: skip
-        return cls(process)
+        return cls(await child.spawn("api.demo.shadow", LINE_BYTES_MAX))
 
     async def _read(self) -> None:
         assert self._process.stdout is not None
@@ -80,9 +73,7 @@ class Shadow:
 
     async def kill(self) -> None:
         """End it now."""
-        if self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
+        await child.kill(self._process)
         self._reading.cancel()
 
 

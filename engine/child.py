@@ -1,0 +1,39 @@
+"""A process that this one starts and speaks to over pipes: its start, and its end. What is said is the caller's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+
+LINE_BYTES_MAX = 64 * 1024
+"""The longest line that is read from one, unless the caller says another."""
+
+
+async def spawn(module: str, line_bytes_max: int = LINE_BYTES_MAX) -> Process:
+    """Run `python -m module`, in a session of its own and with one thread of linear algebra. Raises OSError."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module,
+        stdin=PIPE, stdout=PIPE, env=environment, start_new_session=True, limit=line_bytes_max,
+    )  # fmt: skip
+
+
+async def end(process: Process, patience_s: float) -> None:
+    """End it: politely by closing its input, then by force."""
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        await asyncio.wait_for(process.wait(), patience_s)
+    except TimeoutError:
+        await kill(process)
+
+
+async def kill(process: Process) -> None:
+    """End it by force, if it still runs."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):  # it died, which is not known yet
+            process.kill()
+        await process.wait()
