@@ -10,7 +10,7 @@ from engine.domain import Order
 from engine.ledger.moving import Place
 from engine.ledger.port import Ledger
 from engine.registry import Books
-from engine.reoptimising.standing import Standing
+from engine.reoptimising.standing import standings_of
 
 ORDERS_MAX = 500
 """Of one partition, those first that close first; beyond it they count as they stand."""
@@ -26,8 +26,8 @@ async def standing_orders(ledger: Ledger, partition: str, books: Books, now_ms: 
     at = Place(now_ms + 1)
     while len(found) < ORDERS_MAX and (page := await ledger.movable(partition, at, PAGE_ORDERS)):
         at = at.past(page)
-        for standing in map(Standing.of, page):
-            if standing is not None and standing.order.policy_id in moving:
+        for standing in standings_of(partition, page):
+            if standing.order.policy_id in moving:
                 asked = standing.asked_again()
                 placed = asked.placed_at or datetime.fromtimestamp(now_ms / 1000, UTC)
                 found.append(msgspec.structs.replace(asked, placed_at=placed))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
+import structlog
 
 from engine.decisions import Decision, encode, unfilled
 from engine.domain import Order, epoch_ms
@@ -14,6 +16,8 @@ from engine.ledger import states
 from engine.ledger.port import Again, OrderRecord, Proposal
 from engine.policy import ObjectiveTerms
 from engine.promise import local_day
+
+log = structlog.get_logger("apportion.reoptimise")
 
 _order = msgspec.json.Decoder(Order)
 _decision = msgspec.json.Decoder(Decision)
@@ -94,3 +98,17 @@ class Standing:
     def nodes(self) -> tuple[str, ...]:
         """The nodes that ship it now, in the order of its parcels."""
         return tuple(dict.fromkeys(parcel.node_id for parcel in self.decision.parcels))
+
+
+def standings_of(partition: str, records: Sequence[OrderRecord]) -> list[Standing]:
+    """Those of the records that may be decided again; one that cannot be read is logged and stops no other."""
+    found = []
+    for record in records:
+        try:
+            standing = Standing.of(record)
+        except msgspec.MsgspecError:
+            log.exception("order_unreadable", partition=partition, order_id=record.order_id)
+            continue
+        if standing is not None:
+            found.append(standing)
+    return found

@@ -20,12 +20,12 @@ from engine.crew import Crew
 from engine.domain import mills
 from engine.ledger import states
 from engine.ledger.moving import Place
-from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError, OrderRecord, Snapshot
+from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError, Snapshot
 from engine.lowering import WindowInput, days_of, touched
 from engine.metrics import Metrics
 from engine.registry import Books, Registry
 from engine.reoptimising.report import Found, Report, Why, total
-from engine.reoptimising.standing import Standing
+from engine.reoptimising.standing import Standing, standings_of
 from engine.reoptimising.swaps import moves_of, parts_of, room_of
 
 log = structlog.get_logger("apportion.reoptimise")
@@ -87,8 +87,7 @@ class Walker:
                 return
             at = at.past(page)
             records = [record for record in page if last_ms is None or record.closes_ms <= last_ms]
-            some = [standing for record in records if (standing := _standing(partition, record)) is not None]
-            some = [standing for standing in some if standing.order.policy_id in policies]
+            some = [each for each in standings_of(partition, records) if each.order.policy_id in policies]
             if why == "stock":
                 some = await self._helped(partition, some, before)
             for standing in some:
@@ -225,15 +224,6 @@ class Walker:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.epoch_ms() / 1000, UTC)
-
-
-def _standing(partition: str, record: OrderRecord) -> Standing | None:
-    """The order of a record, None unless it can be decided again."""
-    try:
-        return Standing.of(record)
-    except msgspec.MsgspecError:
-        log.exception("order_unreadable", partition=partition, order_id=record.order_id)
-        return None
 
 
 def _unchanged(standing: Standing, snapshot: Snapshot, skus: set[str]) -> bool:

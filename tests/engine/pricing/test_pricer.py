@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ from engine.domain import Component, Order, OrderLine, ShipTo, Sku, StockRow
 from engine.forecast import ForecastRow, put_forecast
 from engine.ledger.backlog import Incoming
 from engine.ledger.layout import DAY_MS
+from engine.ledger.port import OrderRecord
 from engine.metrics import Metrics
 from engine.pricing.demand import FORECAST_WORTH
 from engine.pricing.observed import Observed
@@ -90,6 +92,24 @@ async def test_prices_do_not_swing_with_where_orders_stand_that_may_move(mode: s
         told.append(mills_of(await sheet_of(world)))
     assert (told[0] == told[1]) is same
     assert not same or told[0]["near"] > 0, "twenty want twelve near units"
+
+
+async def test_an_order_that_cannot_be_read_stops_no_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One stored order of another form is left as it stands; the partition has its prices all the same."""
+    world = World()
+    await world.setup(NODES, {("near", "A"): 12, ("far", "A"): 40})
+    await world.registry.put_policy("p", "default", msgspec.json.encode({"reoptimise": {"mode": "on"}}))
+    await world.decide(*(order(f"O{k}", ("A", 1)) for k in range(10)))
+    movable = world.ledger.movable
+
+    async def spoilt(*arguments: object) -> list[OrderRecord]:
+        first, *rest = await movable(*arguments)  # type: ignore[arg-type]
+        return [replace(first, order=b"{}"), *rest]
+
+    monkeypatch.setattr(world.ledger, "movable", spoilt)
+    [told] = await pricer_of(world).round()
+    assert (told.source, told.error) == ("lp", "")
+    assert mills_of(await sheet_of(world))["near"] > 0
 
 
 async def test_the_same_log_gives_the_same_prices() -> None:
