@@ -92,6 +92,8 @@ class Lane:
     """Of an order, or of a window back from the allocator."""
     flying: int = 0
     """Windows that are with the allocator."""
+    back_at: float = 0.0
+    """When the last of them came back, in seconds of `Clock.monotonic`."""
 
 
 AllocateWindow = Callable[[str, list[Ticket]], Awaitable[None]]
@@ -223,9 +225,11 @@ class Gate:
         try:
             await self._allocate(partition, tickets)
         finally:
+            # Of two that overlap each counts what it took beyond the one before it.
+            since, lane.back_at = max(started, lane.back_at), self._clock.monotonic()
             lane.flying -= 1
             lane.arrival.set()
-        self._learn((self._clock.monotonic() - started) / len(tickets))
+        self._learn((lane.back_at - since) / len(tickets))
 
     def _keep(self, work: Coroutine[None, None, None], name: str) -> None:
         """Run it as a task, until it is done."""

@@ -5,10 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
+from engine.clock import ManualClock
 from engine.crew import InlineCrew
 from engine.deciding import DecidedWindow
+from engine.gate import Answer, Gate, Ticket
 from engine.lowering import WindowInput
+from engine.metrics import Metrics
 from engine.policy import WindowTerms
+from engine.settings import Settings
 from engine.traffic import Traffic
 from tests.engine.test_allocator import World, nodes_of, order
 from tests.engine.test_gate import Allocator, asked, gate
@@ -105,6 +111,31 @@ async def test_flights_that_ended_are_forgotten():
             second.begin()
             assert second.ahead == (first,)
     assert (first.ahead, second.ahead, traffic.flights) == ((), (), [])
+
+
+async def test_overlap_does_not_lengthen_the_estimate_of_a_wait():
+    """Callers are told when to come again by how fast orders leave, not by how long two windows at once take each."""
+    clock, ends = ManualClock(0), [asyncio.Event(), asyncio.Event()]
+    pending = iter(ends)
+
+    async def allocate(_partition: str, tickets: list[Ticket]) -> None:
+        await next(pending).wait()
+        for ticket in tickets:
+            ticket.resolve(Answer(False, b"{}"))
+
+    async def terms_of(_partition: str, _order: object) -> WindowTerms:
+        return WindowTerms(max_orders=1)
+
+    waiting = Gate(allocate, terms_of, Settings(window_linger_ms=0), clock, Metrics())
+    tasks = asked(waiting, plain("O1"), plain("O2"))
+    for end in ends:
+        await asyncio.sleep(0.005)
+        clock.advance(10_000)
+        end.set()
+    await asyncio.gather(*tasks)
+    await asyncio.sleep(0)
+    each = 10.0
+    assert waiting._seconds_per_order == pytest.approx(0.2 * each + 0.8 * 0.2 * each)
 
 
 async def test_only_a_full_window_leaves_before_the_one_ahead_is_back():
