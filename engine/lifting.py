@@ -22,7 +22,7 @@ from engine.decisions import (
     status_of,
     unfilled,
 )
-from engine.domain import Order, decimal, mills
+from engine.domain import Order, decimal
 from engine.ledger.port import Proposal
 from engine.lowering import PICKUP, Lowered
 from engine.promise import wall_time_text
@@ -243,12 +243,11 @@ class _Writer:
 
     def _cost(self, o: int, unallocated: Sequence[Unallocated], later: Sequence[Backordered]) -> Cost:
         """The order's cost. Units that were to wait and cannot, for another reason, are charged as unfilled."""
-        cost = Cost(*map(decimal, self._costs[o]))
-        if not self._lowered.dues:
-            return cost
-        charged = unfilled(unallocated, later) * self._lowered.problem.objective.unfilled_per_unit
-        total = mills(cost.total) + charged - mills(cost.unfilled)
-        return msgspec.structs.replace(cost, unfilled=decimal(charged), total=decimal(total))
+        *others, charged, total = self._costs[o]
+        if self._lowered.dues:
+            told, charged = charged, unfilled(unallocated, later) * self._lowered.problem.objective.unfilled_per_unit
+            total += charged - told
+        return Cost(*map(decimal, (*others, charged, total)))
 
     def closes_ms(self, boxes: Sequence[int]) -> int:
         """Until when the order may be decided again in the background: the first of its ship days ends; 0 for never."""

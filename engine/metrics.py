@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-SHARED = "PROMETHEUS_MULTIPROC_DIR"
-"""Names the shared directory in the environment, where prometheus_client looks for it."""
-
 if TYPE_CHECKING:
     from engine.archive.projector import Told
+
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+"""Names the shared directory in the environment, where prometheus_client looks for it."""
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 GAPS = (0.0, 0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1)

@@ -17,6 +17,8 @@ from engine.lowering import Lowered
 from solvers.problem import Ints
 from solvers.solution import Shipment, Solution
 
+One = TypeVar("One")
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -99,12 +101,8 @@ def loads_of(lowered: Lowered, solution: Solution) -> list[tuple[LoadTake, ...]]
     Of all nodes, limited or not, so that a load page shows them.
     """
     network, boxes = lowered.window.network, solution.boxes
-    nodes, leaves, ship_day = (
-        len(network.node_ids),
-        lowered.problem.options.node[boxes.option],
-        lowered.ship_day(boxes.option),
-    )
-    days, day = np.unique(ship_day, return_inverse=True)
+    nodes, leaves = len(network.node_ids), lowered.problem.options.node[boxes.option]
+    days, day = np.unique(lowered.ship_day(boxes.option), return_inverse=True)
     box = np.repeat(np.arange(len(boxes.order)), np.diff(boxes.take_start))
     source = lowered.rows.source[boxes.take_line]
     first = boxes.order * len(days) + day
@@ -118,9 +116,6 @@ def loads_of(lowered: Lowered, solution: Solution) -> list[tuple[LoadTake, ...]]
     most = network.parcels_max[node], network.units_max[node]
     columns = days[day], network.number_of[node], parcels, units, *most
     return _by_order(list(map(LoadTake, *(column.tolist() for column in columns))), order, lowered)
-
-
-One = TypeVar("One")
 
 
 def _by_order(every: list[One], order: Ints, lowered: Lowered) -> list[tuple[One, ...]]:

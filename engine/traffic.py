@@ -44,19 +44,22 @@ class Flight:
         batches = [flight.batch for flight in self.ahead if flight.batch is not None]
         if not batches:
             return snapshot
-        index = {sku: k for k, sku in enumerate(skus)}
-        rows, days = list(snapshot.rows), dict(snapshot.days)
-        slots = {k: rows[k].slots.copy() for batch in batches for k in map(index.get, batch.skus) if k is not None}
-        for batch in batches:
-            for proposal in batch.proposals:
-                for take in proposal.takes:
-                    k = index.get(batch.skus[take.sku])
-                    if k is not None:
-                        slots[k]["held"][take.slot] += take.units
-                _take_loads(days, proposal)
-        for k, taken in slots.items():
-            rows[k] = Row(rows[k].gain, taken)
-        return replace(snapshot, rows=tuple(rows), days=days)
+        proposals = [(batch, proposal) for batch in batches for proposal in batch.proposals]
+        touched = {sku for batch in batches for sku in batch.skus}
+        rows = {
+            sku: Row(row.gain, row.slots.copy()) if sku in touched else row
+            for sku, row in zip(skus, snapshot.rows, strict=True)
+        }
+        days = {day: _with_room(load, day, proposals) for day, load in snapshot.days.items()}
+        for batch, proposal in proposals:
+            for take in proposal.takes:
+                if batch.skus[take.sku] in rows:
+                    rows[batch.skus[take.sku]].slots["held"][take.slot] += take.units
+            for load in proposal.loads:
+                if load.day in days:
+                    days[load.day].nodes["parcels"][load.node] += load.parcels
+                    days[load.day].nodes["units"][load.node] += load.units
+        return replace(snapshot, rows=tuple(rows.values()), days=days)
 
     def decided(self, batch: Batch) -> None:
         """It will take this."""
@@ -81,16 +84,12 @@ class Flight:
         self.missed = [proposal for proposal, outcome in verdicts if outcome.verdict is not Verdict.COMMITTED]
 
 
-def _take_loads(days: dict[int, DayLoad], proposal: Proposal) -> None:
-    for load in proposal.loads:
-        if load.day not in days:
-            continue
-        gain, nodes = days[load.day]
-        taken = np.zeros(max(len(nodes), load.node + 1), LOAD)
-        taken[: len(nodes)] = nodes
-        taken["parcels"][load.node] += load.parcels
-        taken["units"][load.node] += load.units
-        days[load.day] = DayLoad(gain, taken)
+def _with_room(load: DayLoad, day: int, proposals: Iterable[tuple[Batch, Proposal]]) -> DayLoad:
+    """A copy of a day's load, as long as the highest node number that the proposals load."""
+    numbers = [each.node for _, proposal in proposals for each in proposal.loads if each.day == day]
+    nodes = np.zeros(max(len(load.nodes), 1 + max(numbers, default=-1)), LOAD)
+    nodes[: len(load.nodes)] = load.nodes
+    return DayLoad(load.gain, nodes)
 
 
 @dataclass(slots=True)

@@ -90,7 +90,8 @@ def _relax(problem: Problem, order: int, scene: Scene, found: Priced) -> Relaxed
     wanted = np.minimum(scene.quantity, reach.sum(axis=1))
     kept = wanted > 0.0
     hopeless = float(scene.quantity.sum() - wanted.sum())
-    may_leave = np.inf if not objective.fill_always else scene.quantity.sum() - found.filled - hopeless
+    may_leave = np.inf if not objective.fill_always else max(0.0, scene.quantity.sum() - found.filled - hopeless)
+    rooms = _rooms(scene, where, len(nodes))
     grams = _breaks(scene)
     days = np.unique(tariff.late_days[offered])
     step = np.stack([_least_steps(tariff.until(float(day)), where, len(nodes), grams) for day in days])
@@ -102,10 +103,8 @@ def _relax(problem: Problem, order: int, scene: Scene, found: Priced) -> Relaxed
         grams=grams,
         step=step.ravel(),
         late=objective.late_per_day * days,
-        sets=_sufficient_sets(
-            reach[kept], wanted[kept], _rooms(scene, where, len(nodes)), max(0.0, float(may_leave))
-        ).ravel(),
-        may_leave=max(0.0, float(may_leave)),
+        sets=_sufficient_sets(reach[kept], wanted[kept], rooms, may_leave).ravel(),
+        may_leave=float(may_leave),
         leaving=float(objective.unfilled_per_unit),
         constant=float(objective.unfilled_per_unit * hopeless - objective.split_parcel),
     )
