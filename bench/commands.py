@@ -9,6 +9,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from api.cli import table_of
+
 LOAD = "load"
 
 HELP = """Measure the engine: under load over HTTP, or on the literature's experiments.
@@ -52,16 +54,4 @@ def _experiments() -> dict[str, str]:
     return NAMES
 
 
-app = typer.Typer(
-    cls=Benchmarks,
-    add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help=HELP,
-)
-
-
-@app.callback()
-def _root() -> None:
-    pass
+app = table_of(Benchmarks, HELP)

@@ -69,19 +69,25 @@ def _added() -> dict[str, EntryPoint]:
     return {one.name: one for one in sorted(entry_points(group=GROUP)) if one.name not in COMMANDS}
 
 
-app = typer.Typer(
-    cls=CommandTable,
-    add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help=HELP,
-)
+def table_of(commands: type[TyperGroup], text: str) -> typer.Typer:
+    """An application that is a table of commands; `text`: its help, told too where no command is named."""
+    made = typer.Typer(
+        cls=commands,
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        help=text,
+    )
+    made.callback()(_root)
+    return made
 
 
-@app.callback()
 def _root() -> None:
     pass
+
+
+app = table_of(CommandTable, HELP)
 
 
 def main() -> None:

@@ -24,8 +24,9 @@ from bench.load.figures import Figures, latency, quality
 from bench.load.loops import Times, closed_loop, open_loop
 from bench.load.posting import Orders, Poster
 from bench.load.saturation import CONNECTIONS, Saturation, wrk
-from bench.load.service import audited, cpu_seconds, lag_between, lags, settled
+from bench.load.service import audited, lag_between, lags, settled
 from bench.merchant import expected_demand, merchant, stocked
+from bench.processor import by_role
 from engine.sample.world import World
 
 OPEN_CONNECTIONS = 512
@@ -132,7 +133,7 @@ class Load:
 
     def _cpu(self) -> Counter[str]:
         """Seconds that the service has used, by role; nothing if nobody can tell."""
-        return cpu_seconds(self._pid) if self._pid is not None else Counter()
+        return by_role(self._pid) if self._pid is not None else Counter()
 
     def _say(self, text: str) -> None:
         self._terminal.say(text, style="dim")

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections import Counter
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.cli.client import Client
 from api.cli.codes import ExitCode
 from api.cli.terminal import CommandError
+from bench.serving import NotServingError, end, serving, start
 
-START_S, STOP_S, AUDIT_S, SETTLE_S = 120.0, 60.0, 300.0, 60.0
-ELSEWHERE = ("APPORTION_REDIS_URL", "APPORTION_ARCHIVE_URL", "APPORTION_DATA_DIR", "APPORTION_HOST", "APPORTION_PORT")
-"""Settings that would make it another service than the one that is to be measured."""
+AUDIT_S, SETTLE_S = 300.0, 60.0
 
 LAG = "apportion_loop_lag_seconds"
 
@@ -40,76 +34,26 @@ class Served(NamedTuple):
 async def served(directory: Path) -> AsyncIterator[Served]:
     """A service with an empty store in `directory`, which is ended afterwards. Raises CommandError."""
     log = directory / "service.log"
+    command = ("-m", "api.cli", "serve", "--json", "--port", "0", "--data-dir", str(directory / "data"))
     with log.open("ab") as errors:
-        process = await _apportion(
-            "serve", "--json", "--port", "0", "--data-dir", str(directory / "data"), errors=errors.fileno()
-        )
-    try:
-        assert process.stdout is not None
-        line = b""
-        with contextlib.suppress(TimeoutError):
-            line = await asyncio.wait_for(process.stdout.readline(), START_S)
-        if not line:
-            raise CommandError(f"the service did not start: {log.read_text()[-2_000:]}", ExitCode.UNAVAILABLE)
-        yield Served(msgspec.json.decode(line)["url"], process.pid, directory / "data")
-    finally:
-        await _end(process)
+        try:
+            async with serving(*command, errors=errors.fileno()) as (url, process):
+                yield Served(url, process.pid, directory / "data")
+        except NotServingError as error:
+            raise CommandError(f"{error}: {log.read_text()[-2_000:]}", ExitCode.UNAVAILABLE) from error
 
 
 async def audited(data_dir: Path) -> bool:
     """Whether `apportion reconcile --check` finds the store as its log says, and nothing ever oversold."""
-    process = await _apportion("reconcile", "--check", "--json", "--data-dir", str(data_dir))
+    command = ("-m", "api.cli", "reconcile", "--check", "--json", "--data-dir", str(data_dir))
+    process = await start(*command, errors=DEVNULL)
     try:
         told, _ = await asyncio.wait_for(process.communicate(), AUDIT_S)
     finally:
-        await _end(process)
+        await end(process)
     if process.returncode not in (ExitCode.OK, ExitCode.PROBLEMS):
         raise CommandError(f"the audit could not be made: {told.decode()[-500:]}", ExitCode.UNAVAILABLE)
     return process.returncode == ExitCode.OK
-
-
-async def _apportion(*arguments: str, errors: int = DEVNULL) -> Process:
-    environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
-    command = (sys.executable, "-m", "api.cli", *arguments)
-    return await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE, stderr=errors, env=environment)
-
-
-async def _end(process: Process) -> None:
-    """SIGTERM, and after a while SIGKILL."""
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), STOP_S)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-
-
-ROLES = {"engine.crew_worker": "solvers", "engine.pricing": "prices", "api.cli": "service"}
-"""What a command line has in it, and what its process is for; the others are the store and its guardian."""
-
-
-def cpu_seconds(pid: int) -> Counter[str]:
-    """Processor time of a process and of all below it until now, by role; nothing where there is no /proc to ask.
-
-    What others do on the machine bears on latency far more than on this.
-    """
-    processes: dict[int, tuple[int, int, str]] = {}
-    for directory in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has just ended
-            # After the name in brackets: state, parent, ...; the 14th and 15th of all are user and system time.
-            fields = (directory / "stat").read_text().rpartition(")")[2].split()
-            line = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            role = next((role for part, role in ROLES.items() if part in line), "store")
-            processes[int(directory.name)] = int(fields[1]), int(fields[11]) + int(fields[12]), role
-    seconds: Counter[str] = Counter()
-    more = {pid} & processes.keys()
-    while more:
-        for each in more:
-            seconds[processes[each][2]] += processes[each][1] / os.sysconf("SC_CLK_TCK")  # type: ignore[assignment]
-        more = {child for child, (parent, _, _) in processes.items() if parent in more}
-    return seconds
 
 
 async def settled(client: Client) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from bench.papers import report
 from bench.papers.experiments import NAMES, Draw, Row
 from bench.papers.runs import Task, run_all
 from bench.papers.source import DEFAULT, ENVIRONMENT, data_directory
+from bench.publishing import publish
 
 HELP = f"""Run one of the literature's experiments on the engine and print its table.
 
@@ -63,13 +63,9 @@ def bench(
     settings = {"seed": seed, "sequences": sequences, "futures": futures}
     if rows:
         body = report.document(name, rows, settings)
-        if output is not None:
-            output.write_bytes(body)
-        if json:
-            sys.stdout.write(body.decode())
-        else:
-            count = len({row.instance for row in rows})
-            print(f"\n{name}: {count} instances, {len(rows)} paths, seed {seed}\n\n{report.markdown(rows)}")
+        count = len({row.instance for row in rows})
+        title = f"{name}: {count} instances, {len(rows)} paths, seed {seed}"
+        publish(body, f"{title}\n\n{report.markdown(rows)}", output, json=json)
     raise typer.Exit(int(ExitCode.INTERRUPTED) if interrupted else 0)
 
 

@@ -12,7 +12,8 @@ import typer
 import uvloop
 
 from api.cli.terminal import CommandError, ProgressLine, Terminal
-from bench.peers import cpu, report
+from bench import processor
+from bench.peers import report
 from bench.peers.bare import Bare
 from bench.peers.judge import Judge
 from bench.peers.relational import Relational
@@ -21,6 +22,7 @@ from bench.peers.run import Measured, Skipped, look, run
 from bench.peers.served import Served
 from bench.peers.system import PeerError, System
 from bench.peers.world import NODES_MAX, Shape, World
+from bench.publishing import publish, verdict
 from engine.ledger.server.errors import ServerError
 
 HELP = """Measure the engine and its peers in one run: the same orders, the same stock, every answer on disk first.
@@ -80,7 +82,7 @@ def peers(
     if system and set(system) - set(LETTERS):
         raise typer.BadParameter(f"{', '.join(set(system) - set(LETTERS))}: not one of {', '.join(LETTERS)}")
     terminal = Terminal(json)
-    if not cpu.available():
+    if not processor.available():
         terminal.fail(CommandError("bench.peers reads the CPU time of processes from /proc, which is not here"))
     asked = [each for each in systems() if not system or each.key in system]
     shape = Shape(orders=orders, nodes=nodes, skus=skus, cover=cover, seed=seed)
@@ -96,17 +98,8 @@ def peers(
             failed.append(f"not measured to the end: {error}")
     measured, skipped = bench.measured(), bench.skipped
     body = report.document(measured, skipped, " ".join(["python -m bench.peers", *sys.argv[1:]]))
-    if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_bytes(body)
-    if json:
-        sys.stdout.write(body.decode())
-    else:
-        print(f"\n{report.markdown(measured, skipped)}")
-    wrong = report.findings(measured) + failed
-    for finding in wrong:
-        terminal.warn(finding)
-    raise typer.Exit(130 if interrupted else 1 if wrong else 0)
+    publish(body, report.markdown(measured, skipped), output, json=json)
+    raise typer.Exit(verdict(terminal, report.findings(measured) + failed, interrupted=interrupted))
 
 
 def _known(told: list[str]) -> dict[str, int]:

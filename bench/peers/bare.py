@@ -16,24 +16,22 @@ from typing import Any, NamedTuple
 
 from redis.asyncio import UnixDomainSocketConnection
 
-from bench.peers import cpu
-from bench.peers.cpu import Cpu
+from bench import processor
+from bench.asking import question_of
 from bench.peers.ours import PARTITION, engine_on, left_in, put
 from bench.peers.routed import WIDTHS, ask, store
-from bench.peers.system import Answer, Outcome, PeerError, Standing
-from bench.peers.world import Posted, World
+from bench.peers.system import Answer, Cpu, Outcome, PeerError, Standing
+from bench.peers.world import World
 from engine.clock import SystemClock
 from engine.deciding import decide
 from engine.ledger import scripts
 from engine.ledger.cuts import cuts
 from engine.ledger.memory import MemoryLedger
-from engine.ledger.port import Batch, Ledger, Verdict
+from engine.ledger.port import Batch, Verdict
 from engine.ledger.reconcile import reconcile
 from engine.ledger.redis import RedisLedger
 from engine.ledger.redis_commit import Committing
 from engine.ledger.server.files import socket_of
-from engine.lowering import WindowInput, days_of, touched
-from engine.registry import BUILT_IN
 
 WINDOW = 64
 """Orders decided together: what one script call commits, so that a window is one call."""
@@ -83,40 +81,19 @@ class Bare:
 
 async def decided(world: World) -> list[Batch]:
     """The windows of all orders as batches of one script call each, every one on what those before it left."""
-    clock, ledger = SystemClock(), MemoryLedger(SystemClock())
-    engine = engine_on(ledger, clock)
+    ledger = MemoryLedger(SystemClock())
+    engine = engine_on(ledger)
     await put(engine, world)
     batches = []
     for at in range(0, len(world.orders), WINDOW):
-        some = world.orders[at : at + WINDOW]
-        batch = await _decided(engine, ledger, some, f"bare-{at // WINDOW}")
+        orders = [posted.order for posted in world.orders[at : at + WINDOW]]
+        question = await question_of(engine, PARTITION, f"bare-{at // WINDOW}", orders)
+        batch = decide(question, now=time.monotonic).batch(question)
         batches += [replace(batch, proposals=tuple(batch.proposals[k] for k in cut)) for cut in cuts(batch)]
         if any(outcome.verdict is not Verdict.COMMITTED for outcome in await ledger.commit(PARTITION, batch)):
             raise PeerError("a window did not commit on the memory twin")
         await asyncio.sleep(0)
     return batches
-
-
-async def _decided(engine: Any, ledger: Ledger, some: Sequence[Posted], window_id: str) -> Batch:
-    books = await engine.registry.books(PARTITION)
-    orders = tuple(posted.order for posted in some)
-    skus = touched(orders, books.items)
-    days = sorted(days_of(orders, books.network, engine.clock.epoch_ms(), horizon=0))
-    snapshot = await ledger.snapshot(PARTITION, skus, days, [order.order_id for order in orders])
-    window = WindowInput(
-        window_id=window_id,
-        partition=PARTITION,
-        orders=orders,
-        contents=tuple(posted.content for posted in some),
-        idempotency_keys=(None,) * len(some),
-        waited_ms=(0.0,) * len(some),
-        skus=skus,
-        items={sku: books.items[sku] for sku in skus},
-        snapshot=snapshot,
-        network=books.network,
-        policy=BUILT_IN.policy,
-    )
-    return decide(window, now=time.monotonic).batch(window)
 
 
 def _call(link: UnixDomainSocketConnection, sha: str, batch: Batch) -> Call:
@@ -151,7 +128,7 @@ class _Bare:
 
     def cpu(self) -> Cpu:
         """As `Standing.cpu`."""
-        return Cpu(store=cpu.of(self._pid), service=cpu.own())
+        return Cpu(store=processor.of(self._pid), service=processor.own())
 
     async def outcome(self, answers: Sequence[Answer]) -> Outcome:
         """As `Standing.outcome`; what our own audit finds are its faults."""

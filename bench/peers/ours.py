@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bench.peers.system import Answer, Outcome, PeerError
 from bench.peers.world import World
 from engine.assembly import Engine
-from engine.clock import Clock, SystemClock
+from engine.clock import SystemClock
 from engine.crew import InlineCrew
 from engine.ledger.port import Ledger
 from engine.metrics import Metrics
@@ -18,10 +18,9 @@ PARTITION = "default"
 _PAGE = 200
 
 
-def engine_on(ledger: Ledger, clock: Clock | None = None) -> Engine:
+def engine_on(ledger: Ledger) -> Engine:
     """An engine on a ledger, not started: for its registry and its stock room."""
-    clock = clock or SystemClock()
-    return Engine(Settings(), ledger, InlineCrew(time.monotonic), clock, Metrics())
+    return Engine(Settings(), ledger, InlineCrew(time.monotonic), SystemClock(), Metrics())
 
 
 async def put(engine: Engine, world: World, partition: str = PARTITION) -> None:

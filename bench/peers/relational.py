@@ -11,11 +11,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.peers import cpu, postgres
-from bench.peers.cpu import Cpu
+from bench import processor
+from bench.peers import postgres
 from bench.peers.route import document, route
 from bench.peers.routed import WIDTHS
-from bench.peers.system import Answer, Outcome, PeerError, Standing, take_turns
+from bench.peers.system import Answer, Cpu, Outcome, PeerError, Standing, take_turns
 from bench.peers.world import Posted, World
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ class _Relational:
 
     def cpu(self) -> Cpu:
         """As `Standing.cpu`: the store is all processes of the server."""
-        family = [self._pid, *cpu.descendants(self._pid)]
-        return Cpu(store=sum(map(cpu.of, family)), service=cpu.own())
+        family = [self._pid, *processor.descendants(self._pid)]
+        return Cpu(store=sum(map(processor.of, family)), service=processor.own())
 
     async def outcome(self, answers: Sequence[Answer]) -> Outcome:
         """As `Standing.outcome`."""

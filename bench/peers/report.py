@@ -13,17 +13,18 @@ from bench.peers.run import Measured, Run, Skipped
 REFERENCES = ("d", "a", "c")
 HEAD = (
     "| | system | best connections | orders/s | to (d) | to (a) | to (c) | store us/order | client + service us/order "
-    "| worker us/order | pricer us/order | CPU us/order | dominated by | cost/order | parcels/order | fill "
+    "| worker us/order | pricer us/order | archive us/order | CPU us/order "
+    "| dominated by | cost/order | parcels/order | fill "
     "| decision B | others |\n"
-    "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|"
+    "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|"
 )
 
 
 def markdown(measured: Sequence[Measured], skipped: Sequence[Skipped]) -> str:
     """A row for each system; ratios of orders/s to the bare commit and to two peers.
 
-    `worker`: what decides; `pricer`: what makes shadow prices beside it. `others`: processors busy with other work
-    meanwhile, the disk's included.
+    `worker`: what decides; `pricer`: what makes shadow prices beside it; `archive`: what feeds the archive. `others`:
+    processors busy with other work meanwhile, the disk's included.
     """
     rows = [HEAD]
     for one in measured:
@@ -32,7 +33,7 @@ def markdown(measured: Sequence[Measured], skipped: Sequence[Skipped]) -> str:
         quality = run.quality
         good = f"{quality.cost / 1000:.3f} | {quality.parcels:.3f} | {quality.fill:.2%}" if run.stores else " | | "
         used = run.cpu
-        spent = (used.store, used.service + used.generator, used.worker, used.pricer, sum(used))
+        spent = (used.store, used.service + used.generator, used.worker, used.pricer, used.archive, sum(used))
         rows.append(
             f"| {one.key} | {one.name} | {run.width} | {run.orders_per_s:,.0f} | {told} "
             f"| {' | '.join(f'{part:.0f}' for part in spent)} | {run.dominant} | {good} | {run.bytes:.0f} "

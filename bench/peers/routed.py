@@ -17,10 +17,9 @@ from typing import Any
 
 from redis.asyncio import UnixDomainSocketConnection
 
-from bench.peers import cpu
-from bench.peers.cpu import Cpu
+from bench import processor
 from bench.peers.route import TERMS, document, route
-from bench.peers.system import Answer, Outcome, PeerError, Standing, take_turns
+from bench.peers.system import Answer, Cpu, Outcome, PeerError, Standing, take_turns
 from bench.peers.world import Posted, World
 from engine.ledger.server.files import socket_of
 from engine.ledger.server.supervisor import EmbeddedServer
@@ -102,7 +101,7 @@ class RoutedStanding(ABC):
 
     def cpu(self) -> Cpu:
         """As `Standing.cpu`: the router is this process."""
-        return Cpu(store=cpu.of(self._server.status.pid or 0), service=cpu.own())
+        return Cpu(store=processor.of(self._server.status.pid or 0), service=processor.own())
 
     async def outcome(self, answers: Sequence[Answer]) -> Outcome:
         """As `Standing.outcome`."""

@@ -15,10 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from bench.peers import cpu
-from bench.peers.cpu import Cpu
+from bench import processor
 from bench.peers.judge import Judge, Quality
-from bench.peers.system import System
+from bench.peers.system import Cpu, System
 from bench.peers.world import World
 
 QUIET, GLANCE_S = 0.3, 0.5
@@ -137,10 +136,10 @@ async def run(
             gc.collect()
             await _quiet(patience_s)
             os.sync()  # what others have written is not this one's to wait for
-            before, busy, started = standing.cpu(), cpu.machine(), time.perf_counter()
+            before, busy, started = standing.cpu(), processor.machine(), time.perf_counter()
             answers = await standing.run(started + seconds)
             took = time.perf_counter() - started
-            busy, used, count = cpu.machine() - busy, standing.cpu().since(before), max(1, len(answers))
+            busy, used, count = processor.machine() - busy, standing.cpu().since(before), max(1, len(answers))
             outcome = await standing.outcome(answers)
             quality, faults = judge.judge(answers, outcome)
     return Run(
@@ -160,7 +159,7 @@ async def _quiet(patience_s: float) -> None:
     """Return once almost nothing runs on this machine, or when patience ends."""
     give_up = time.perf_counter() + patience_s
     while (started := time.perf_counter()) < give_up:
-        busy = cpu.machine()
+        busy = processor.machine()
         await asyncio.sleep(GLANCE_S)
-        if (cpu.machine() - busy) / (time.perf_counter() - started) <= QUIET:
+        if (processor.machine() - busy) / (time.perf_counter() - started) <= QUIET:
             return

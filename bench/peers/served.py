@@ -7,23 +7,18 @@ in bulk (NDJSON uploads of `UPLOAD` orders); this process only sends.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import sys
 import time
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import msgspec
-
-from bench.peers import cpu, wire
-from bench.peers.cpu import Cpu
+from bench import processor
+from bench.peers import wire
 from bench.peers.ours import PARTITION, engine_on, left_in, put
 from bench.peers.routed import WIDTHS, store
-from bench.peers.system import Answer, Outcome, PeerError, Standing
+from bench.peers.system import Answer, Cpu, Outcome, PeerError, Standing
 from bench.peers.world import Posted, World
+from bench.serving import START_S, NotServingError, serving
 from engine.ledger.redis import RedisLedger
 
 UPLOAD = 1_000
@@ -31,10 +26,6 @@ NDJSON = "application/x-ndjson"
 WARM = "warm"
 """A partition with the same world, decided in before the clock starts, so that all code is loaded and compiled."""
 _WARM_ORDERS = 400
-PRICER = "engine.pricing"
-"""Stands in the command line of that process."""
-_START_S = 120.0
-_STOP_S = 30.0
 
 
 class Served:
@@ -55,16 +46,19 @@ class Served:
     @asynccontextmanager
     async def standing(self, world: World, directory: Path, width: int) -> AsyncIterator[Standing]:
         async with AsyncExitStack() as stack:
-            pid, ledger, command = 0, None, ["-m", "bench.peers.ticking"]
+            pid, ledger, command = 0, None, ("-m", "bench.peers.ticking")
             if self._ours:
                 server = await stack.enter_async_context(store(directory))
                 pid, ledger = server.status.pid or 0, RedisLedger(server.url)
                 stack.push_async_callback(ledger.close)
                 for partition in (PARTITION, WARM):
                     await put(engine_on(ledger), world, partition)
-                command = ["-m", "api.cli", "serve", "--port", "0", "--json"]
-                command += ["--data-dir", str(directory / "service"), "--redis-url", server.url]
-            url, process = await stack.enter_async_context(_service(command))
+                where = "--data-dir", str(directory / "service"), "--redis-url", server.url
+                command = ("-m", "api.cli", "serve", "--port", "0", "--json", *where)
+            try:
+                url, process = await stack.enter_async_context(serving(*command))
+            except NotServingError as error:
+                raise PeerError(str(error)) from error
             await _warm(url, world)
             size = UPLOAD if self._bulk else 1
             made = _uploads(url, world.orders) if self._bulk else _singles(url, world.orders)
@@ -105,45 +99,19 @@ class _Served:
 
     def cpu(self) -> Cpu:
         """As `Standing.cpu`, told apart by what the service started."""
-        family = cpu.descendants(self._service_pid)
-        pricer = sum(cpu.of(pid) for pid, command in family.items() if PRICER in command)
-        return Cpu(
-            store=cpu.of(self._store_pid),
-            service=cpu.of(self._service_pid),
-            worker=sum(map(cpu.of, family)) - pricer,
-            pricer=pricer,
-            generator=cpu.own(),
-        )
+        used = processor.by_role(self._service_pid)
+        store = processor.of(self._store_pid)
+        return Cpu(store, used["service"], used["solvers"], used["prices"], used["archive"], processor.own())
 
     async def outcome(self, answers: Sequence[Answer]) -> Outcome | None:
         """As `Standing.outcome`."""
         return None if self._ledger is None else await left_in(self._ledger, answers)
 
 
-@asynccontextmanager
-async def _service(command: list[str]) -> AsyncIterator[tuple[str, Process]]:
-    """(URL, process) of a service that says where it listens."""
-    process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=PIPE, start_new_session=True)
-    try:
-        assert process.stdout is not None
-        said = await asyncio.wait_for(process.stdout.readline(), _START_S)
-        if not said:
-            raise PeerError("the service ended before it was ready; see its output above")
-        yield msgspec.json.decode(said)["url"], process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), _STOP_S)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-
-
 async def _warm(url: str, world: World) -> None:
     body = _ndjson(world.orders[:_WARM_ORDERS])
     upload = wire.request(url, "/v1/orders/bulk", body, NDJSON, {"Apportion-Partition": WARM})
-    await wire.send(url, [upload], 1, time.perf_counter() + _START_S)
+    await wire.send(url, [upload], 1, time.perf_counter() + START_S)
 
 
 def _ndjson(orders: Sequence[Posted]) -> bytes:

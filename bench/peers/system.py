@@ -9,10 +9,28 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
-from bench.peers.cpu import Cpu
 from bench.peers.world import Cells, Posted, World
 
 Link = TypeVar("Link")
+
+
+class Cpu(NamedTuple):
+    """Seconds of processor time of each part of a system.
+
+    `service`: what routes or serves; `worker`: what decides; `pricer`: what makes shadow prices beside it; `archive`:
+    what feeds the archive; `generator`: what only sends orders.
+    """
+
+    store: float = 0.0
+    service: float = 0.0
+    worker: float = 0.0
+    pricer: float = 0.0
+    archive: float = 0.0
+    generator: float = 0.0
+
+    def since(self, before: Cpu) -> Cpu:
+        """What came to it since then."""
+        return Cpu(*(now - then for now, then in zip(self, before, strict=True)))
 
 
 class Answer(NamedTuple):

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from engine.domain import Order, OrderLine, ShipTo, Sku, StockRow, content_hash, decimal
+from engine.geography.distance import distances_m
 from engine.sample.places import METROS
 from engine.sample.tariff import ground_card
 
@@ -93,10 +94,9 @@ class World:
     @cached_property
     def orders(self) -> list[Posted]:
         """All orders, in the order in which they are sent."""
-        place = np.radians([[node["lat"], node["lon"]] for node in self.nodes])
-        homes = [(order.ship_to.lat or 0.0, order.ship_to.lon or 0.0) for order in self._orders]
-        home = np.radians(homes)
-        near = _distance(home[:, None, :], place[None, :, :]).argsort(axis=1, kind="stable").astype(np.uint8)
+        lat, lon = np.array([(node["lat"], node["lon"]) for node in self.nodes]).T
+        home_lat, home_lon = np.array([(order.ship_to.lat, order.ship_to.lon) for order in self._orders]).T
+        near = distances_m(home_lat, home_lon, lat, lon).argsort(axis=1, kind="stable").astype(np.uint8)
         return [
             Posted(order, msgspec.json.encode(order), content_hash(order), row.tobytes())
             for order, row in zip(self._orders, near, strict=True)
@@ -149,12 +149,3 @@ def _orders(rng: np.random.Generator, shape: Shape, demand: np.ndarray, skus: Se
         )
         orders.append(Order(order_id=f"P-{number:07d}", placed_at=PLACED_AT, ship_to=home, lines=lines))
     return orders
-
-
-def _distance(home: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Central angle between (lat, lon) in radians."""
-    lat, other = home[..., 0], place[..., 0]
-    half = np.sin((other - lat) / 2) ** 2
-    half = half + np.cos(lat) * np.cos(other) * np.sin((place[..., 1] - home[..., 1]) / 2) ** 2
-    angle: np.ndarray = 2 * np.arcsin(np.sqrt(half))
-    return angle

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Coroutine
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -21,12 +22,12 @@ import numpy as np
 import uvloop
 
 from api.bodies import order_of
+from bench.asking import question_of
 from bench.merchant import cut, merchant, stocked
 from engine.assembly import Engine, build, build_memory
-from engine.clock import ManualClock, SystemClock
+from engine.clock import ManualClock
 from engine.deciding import DecidedWindow, decide
-from engine.domain import content_hash, epoch_ms
-from engine.gate import Ticket
+from engine.domain import epoch_ms
 from engine.ledger.port import Batch
 from engine.ledger.server.supervisor import EmbeddedServer
 from engine.lowering import WindowInput, lower
@@ -34,7 +35,6 @@ from engine.policy import Policy, WindowTerms
 from engine.sample.orders import OrderGenerator
 from engine.sample.world import World
 from engine.settings import Settings
-from engine.window import Window
 from solvers.budget import Budget
 from solvers.choose import solve
 from solvers.solution import Solution
@@ -157,16 +157,8 @@ class Scene:
         return self.run(self._ask(self.fresh()))
 
     async def _ask(self, partition: str) -> WindowInput:
-        """As `Allocator._round` does before it decides."""
-        engine, clock = self.engine, SystemClock()
-        now = clock.monotonic()
         orders = [await order_of(body) for body in self.bodies]
-        tickets = [Ticket(order, content_hash(order), None, now, now + PATIENCE_MS / 1000) for order in orders]
-        window = Window("window-1", partition, tickets, now)
-        books = await engine.registry.books(partition)
-        skus, days = window.skus(books), window.days(books, engine.clock.epoch_ms())
-        snapshot = await engine.past.snapshot(partition, skus, days, *window.asked(books))
-        return window.question(books, snapshot, skus)
+        return await question_of(self.engine, partition, "window-1", orders)
 
     @property
     def budget(self) -> Budget:
@@ -205,5 +197,5 @@ def _window_of(shape: Shape, placed_at: datetime) -> tuple[World, list[Any]]:
         for line in order.lines:
             demand[place[line.sku]] += line.quantity
     wanted = np.flatnonzero(demand)
-    world = world.__class__(world.network, tuple(world.skus[at] for at in wanted), (), world.demand[wanted])
+    world = replace(world, skus=tuple(world.skus[at] for at in wanted), demand=world.demand[wanted])
     return stocked(world, demand[wanted], shape.scarcity), orders

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from api.cli.terminal import Terminal
+from bench.publishing import publish, verdict
 from bench.windows import report
 from bench.windows.run import CURVE, measure
 from bench.windows.scene import SCARCITIES, Shape
@@ -68,17 +69,8 @@ def windows(
         except KeyboardInterrupt:
             interrupted = True
     body = report.document(found, " ".join(["python -m bench.windows", *sys.argv[1:]]))
-    if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_bytes(body)
-    if json:
-        sys.stdout.write(body.decode())
-    else:
-        print(f"\n{report.markdown(found)}")
-    wrong = report.findings(found)
-    for finding in wrong:
-        terminal.warn(finding)
-    raise typer.Exit(130 if interrupted else 1 if wrong else 0)
+    publish(body, report.markdown(found), output, json=json)
+    raise typer.Exit(verdict(terminal, report.findings(found), interrupted=interrupted))
 
 
 if __name__ == "__main__":
