@@ -17,19 +17,19 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import msgspec
-import numpy as np
 import structlog
 
 from engine import child
 from engine.deciding import DecidedWindow, decide
 from engine.domain import Order, Sku
 from engine.explaining import Inquiry, answer
-from engine.ledger.port import SLOT, Proposal, Row
+from engine.ledger.port import Proposal, Row
 from engine.lowering import WindowInput
 from engine.metrics import Metrics
 from engine.network import Network, NetworkDocument
 from engine.policy import Policy
-from engine.pricing.sheet import PriceSheet
+from engine.pricing.sheet import StoredSheet
+from engine.recording import joined_slots, split_slots
 
 log = structlog.get_logger("apportion.crew")
 
@@ -247,7 +247,7 @@ def pack(window: WindowInput, inquiry: Inquiry | None, sent: dict[Named, object]
     orders = msgspec.msgpack.encode(window.orders)
     items = msgspec.msgpack.encode(list(window.items.values()))
     rows = window.snapshot.rows
-    stock = ([row.gain for row in rows], [len(row.slots) for row in rows], b"".join(row.slots.data for row in rows))
+    stock = ([row.gain for row in rows], [len(row.slots) for row in rows], joined_slots(rows))
     buffer = io.BytesIO()
     prices = msgspec.msgpack.encode(window.prices)
     bare = replace(window, orders=(), items={}, snapshot=replace(window.snapshot, rows=()), prices=None)
@@ -259,13 +259,12 @@ def unpack(frame: bytes, kept: dict[Named, Network | Policy]) -> tuple[WindowInp
     """The window that `pack` packed, and the question about it, if it is not to be decided."""
     inquiry, orders, items, (gains, sizes, stock), prices, bare = _Unpickler(io.BytesIO(frame), kept).load()
     entries = msgspec.msgpack.decode(items, type=list[Sku])
-    slots = np.split(np.frombuffer(stock, SLOT), np.cumsum(sizes)[:-1]) if sizes else []
     window = replace(
         bare,
         orders=msgspec.msgpack.decode(orders, type=tuple[Order, ...]),
         items={entry.sku: entry for entry in entries},
-        snapshot=replace(bare.snapshot, rows=tuple(map(Row, gains, slots))),
-        prices=msgspec.msgpack.decode(prices, type=PriceSheet | None),
+        snapshot=replace(bare.snapshot, rows=tuple(map(Row, gains, split_slots(stock, sizes)))),
+        prices=msgspec.msgpack.decode(prices, type=StoredSheet | None),
     )
     return window, inquiry
 

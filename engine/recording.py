@@ -7,6 +7,8 @@ are named by version: they are kept once each (`records`), everything else is he
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,7 +21,7 @@ from engine.ledger.port import LOAD, SLOT, Again, DayLoad, Row, Slots, Snapshot,
 from engine.lowering import WindowInput
 from engine.network import Network
 from engine.policy import Policy
-from engine.pricing.sheet import PriceSheet
+from engine.pricing.sheet import StoredSheet
 
 
 class Documents(NamedTuple):
@@ -60,7 +62,7 @@ class _Recorded(msgspec.Struct, omit_defaults=True):
     floor: bool = False
     again: Again | None = None
     expected: dict[str, Expected] = {}
-    prices: PriceSheet | None = None
+    prices: StoredSheet | None = None
 
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -75,7 +77,7 @@ class UnreadableRecordError(Exception):
 def pack(window: WindowInput, told: dict[str, Any]) -> bytes:
     """The record of a window; `told` is its summary, which names the documents (see `documents`)."""
     snapshot = window.snapshot
-    slots = b"".join(row.slots.tobytes() for row in snapshot.rows)
+    slots = joined_slots(snapshot.rows)
     recorded = _Recorded(
         window_id=window.window_id,
         partition=window.partition,
@@ -151,7 +153,17 @@ def restore(record: bytes, network: Network, policy: Policy) -> WindowInput:
     )
 
 
+def joined_slots(rows: Iterable[Row]) -> bytes:
+    """The slots of rows, one after another."""
+    return b"".join(row.slots.tobytes() for row in rows)  # `.data` describes the fields each time, ten times slower
+
+
+def split_slots(joined: bytes, sizes: Iterable[int]) -> list[Slots]:
+    """The slots of each row, as many as `sizes` says: views."""
+    slots, ends = np.frombuffer(joined, SLOT), list(accumulate(sizes, initial=0))
+    return [slots[start:end] for start, end in pairwise(ends)]
+
+
 def _rows(planes: bytes, sizes: list[int]) -> list[Slots]:
     """The slots of each row."""
-    slots = np.frombuffer(planes, np.uint8).reshape(SLOT.itemsize, -1).T.tobytes()
-    return np.split(np.frombuffer(slots, SLOT), np.cumsum(sizes)[:-1]) if sizes else []
+    return split_slots(np.frombuffer(planes, np.uint8).reshape(SLOT.itemsize, -1).T.tobytes(), sizes)

@@ -25,7 +25,7 @@ from engine.matrices import Matrices
 from engine.network import Network, NetworkDocument, parse_network, patch_node
 from engine.policy import Policy
 from engine.policy.faults import parse_policy
-from engine.pricing.sheet import PriceSheet, StoredSheet, unpacked
+from engine.pricing.sheet import StoredSheet, unpacked
 
 log = structlog.get_logger("apportion.registry")
 
@@ -70,7 +70,7 @@ class Books:
         """Whether each document is at least as new."""
         return versions is None or all(mine >= asked for mine, asked in zip(self.versions[:3], versions, strict=False))
 
-    def prices_of(self, skus: Sequence[str], snapshot: Snapshot) -> PriceSheet | None:
+    def prices_of(self, skus: Sequence[str], snapshot: Snapshot) -> StoredSheet | None:
         """What the sheet at hand says of these SKUs and the snapshot's days; None if it says nothing, or is too old."""
         if self.prices is None or snapshot.at_ms - self.prices.at_ms > PRICES_MAX_AGE_MS:
             return None

@@ -138,12 +138,14 @@ def kept_at(window: WindowInput) -> dict[str, tuple[Kept, ...]]:
     weight = thousandths(window.policy.objective.stock_price)
     found: dict[str, tuple[Kept, ...]] = {}
     sheet = window.prices if weight else None
-    for sku, keeps in sheet.stock.items() if sheet is not None else ():
-        for keep in keeps:
+    if sheet is None:
+        return found
+    for sku in sheet.stock:
+        for keep in sheet.keeps(sku):
             text = f"kept for {keep.for_zone or 'orders to come'}, where it is expected to save {decimal(keep.mills)}"
             price = decimal(keep.mills * weight // 1000)
             found[keep.node_id] = (*found.get(keep.node_id, ()), Kept(sku=sku, price=price, text=text))
-    for room in sheet.room if sheet is not None else ():
+    for room in sheet.room:
         text = f"kept on {to_date(room.day)} for orders to come, where it is expected to save {decimal(room.mills)}"
         kept = Kept(sku=None, price=decimal(room.mills * weight // 1000), text=text)
         found[room.node_id] = (*found.get(room.node_id, ()), kept)

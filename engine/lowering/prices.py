@@ -32,7 +32,7 @@ def prices_of(window: WindowInput, days: Days, stock: Ints) -> Prices:
         return found
     index = {node_id: n for n, node_id in enumerate(window.network.node_ids)}
     for i, sku in enumerate(window.skus):
-        for keep in sheet.stock.get(sku, ()):
+        for keep in sheet.keeps(sku):
             if keep.node_id in index:
                 found.stock[i, index[keep.node_id]] = min(keep.mills * weight // 1000, DEAREST)
     for price in sheet.room:

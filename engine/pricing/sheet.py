@@ -71,18 +71,10 @@ class StoredSheet(Struct, frozen=True, array_like=True):
         """How many prices of stock there are, by the heads of their MessagePack arrays."""
         return sum(map(_length, self.stock.values()))
 
-    def only(self, skus: Iterable[str], days: Container[int]) -> PriceSheet:
-        """The part that bears on a window of these SKUs whose parcels may leave on these days."""
-        return PriceSheet(
-            self.at_ms,
-            self.source,
-            {sku: self.keeps(sku) for sku in skus if sku in self.stock},
-            tuple(price for price in self.room if price.day in days),
-            self.horizon,
-            self.futures,
-            self.seen,
-            self.version,
-        )
+    def only(self, skus: Iterable[str], days: Container[int]) -> StoredSheet:
+        """The part that bears on a window of these SKUs whose parcels may leave on these days, still packed."""
+        stock = {sku: self.stock[sku] for sku in skus if sku in self.stock}
+        return msgspec.structs.replace(self, stock=stock, room=tuple(p for p in self.room if p.day in days))
 
 
 def _length(packed_array: msgspec.Raw) -> int:
@@ -100,6 +92,11 @@ _encode = msgspec.msgpack.Encoder().encode
 def packed(sheet: PriceSheet) -> bytes:
     """The sheet as it is stored."""
     return _encode(sheet)
+
+
+def stored(sheet: PriceSheet) -> StoredSheet:
+    """The sheet as who reads it from the store has it."""
+    return _decode(_encode(sheet))
 
 
 def unpacked(body: bytes, version: int) -> StoredSheet:
