@@ -16,6 +16,7 @@ from typing import TypeAlias
 import msgspec
 import structlog
 
+from engine import garbage
 from engine.companion import Begin
 
 Tell: TypeAlias = Callable[[msgspec.Struct], None]
@@ -29,6 +30,7 @@ def accompany(serve: Serve, *, niceness: int, idle: bool = False) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _give_way(niceness, idle)
+    garbage.settle()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     asyncio.run(_main(serve))
 

@@ -13,6 +13,7 @@ import time
 import traceback
 from typing import BinaryIO
 
+from engine import garbage
 from engine.crew import Named, PackedAnswer, unpack
 from engine.deciding import decide
 from engine.explaining import answer
@@ -29,7 +30,7 @@ def main() -> None:
     questions = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print must not corrupt a frame
-    gc.freeze()  # what is loaded stays: no window waits for it to be looked through
+    garbage.settle()
     send(answers, b"")
     kept: dict[Named, Network | Policy] = {}
     while header := questions.read(HEADER.size):

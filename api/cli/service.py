@@ -14,6 +14,7 @@ from api.app import Application, create_app
 from api.cli.codes import ExitCode
 from api.cli.listening import url_of
 from api.cli.terminal import CommandError
+from engine import garbage
 from engine.assembly import Engine, build
 from engine.crew import CrewError
 from engine.ledger.port import LedgerUnavailableError
@@ -67,6 +68,7 @@ async def running_service(
     try:
         while not server.started and not serving.done():  # noqa: ASYNC110 (uvicorn offers no event)
             await asyncio.sleep(0.005)
+        garbage.settle()
         service = Service("" if listener is None else url_of(listener), application, server, serving)
         yield service
         await service.drain()
