@@ -77,6 +77,18 @@ def archived(connection: Connection, partition: str) -> tuple[str, int]:
     return (entry_id(0, 0), 0) if found is None else (entry_id(found.ms, found.number), found.entries)
 
 
+def first_decided(connection: Connection, partition: str) -> int:
+    """When the first window was committed, in ms since the epoch; 0 if none was."""
+    entries = tables.entries
+    first = connection.execute(
+        select(entries.c.ms)
+        .where(entries.c.partition == partition, entries.c.kind == "commit")
+        .order_by(entries.c.ms, entries.c.number)
+        .limit(1)
+    )
+    return first.scalar() or 0
+
+
 def tail_start(connection: Connection, partition: str, entries_kept: int) -> str:
     """The entry before which the log may go so that about `entries_kept` archived ones stay in it."""
     entries = tables.entries

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import NamedTuple
 
 import msgspec
@@ -91,6 +92,8 @@ class Observed:
     since: int = 0
     received: set[str] = field(default_factory=set)
     parcel_mills: float = 0.0
+    first_ms: int = 0
+    """When the first order came, 0 before it."""
     _came_ms: deque[int] = field(default_factory=lambda: deque(maxlen=PACE_ORDERS))
     _expected_pace: float = 0.0
 
@@ -120,6 +123,7 @@ class Observed:
         self.orders += 1
         self.since += 1
         self._came_ms.append(at_ms)
+        self.first_ms = self.first_ms or at_ms
         if order.pickup_node is not None:
             return  # it has no choice of nodes, so no price decides anything of it
         basket: Counter[str] = Counter()
@@ -159,6 +163,11 @@ class Observed:
             orders += self.demand.foreseen
             during += self.demand.foreseen / self._expected_pace
         return orders / during if during else 0.0
+
+    def foresight_ms(self) -> float:
+        """How far ahead this demand says anything: as far as orders go back, at least the hour that a pace is taken
+        of; with a forecast for ever."""
+        return inf if self._expected_pace else float(max(place(self.at)[0] - self.first_ms, PACE_MS))
 
     def counted(self) -> None:
         """What was taken is in the prices now."""

@@ -139,7 +139,7 @@ class Pricer:
         if not known or (observed.at == kept.priced and started < kept.renew_at):
             return None
         error = ""
-        horizon = observed.pace() * self._settings.price_horizon_days * DAY_MS
+        horizon = observed.pace() * self._ahead_ms(observed)
         try:
             if started >= kept.again_at:
                 sheet = await self._solved(partition, observed, horizon)
@@ -164,6 +164,11 @@ class Pricer:
         kept.sheet = msgspec.structs.replace(sheet, version=version)
         cells = sum(map(len, sheet.stock.values()))
         return Told(partition, sheet.at_ms, sheet.source, cells, self._now() - started, error)
+
+    def _ahead_ms(self, observed: Observed) -> int:
+        """How far ahead prices look: to the horizon, but no farther than it was looked back, for a burst of a minute
+        says nothing of a week."""
+        return round(min(self._settings.price_horizon_days * DAY_MS, observed.foresight_ms()))
 
     def _again_at(self, started: float) -> float:
         """When a programme may follow one that began at `started` and has just ended."""
@@ -196,6 +201,7 @@ class Pricer:
         try:
             if self._archive is not None and observed.at == START:
                 observed.at = await self._archive.read(reading.tail_start, partition, LEARN_ENTRIES)
+                observed.first_ms = await self._archive.read(reading.first_decided, partition)
             while self._archive is not None and place(observed.at) < place(trimmed):
                 some = await self._archive.read(reading.journal, partition, observed.at, READ_ENTRIES)
                 for logged in some:
@@ -211,8 +217,7 @@ class Pricer:
         """Prices of sampled futures on live stock."""
         books = await self._registry.books(partition, await self._ledger.versions(partition))
         now_ms = (await self._ledger.snapshot(partition, (), (), ())).at_ms
-        ahead_ms = round(self._settings.price_horizon_days * DAY_MS)
-        horizon = Horizon(orders, now_ms, now_ms + ahead_ms)
+        horizon = Horizon(orders, now_ms, now_ms + self._ahead_ms(observed))
         futures = futures_of(observed, horizon, books)
         standing = await standing_orders(self._ledger, partition, books, now_ms)
         with_all = futures.plus(standing)

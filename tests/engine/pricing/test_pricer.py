@@ -76,6 +76,15 @@ async def test_scarce_stock_has_a_price_and_ample_stock_none() -> None:
     assert (await sheet_of(plenty)).stock == {}
 
 
+async def test_a_burst_foretells_no_week() -> None:
+    """Ten orders within an instant let ten more be expected of the hour to come, and nothing of the days after it."""
+    world = await shop(near=30)
+    week = SETTINGS.model_copy(update={"price_horizon_days": 7.0})
+    await Pricer(world.ledger, world.registry, week, Time(), "test").round()
+    sheet = await sheet_of(world)
+    assert (sheet.horizon, sheet.stock) == (10.0, {})
+
+
 @pytest.mark.parametrize(("mode", "same"), [("on", True), ("off", False)])
 async def test_prices_do_not_swing_with_where_orders_stand_that_may_move(mode: str, same: bool) -> None:
     """Orders that are decided again are demand, and what they hold is free, wherever they stand now."""
@@ -452,6 +461,7 @@ async def test_what_left_the_log_is_learned_from_the_archive() -> None:
     assert await pricer.price("p") is not None
     assert pricer._kept["p"].observed.orders == 14
     assert pricer._kept["p"].observed.demand.foreseen > 200, "the forecast left the log, and is still in the store"
+    assert pricer._kept["p"].observed.first_ms == NOW_MS, "how far orders go back is not how far the log does"
     await archive.close()
 
 

@@ -42,7 +42,10 @@ def test_a_window_gets_its_part_of_a_sheet() -> None:
     )
     read = unpacked(packed(sheet), 1)
     some = read.only(["T", "U"], {2})
-    assert ({sku: some.keeps(sku) for sku in some.stock}, some.room) == ({"T": (Keep("A", 8),)}, (RoomPrice("A", 2, 4),))
+    assert ({sku: some.keeps(sku) for sku in some.stock}, some.room) == (
+        {"T": (Keep("A", 8),)},
+        (RoomPrice("A", 2, 4),),
+    )
     assert all(isinstance(keeps, msgspec.Raw) for keeps in read.stock.values())
     assert read.keeps("U") == ()
 
