@@ -22,6 +22,7 @@ SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 GAPS = (0.0, 0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1)
+LAGS = (0.001, 0.002, 0.003, 0.004, 0.005, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.5)
 SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 
 
@@ -87,7 +88,7 @@ class Metrics:
         )
         self.store_errors = Counter("apportion_store_errors", "Store calls that failed", registry=registry)
         self.loop_lag = Histogram(
-            "apportion_loop_lag_seconds", "How late the event loop ran a timer", buckets=SECONDS, registry=registry
+            "apportion_loop_lag_seconds", "How late the event loop ran a timer", buckets=LAGS, registry=registry
         )
         self.price_sheets = Counter(
             "apportion_price_sheets", "Price sheets made, by source: lp or adaptive", ["source"], registry=registry

@@ -170,6 +170,8 @@ def lines(figures: Figures) -> list[str]:
         f"windows: {good.orders_per_window:,.1f} orders a window, {good.parcels_per_order:.2f} parcels an order, "
         f"{good.cut:.1%} in windows that ran out of work",
         f"processor time: {_processor(figures.cpu_ms_per_order)}",
+        f"beyond the window's wait: p50 {late.p50 - late.window_wait_p50:,.1f} ms, "
+        f"p99 {late.p99 - late.window_wait_p99:,.1f} ms",
         f"event loop: p99.9 of {figures.loop_lag_samples} lags at most {1000 * figures.loop_lag_p999_s:,.0f} ms",
     ]
     told += [
