@@ -47,6 +47,15 @@ def of(pid: int) -> float:
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
 
 
+def resident_peak(pid: int) -> int:
+    """The most bytes of memory that a process ever held; 0 if nobody can tell."""
+    try:
+        lines = (_PROC / str(pid) / "status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
+
+
 def descendants(pid: int) -> dict[int, str]:
     """Command lines of all living descendants of a process, by process id; none where there is no /proc to ask."""
     everyone = [int(entry.name) for entry in _PROC.glob("[0-9]*")]

@@ -12,6 +12,7 @@ again      for orders that another commit overtook: contention alone never refus
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from itertools import count
 
@@ -35,39 +36,53 @@ class Allocator:
     """Decides windows. One per process; windows of different partitions may be under way at once."""
 
     def __init__(
-        self, past: Recall, registry: Registry, crew: Crew, clock: Clock, metrics: Metrics, process_id: str, fill: Fill
+        self,
+        past: Recall,
+        registry: Registry,
+        crew: Crew,
+        clock: Clock,
+        metrics: Metrics,
+        process_id: str,
+        fill: Fill,
+        aside: Crew | None = None,
     ) -> None:
+        """`aside`: decides windows that the others do not wait for; by default none is."""
         self._past = past
         self._registry = registry
         self._crew = crew
+        self._aside = aside
         self._clock = clock
         self._metrics = metrics
         self._fill = fill
         self._window_ids = (f"{process_id}-{number}" for number in count(1))
         self._traffic: dict[str, Traffic] = {}
 
-    async def allocate(self, partition: str, tickets: Sequence[Ticket]) -> None:
-        """Answer every ticket, with a decision or with an error. Never raises."""
+    async def allocate(self, partition: str, tickets: Sequence[Ticket], aside: bool = False) -> None:
+        """Answer every ticket, with a decision or with an error. Never raises.
+
+        `aside`: other windows need not wait while this one is decided. If one of them overtakes it, it is one of them.
+        """
         window = Window(next(self._window_ids), partition, tickets, self._clock.monotonic())
         self._metrics.window(window.waited_ms())
         try:
             while window.open:
-                await self._attempt(window)
+                await self._attempt(window, aside)
+                aside = False
                 window.expire(self._clock.monotonic(), DeadlineError("the order was not decided in time; ask again"))
         except Exception as error:
             window.give_up(error)
 
-    async def _attempt(self, window: Window) -> None:
+    async def _attempt(self, window: Window, aside: bool) -> None:
         """One round; while the store is away, those whose deadline passes get an error and the others wait."""
         try:
-            await self._round(window)
+            await self._round(window, aside)
         except LedgerUnavailableError as error:
             self._metrics.store_errors.inc()
             away = StoreUnavailableError(f"the store does not answer: {error}")
             window.expire(self._clock.monotonic(), away)
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _round(self, window: Window) -> None:
+    async def _round(self, window: Window, aside: bool) -> None:
         """One pass over the open orders. Those that lose a race stay open for the next."""
         traffic = self._traffic.setdefault(window.partition, Traffic())
         books = await self._registry.books(window.partition)
@@ -83,9 +98,10 @@ class Allocator:
             self._metrics.repeated(window.answer_repeats(snapshot))
             if not window.open or (window.gives_way(snapshot) and await self._fill(window.partition, snapshot.ripe)):
                 return
-            async with traffic.crew:
+            apart = self._aside if aside else None
+            async with traffic.crew if apart is None else contextlib.nullcontext():
                 question = window.question(books, flight.less(snapshot, skus), skus)
-                decided = await self._crew.decide(question)
+                decided = await (apart or self._crew).decide(question)
                 self._metrics.solved(decided.solve_seconds, decided.gap)
                 if window.tell(decided.proposals):
                     return

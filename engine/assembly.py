@@ -89,7 +89,9 @@ class Engine:
         self.inquiries = Inquiries(ledger, self.registry, Records(self.past, self.registry), self._desk, clock)
         self.sweeper = Sweeper(ledger)
         self.backorders = Backorders(ledger, self.registry, crew, clock, metrics, process_id)
-        self._allocator = Allocator(self.past, self.registry, crew, clock, metrics, process_id, self.backorders.fill)
+        self._allocator = Allocator(
+            self.past, self.registry, crew, clock, metrics, process_id, self.backorders.fill, desk
+        )
         self.gate = Gate(self._allocate, self._window_terms, settings, clock, metrics)
         self.reoptimiser = Reoptimiser(ledger, self.registry, self._desk, clock, metrics, process_id, self.gate.busy)
         self._watch = Background(self._look, "readiness")
@@ -101,9 +103,9 @@ class Engine:
         """What `/metrics` shows."""
         return self._metrics.registry
 
-    async def _allocate(self, partition: str, tickets: Sequence[Ticket]) -> None:
+    async def _allocate(self, partition: str, tickets: Sequence[Ticket], aside: bool) -> None:
         self.sweeper.serve(partition)
-        await self._allocator.allocate(partition, tickets)
+        await self._allocator.allocate(partition, tickets, aside)
 
     async def _window_terms(self, partition: str, order: Order) -> WindowTerms:
         return (await self.registry.policy_of(partition, order)).window

@@ -5,16 +5,22 @@ fill up; one closes as soon as the allocator is free and it is full or its first
 batching. Under load windows grow by themselves; when it is quiet an order waits no longer than the linger. A full one
 goes while the window before it is still on its way. Of several windows that may close the one whose first order came
 first does, so no policy waits for another for ever.
+
+Two things keep what is large from holding up what is small. Orders of uploads, whose callers are patient, come after
+those that somebody waits for, and while such ones come only a few of them share a window. An order of very many lines
+is decided aside, by another process, while windows go on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
-from math import ceil
+from itertools import chain
+from math import ceil, inf
 from typing import NamedTuple
 
 from engine.clock import Clock
@@ -26,6 +32,19 @@ from engine.settings import Settings
 
 WINDOWS_AT_ONCE = 2
 """Of one partition: one is decided, one committed."""
+
+ASIDE_LINES = 200
+"""An order of so many lines is decided aside, one at a time of a partition: it takes as long as a full window."""
+
+BESIDE_ORDERS = 50
+"""Patient orders of one window, while prompt ones come: what a prompt one may have to wait behind, in ten milliseconds
+or so. Alone they fill windows."""
+
+PROMPT_SECONDS = 1.0
+"""Prompt orders come as long as the last one came so lately."""
+
+PATIENT_PART = 4
+"""Patient orders that wait have one place in so many, however many prompt ones there are."""
 
 
 class Answer(NamedTuple):
@@ -76,11 +95,38 @@ class Ticket:
 
 @dataclass(slots=True)
 class Queue:
-    """The waiting orders of one partition and policy, never none: they share windows."""
+    """The waiting orders of one partition and policy, never none: they share windows. `prompt`: somebody waits for
+    each; `patient`: those of uploads, which come after them."""
 
     terms: WindowTerms
-    waiting: deque[Ticket] = field(default_factory=deque)
+    prompt: deque[Ticket] = field(default_factory=deque)
+    patient: deque[Ticket] = field(default_factory=deque)
     lines: int = 0
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.patient)
+
+    def tickets(self) -> Iterator[Ticket]:
+        """All that wait, in no order."""
+        return chain(self.prompt, self.patient)
+
+    def since(self) -> float:
+        """When the one that waits longest was submitted."""
+        return min(waiting[0].submitted for waiting in (self.prompt, self.patient) if waiting)
+
+    def full(self, patient_max: int, lines_max: int) -> bool:
+        """Whether its window can take no more."""
+        orders = len(self.prompt) + min(len(self.patient), patient_max)
+        return orders >= self.terms.max_orders or len(self.patient) >= patient_max or self.lines >= lines_max
+
+    def window(self, patient_max: int) -> Iterator[tuple[Ticket, deque[Ticket]]]:
+        """Those that may share the next window, each with where it waits at the head; who takes one, pops it."""
+        places = self.terms.max_orders
+        kept = min(len(self.patient), patient_max, places // PATIENT_PART)
+        for waiting, most in ((self.prompt, places - kept), (self.patient, patient_max)):
+            for _ in range(min(most, places, len(waiting))):
+                places -= 1
+                yield waiting[0], waiting
 
 
 @dataclass(slots=True)
@@ -91,12 +137,18 @@ class Lane:
     arrival: asyncio.Event = field(default_factory=asyncio.Event)
     """Of an order, or of a window back from the allocator."""
     flying: int = 0
-    """Windows that are with the allocator."""
+    """Windows that are with the allocator, but for one that is aside."""
+    aside: deque[list[Ticket]] = field(default_factory=deque)
+    """The window that is decided aside, and those that will be after it."""
+    prompt_at: float = -inf
+    """When the last prompt order came."""
     back_at: float = 0.0
     """When the last of them came back, in seconds of `Clock.monotonic`."""
 
 
-AllocateWindow = Callable[[str, list[Ticket]], Awaitable[None]]
+AllocateWindow = Callable[[str, list[Ticket], bool], Awaitable[None]]
+"""Partition, tickets, and whether the window is decided aside."""
+
 WindowTermsOf = Callable[[str, Order], Awaitable[WindowTerms]]
 
 
@@ -156,7 +208,7 @@ class Gate:
         now = self._clock.monotonic()
         wait_ms = deadline_ms if deadline_ms is not None else self._settings.order_timeout_ms
         ticket = Ticket(order, content_hash(order), idempotency_key, now, now + wait_ms / 1000, anew)
-        self._queue(partition, terms, ticket)
+        self._queue(partition, terms, ticket, patient)
         return ticket
 
     async def _admit(self, order: Order, patient: bool, deadline_ms: float | None) -> None:
@@ -184,14 +236,18 @@ class Gate:
     def _wait_estimate_s(self) -> int:
         return max(1, ceil(self._seconds_per_order * self._orders))
 
-    def _queue(self, partition: str, terms: WindowTerms, ticket: Ticket) -> None:
+    def _queue(self, partition: str, terms: WindowTerms, ticket: Ticket, patient: bool) -> None:
         lane = self._lanes.get(partition)
         if lane is None:
             lane = self._lanes[partition] = Lane()
             self._keep(self._serve(partition, lane), f"lane-{partition}")
         queue = lane.queues.setdefault(ticket.order.policy_id, Queue(terms))
         queue.terms = terms
-        queue.waiting.append(ticket)
+        if patient:
+            queue.patient.append(ticket)
+        else:
+            queue.prompt.append(ticket)
+            lane.prompt_at = ticket.submitted
         queue.lines += len(ticket.order.lines)
         lane.arrival.set()
         self._count(1, len(ticket.order.lines))
@@ -204,16 +260,20 @@ class Gate:
             self._room.set()
 
     async def _serve(self, partition: str, lane: Lane) -> None:
-        while lane.queues or lane.flying:
+        while lane.queues or lane.flying or lane.aside:
             if not lane.queues or lane.flying >= WINDOWS_AT_ONCE:
                 lane.arrival.clear()
                 await lane.arrival.wait()
                 continue
             policy_id = await self._next(lane)
-            tickets = self._close(lane.queues[policy_id])
-            if not lane.queues[policy_id].waiting:
+            tickets = self._close(lane.queues[policy_id], self._patient_max(lane))
+            if not len(lane.queues[policy_id]):
                 del lane.queues[policy_id]
-            if tickets:
+            if tickets and len(tickets[0].order.lines) >= ASIDE_LINES:
+                lane.aside.append(tickets)
+                if len(lane.aside) == 1:
+                    self._keep(self._go_aside(partition, lane), f"aside-{partition}")
+            elif tickets:
                 lane.flying += 1
                 self._keep(self._fly(partition, lane, tickets), f"window-{partition}")
         # No await since the last look at `queues`: nobody can have entered in between.
@@ -223,13 +283,27 @@ class Gate:
         """One window's way through the allocator."""
         started = self._clock.monotonic()
         try:
-            await self._allocate(partition, tickets)
+            await self._allocate(partition, tickets, False)
         finally:
             # Of two that overlap each counts what it took beyond the one before it.
             since, lane.back_at = max(started, lane.back_at), self._clock.monotonic()
             lane.flying -= 1
             lane.arrival.set()
         self._learn((lane.back_at - since) / len(tickets))
+
+    async def _go_aside(self, partition: str, lane: Lane) -> None:
+        """The way of windows that are decided aside: the others go on, and learn nothing from how long these take."""
+        while lane.aside:
+            try:
+                await self._allocate(partition, lane.aside[0], True)
+            finally:
+                lane.aside.popleft()
+                lane.arrival.set()
+
+    def _patient_max(self, lane: Lane) -> int:
+        """Patient orders that may share a window now."""
+        prompt = self._clock.monotonic() - lane.prompt_at < PROMPT_SECONDS
+        return BESIDE_ORDERS if prompt else sys.maxsize
 
     def _keep(self, work: Coroutine[None, None, None], name: str) -> None:
         """Run it as a task, until it is done."""
@@ -244,35 +318,35 @@ class Gate:
         """
         while True:
             now = self._clock.monotonic()
-            closes = {policy_id: self._closes(queue) for policy_id, queue in lane.queues.items()}
-            grows = lane.flying > 0 and not any(map(self._is_full, lane.queues.values()))
+            full = {policy_id: self._is_full(lane, queue) for policy_id, queue in lane.queues.items()}
+            closes = {policy_id: self._closes(queue, full[policy_id]) for policy_id, queue in lane.queues.items()}
+            grows = lane.flying > 0 and not any(full.values())
             ready = [policy_id for policy_id, at in closes.items() if at <= now or self._stopping]
             if ready and not grows:
-                return min(ready, key=lambda policy_id: lane.queues[policy_id].waiting[0].submitted)
+                return min(ready, key=lambda policy_id: lane.queues[policy_id].since())
             lane.arrival.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(lane.arrival.wait(), None if grows else min(closes.values()) - now)
 
-    def _is_full(self, queue: Queue) -> bool:
-        """Whether the queue's window can take no more."""
-        return len(queue.waiting) >= queue.terms.max_orders or queue.lines >= self._settings.window_lines_max
+    def _is_full(self, lane: Lane, queue: Queue) -> bool:
+        return queue.full(self._patient_max(lane), self._settings.window_lines_max)
 
-    def _closes(self, queue: Queue) -> float:
+    def _closes(self, queue: Queue, full: bool) -> float:
         """When the queue's window closes: at once if it is full."""
         linger_ms = min(self._settings.window_linger_ms, queue.terms.max_wait_ms)
-        return queue.waiting[0].submitted + (0 if self._is_full(queue) else linger_ms / 1000)
+        return queue.since() + (0 if full else linger_ms / 1000)
 
-    def _close(self, queue: Queue) -> list[Ticket]:
+    def _close(self, queue: Queue, patient_max: int) -> list[Ticket]:
         """Take the next window out of a queue; those who left or whose deadline has passed are not decided."""
         tickets: list[Ticket] = []
         lines = 0
         now = self._clock.monotonic()
-        while queue.waiting and len(tickets) < queue.terms.max_orders:
-            ticket = queue.waiting[0]
+        for ticket, waiting in queue.window(patient_max):
             size = len(ticket.order.lines)
-            if tickets and (ticket.anew is not None or lines + size > self._settings.window_lines_max):
+            alone = ticket.anew is not None or size >= ASIDE_LINES
+            if tickets and (alone or lines + size > self._settings.window_lines_max):
                 break
-            queue.waiting.popleft()
+            waiting.popleft()
             queue.lines -= size
             self._count(-1, -size)
             if ticket.answer.done():
@@ -282,7 +356,7 @@ class Gate:
                 continue
             tickets.append(ticket)
             lines += size
-            if ticket.anew is not None:  # what it holds is free for it, and for nobody else
+            if alone:  # of one decided anew: what it holds is free for it, and for nobody else
                 break
         return tickets
 
@@ -300,5 +374,7 @@ class Gate:
         for task in set(self._tasks):
             task.cancel()
         for queue in [queue for lane in self._lanes.values() for queue in lane.queues.values()]:
-            for ticket in queue.waiting:
+            for ticket in queue.tickets():
                 ticket.fail(StoppingError("this process stopped before the order was decided; please retry", 1))
+        for ticket in [ticket for lane in self._lanes.values() for tickets in lane.aside for ticket in tickets]:
+            ticket.fail(StoppingError("this process stopped before the order was decided; please retry", 1))

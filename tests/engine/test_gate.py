@@ -9,7 +9,7 @@ import pytest
 from engine.clock import SystemClock
 from engine.domain import Order, OrderLine, ShipTo
 from engine.errors import DeadlineError, OverloadedError, StoppingError
-from engine.gate import Answer, Gate
+from engine.gate import ASIDE_LINES, BESIDE_ORDERS, Answer, Gate
 from engine.metrics import Metrics
 from engine.policy import WindowTerms
 from engine.settings import Settings
@@ -29,13 +29,15 @@ class Allocator:
 
     def __init__(self, free: bool = True) -> None:
         self.windows: list[list[str]] = []
+        self.aside: set[str] = set()
         self.entered = asyncio.Event()
         self.free = asyncio.Event()
         if free:
             self.free.set()
 
-    async def allocate(self, partition: str, tickets) -> None:
+    async def allocate(self, partition: str, tickets, aside=False) -> None:
         self.windows.append([ticket.order.order_id for ticket in tickets])
+        self.aside |= {ticket.order.order_id for ticket in tickets if aside}
         self.entered.set()
         await self.free.wait()
         for ticket in tickets:
@@ -207,3 +209,51 @@ async def test_a_full_window_does_not_wait_for_another_policy_that_lingers():
     assert allocator.windows == [["b0", "b1"]]
     await waiting.drain()
     await alone
+
+
+async def test_who_waits_goes_before_uploads():
+    """An upload of many orders holds up nobody who sends one: it has a few places of each window while such come."""
+    allocator = Allocator(free=False)
+    waiting = gate(allocator, WindowTerms(max_orders=200), window_linger_ms=0)
+    first = await submit_all(waiting, 1)
+    await allocator.entered.wait()
+    uploads = [asyncio.create_task(waiting.submit("p", order(f"U{n}"), patient=True)) for n in range(120)]
+    await asyncio.sleep(0)
+    prompt = [asyncio.create_task(waiting.submit("p", order(f"P{n}"))) for n in range(3)]
+    await asyncio.sleep(0)
+    allocator.free.set()
+    await asyncio.gather(*first, *uploads, *prompt)
+    second = next(window for window in allocator.windows if "P0" in window)
+    assert second[:3] == ["P0", "P1", "P2"] or len(second) <= BESIDE_ORDERS
+    assert max(map(len, allocator.windows)) <= BESIDE_ORDERS + 3
+
+
+async def test_uploads_alone_fill_windows_and_are_never_starved():
+    """Nobody else waits: windows are as large as they may be. Beside many who wait they keep one place in four."""
+    allocator = Allocator(free=False)
+    waiting = gate(allocator, WindowTerms(max_orders=8), window_linger_ms=0)
+    uploads = [asyncio.create_task(waiting.submit("p", order(f"U{n}"), patient=True)) for n in range(40)]
+    await allocator.entered.wait()
+    prompt = [asyncio.create_task(waiting.submit("p", order(f"P{n}"))) for n in range(16)]
+    await asyncio.sleep(0)
+    allocator.free.set()
+    await asyncio.gather(*uploads, *prompt)
+    assert len(allocator.windows[0]) == 8
+    mixed = next(window for window in allocator.windows if "P0" in window)
+    assert [name[0] for name in mixed] == ["P"] * 6 + ["U"] * 2
+
+
+async def test_an_order_of_very_many_lines_holds_up_no_window():
+    """It is decided aside, and several of them one after the other; orders of usual size are decided meanwhile."""
+    allocator = Allocator(free=False)
+    waiting = gate(allocator, window_linger_ms=0)
+    large = [asyncio.create_task(waiting.submit("p", order(name, ASIDE_LINES))) for name in ("L0", "L1")]
+    await allocator.entered.wait()
+    allocator.entered.clear()
+    small = asyncio.create_task(waiting.submit("p", order("S")))
+    await allocator.entered.wait()
+    assert allocator.windows == [["L0"], ["S"]]
+    allocator.free.set()
+    await asyncio.gather(*large, small)
+    assert allocator.windows[2:] == [["L1"]]
+    assert allocator.aside == {"L0", "L1"}
