@@ -216,5 +216,5 @@ class Projector:
 
 def _write(connection: Connection, partition: str, after: str, page: list[Logged], tail_entries: int) -> str:
     """One page in one transaction; returns the entry before which the log may go."""
-    writing.append(connection, partition, after, project(page))
+    writing.append(connection, partition, after, project(partition, page))
     return reading.tail_start(connection, partition, tail_entries)

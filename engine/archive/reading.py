@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,10 +11,14 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, select, tuple_
 
 from engine.archive import tables
-from engine.archive.projection import restored
+from engine.archive.projection import ORDER_PARTS, restored
 from engine.ledger.journal import Logged
 from engine.ledger.port import Change, Decided, OrderRecord, Standing
 from engine.ledger.retention import Leaving, entry_id, place
+
+
+_ENTRIES_AT_ONCE = 100
+"""Of which one statement asks; they come packed, some ten kilobytes each."""
 
 
 class OrderRow(NamedTuple):
@@ -121,14 +126,55 @@ def decided(
     orders = tables.orders
     of_partition = orders.c.partition == partition
     found = connection.execute(
-        select(orders.c.order_id, orders.c.content, orders.c.first_decision).where(
+        select(orders.c.order_id, orders.c.first_ms, orders.c.first_number, orders.c.first_k).where(
             of_partition, orders.c.order_id.in_(order_ids)
         )
     )
     used = connection.execute(
         select(orders.c.idempotency_key, orders.c.order_id).where(of_partition, orders.c.idempotency_key.in_(keys))
     )
-    return {row[0]: Decided(row[1], row[2]) for row in found}, {row[0]: row[1] for row in used}
+    places = {order_id: Said(*said) for order_id, *said in found}
+    parts = _parts(connection, partition, set(places.values()))
+    return {
+        order_id: Decided(parts[said].content, parts[said].decision) for order_id, said in places.items()
+    }, {row[0]: row[1] for row in used}
+
+
+class Said(NamedTuple):
+    """Where in the log something was said of an order: the entry, and the order's place in it."""
+
+    ms: int
+    number: int
+    k: int
+
+
+class Parts(NamedTuple):
+    """What an entry says of an order, byte for byte."""
+
+    content: bytes
+    document: bytes
+    decision: bytes
+
+
+def _parts(connection: Connection, partition: str, said: Collection[Said]) -> dict[Said, Parts]:
+    """What was said of orders at these places; each entry is unpacked once, one at a time."""
+    entries, wanted = tables.entries, defaultdict[tuple[int, int], list[Said]](list)
+    for one in said:
+        wanted[one.ms, one.number].append(one)
+    found: dict[Said, Parts] = {}
+    of = list(wanted)
+    for at in range(0, len(of), _ENTRIES_AT_ONCE):
+        some = of[at : at + _ENTRIES_AT_ONCE]
+        for ms, number, packed in connection.execute(
+            select(entries.c.ms, entries.c.number, entries.c.payload).where(
+                entries.c.partition == partition, tuple_(entries.c.ms, entries.c.number).in_(some)
+            )
+        ):
+            raw = restored("", "", packed).raw
+            for one in wanted[ms, number]:
+                start = ORDER_PARTS * one.k + 1
+                found[one] = Parts(*raw[start : start + ORDER_PARTS - 1])
+    return found
 
 
 def order(connection: Connection, partition: str, order_id: str) -> OrderRecord | None:
@@ -144,12 +190,14 @@ def order(connection: Connection, partition: str, order_id: str) -> OrderRecord 
         .where(changes.c.partition == partition, changes.c.order_id == order_id)
         .order_by(changes.c.ms, changes.c.number, changes.c.k)
     )
+    first, current = _said(found)
+    parts = _parts(connection, partition, {first, current})
     return OrderRecord(
         order_id=order_id,
-        content=found.content,
-        order=found.document,
-        decision=found.first_decision,
-        current=found.decision,
+        content=parts[first].content,
+        order=parts[first].document,
+        decision=parts[first].decision,
+        current=parts[current].decision,
         state=found.state,
         stored_state=found.state,
         history=tuple(Change(*row) for row in history),
@@ -158,6 +206,14 @@ def order(connection: Connection, partition: str, order_id: str) -> OrderRecord 
         excluded=tuple(msgspec.json.decode(found.excluded)),
         token=found.token,
         recorded=entry_id(found.recorded_ms, found.recorded_number),
+    )
+
+
+def _said(order: Row[Any]) -> tuple[Said, Said]:
+    """Where an order and its first decision are, and where the decision that holds is."""
+    return (
+        Said(order.first_ms, order.first_number, order.first_k),
+        Said(order.current_ms, order.current_number, order.current_k),
     )
 
 
@@ -317,18 +373,43 @@ def states(connection: Connection, partition: str, upto: str, after: str, limit:
     return [(row[0], row[1]) for row in found]
 
 
-def documents(connection: Connection, partition: str, after: tuple[int, int, str], limit: int) -> list[Row[Any]]:
-    """Orders whole, by (instant of decision, entry, id) after a place."""
+class OrderDocuments(NamedTuple):
+    """An order in an export, and its documents byte for byte."""
+
+    order_id: str
+    state: str
+    placed_ms: int
+    decided_ms: int
+    changed_ms: int
+    number: int
+    document: bytes
+    first_decision: bytes
+    decision: bytes
+
+
+def documents(
+    connection: Connection, partition: str, after: tuple[int, int, str], limit: int
+) -> list[OrderDocuments]:
+    """Orders with their documents, by (instant of decision, entry, id) after a place."""
     orders = tables.orders
     place_of = tuple_(orders.c.decided_ms, orders.c.number, orders.c.order_id)
-    return list(
-        connection.execute(
-            select(orders)
-            .where(orders.c.partition == partition, place_of > tuple_(*after))
-            .order_by(orders.c.decided_ms, orders.c.number, orders.c.order_id)
-            .limit(limit)
+    found = connection.execute(
+        select(orders)
+        .where(orders.c.partition == partition, place_of > tuple_(*after))
+        .order_by(orders.c.decided_ms, orders.c.number, orders.c.order_id)
+        .limit(limit)
+    ).all()
+    said = [_said(row) for row in found]
+    parts = _parts(connection, partition, {one for both in said for one in both})
+    return [
+        OrderDocuments(
+            *(getattr(row, name) for name in OrderRow._fields),
+            parts[first].document,
+            parts[first].decision,
+            parts[current].decision,
         )
-    )
+        for row, (first, current) in zip(found, said, strict=True)
+    ]
 
 
 def partitions(connection: Connection) -> Iterator[str]:

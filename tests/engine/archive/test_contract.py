@@ -82,10 +82,10 @@ async def test_a_page_goes_in_once(archive: Archive, partition: str):
     shop = await _history(Shop(MemoryLedger(SystemClock()), partition))
     page = await shop.ledger.journal(partition, START, 100)
     assert await archive.write(writing.begin, partition) == (START, 0)
-    await archive.write(writing.append, partition, START, project(page[:4]))
+    await archive.write(writing.append, partition, START, project(partition, page[:4]))
     with pytest.raises(writing.MovedOnError):
-        await archive.write(writing.append, partition, START, project(page[:4]))
-    await archive.write(writing.append, partition, page[3].entry_id, project(page[4:]))
+        await archive.write(writing.append, partition, START, project(partition, page[:4]))
+    await archive.write(writing.append, partition, page[3].entry_id, project(partition, page[4:]))
     assert await archive.write(writing.begin, partition) == (page[-1].entry_id, len(page))
 
 
