@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import repeat
@@ -57,7 +57,8 @@ class Rows:
     """Columns that changed of orders that were decided before; `revision` is how often they did."""
     commands: list[Row] = field(default_factory=list)
     order_changes: list[Row] = field(default_factory=list)
-    stock_changes: list[Row] = field(default_factory=list)
+    stock_entries: list[Row] = field(default_factory=list)
+    movements: list[Row] = field(default_factory=list)
     cells: dict[Cell, list[Any]] = field(default_factory=dict)
     """Deltas of on_hand, held and blocked, and the new safety."""
     loads: dict[tuple[int, int], list[int]] = field(default_factory=dict)
@@ -208,22 +209,24 @@ def _commands(rows: Rows, logged: Logged) -> None:
             _change(rows, lapsed.decode(), states.LAPSED, {})
 
 
-def _stock(rows: Rows, logged: Logged) -> None:
-    """The ledger of each SKU, and the deltas of its cells; a commit that held more than there was is counted."""
-    body, partition, (ms, number), changes, sums = logged.body, rows.partition, rows.last, rows.stock_changes, rows.cells
-    skus, untold = body.rows[::2], repeat((logged.kind, "", ""), len(body.cells) // CELL_STRIDE)
+def cell_changes(logged: Logged) -> Iterator[tuple[tuple[int, ...], tuple[str, str, str]]]:
+    """Each cell that an entry changed (see `journal.CELL_STRIDE`), with kind, movement id and digest of what did."""
+    body = logged.body
+    untold = repeat((logged.kind, "", ""), len(body.cells) // CELL_STRIDE)
     moves = zip(*[iter(body.moves)] * MOVE_STRIDE, strict=True) if body.moves else untold
-    cells = zip(*[iter(body.cells)] * CELL_STRIDE, strict=True)
-    for k, (cell, (kind, movement, digest)) in enumerate(zip(cells, moves, strict=True)):
+    return zip(zip(*[iter(body.cells)] * CELL_STRIDE, strict=True), moves, strict=True)
+
+
+def _stock(rows: Rows, logged: Logged) -> None:
+    """Which SKUs changed, and the deltas of their cells; a commit that held more than there was is counted."""
+    partition, (ms, number), sums, skus = rows.partition, rows.last, rows.cells, logged.body.rows[::2]
+    for k, (cell, (_, movement, digest)) in enumerate(cell_changes(logged)):
         row, _, node, on_hand, held, safety, blocked, d_on_hand, d_held, d_blocked, safe = cell
-        sku = skus[row]
         if d_held > 0 and held > on_hand - blocked:
             rows.oversold += 1
-        changes.append(
-            (partition, ms, number, k, sku, node, kind, movement or None, digest or None,
-             d_on_hand, d_held, d_blocked, on_hand, held, safety, blocked)
-        )  # fmt: skip
-        place_of = sku, node
+        if movement:
+            rows.movements.append((partition, ms, number, k, movement, digest))
+        place_of = skus[row], node
         summed = sums.get(place_of)
         if summed is None:
             sums[place_of] = [d_on_hand, d_held, d_blocked, safety if safe else None]
@@ -233,6 +236,8 @@ def _stock(rows: Rows, logged: Logged) -> None:
         summed[2] += d_blocked
         if safe:
             summed[3] = safety
+    changed = {skus[row] for row in logged.body.cells[::CELL_STRIDE]}
+    rows.stock_entries += [(partition, sku, ms, number) for sku in changed]
 
 
 def _places(rows: Rows, body: Body) -> None:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, select, tuple_
+from sqlalchemy import ColumnElement, Connection, select, tuple_
 
 from engine.archive import tables
-from engine.archive.projection import ORDER_PARTS, restored
+from engine.archive.projection import restored
+from engine.archive.said import Said, parts_of, places_of
 from engine.ledger.journal import Logged
 from engine.ledger.port import Change, Decided, OrderRecord, Standing
 from engine.ledger.retention import Leaving, entry_id, place
-
-
-_ENTRIES_AT_ONCE = 100
-"""Of which one statement asks; they come packed, some ten kilobytes each."""
 
 
 class OrderRow(NamedTuple):
@@ -30,25 +26,6 @@ class OrderRow(NamedTuple):
     decided_ms: int
     changed_ms: int
     number: int
-
-
-class StockChange(NamedTuple):
-    """One change of one cell: deltas, and the cell after it, in units. `movement_id` of the caller's own changes."""
-
-    sku: str
-    ms: int
-    number: int
-    k: int
-    node_id: str
-    kind: str
-    movement_id: str | None
-    on_hand_delta: int
-    held_delta: int
-    blocked_delta: int
-    on_hand: int
-    held: int
-    safety: int
-    blocked: int
 
 
 class Movement(NamedTuple):
@@ -134,47 +111,10 @@ def decided(
         select(orders.c.idempotency_key, orders.c.order_id).where(of_partition, orders.c.idempotency_key.in_(keys))
     )
     places = {order_id: Said(*said) for order_id, *said in found}
-    parts = _parts(connection, partition, set(places.values()))
-    return {
-        order_id: Decided(parts[said].content, parts[said].decision) for order_id, said in places.items()
-    }, {row[0]: row[1] for row in used}
-
-
-class Said(NamedTuple):
-    """Where in the log something was said of an order: the entry, and the order's place in it."""
-
-    ms: int
-    number: int
-    k: int
-
-
-class Parts(NamedTuple):
-    """What an entry says of an order, byte for byte."""
-
-    content: bytes
-    document: bytes
-    decision: bytes
-
-
-def _parts(connection: Connection, partition: str, said: Collection[Said]) -> dict[Said, Parts]:
-    """What was said of orders at these places; each entry is unpacked once, one at a time."""
-    entries, wanted = tables.entries, defaultdict[tuple[int, int], list[Said]](list)
-    for one in said:
-        wanted[one.ms, one.number].append(one)
-    found: dict[Said, Parts] = {}
-    of = list(wanted)
-    for at in range(0, len(of), _ENTRIES_AT_ONCE):
-        some = of[at : at + _ENTRIES_AT_ONCE]
-        for ms, number, packed in connection.execute(
-            select(entries.c.ms, entries.c.number, entries.c.payload).where(
-                entries.c.partition == partition, tuple_(entries.c.ms, entries.c.number).in_(some)
-            )
-        ):
-            raw = restored("", "", packed).raw
-            for one in wanted[ms, number]:
-                start = ORDER_PARTS * one.k + 1
-                found[one] = Parts(*raw[start : start + ORDER_PARTS - 1])
-    return found
+    parts = parts_of(connection, partition, set(places.values()))
+    return {order_id: Decided(parts[said].content, parts[said].decision) for order_id, said in places.items()}, {
+        row[0]: row[1] for row in used
+    }
 
 
 def order(connection: Connection, partition: str, order_id: str) -> OrderRecord | None:
@@ -190,8 +130,8 @@ def order(connection: Connection, partition: str, order_id: str) -> OrderRecord 
         .where(changes.c.partition == partition, changes.c.order_id == order_id)
         .order_by(changes.c.ms, changes.c.number, changes.c.k)
     )
-    first, current = _said(found)
-    parts = _parts(connection, partition, {first, current})
+    first, current = places_of(found)
+    parts = parts_of(connection, partition, {first, current})
     return OrderRecord(
         order_id=order_id,
         content=parts[first].content,
@@ -206,14 +146,6 @@ def order(connection: Connection, partition: str, order_id: str) -> OrderRecord 
         excluded=tuple(msgspec.json.decode(found.excluded)),
         token=found.token,
         recorded=entry_id(found.recorded_ms, found.recorded_number),
-    )
-
-
-def _said(order: Row[Any]) -> tuple[Said, Said]:
-    """Where an order and its first decision are, and where the decision that holds is."""
-    return (
-        Said(order.first_ms, order.first_number, order.first_k),
-        Said(order.current_ms, order.current_number, order.current_k),
     )
 
 
@@ -233,10 +165,10 @@ def standing(connection: Connection, partition: str, order_id: str, command_id: 
 
 def movements(connection: Connection, partition: str, movement_ids: Sequence[str]) -> dict[str, str]:
     """Digests of movements that were applied, by id."""
-    changes = tables.stock_changes
+    known = tables.movements
     found = connection.execute(
-        select(changes.c.movement_id, changes.c.digest).where(
-            changes.c.partition == partition, changes.c.movement_id.in_(movement_ids)
+        select(known.c.movement_id, known.c.digest).where(
+            known.c.partition == partition, known.c.movement_id.in_(movement_ids)
         )
     )
     return {row[0]: row[1] for row in found}
@@ -260,38 +192,6 @@ def order_page(
     return [OrderRow(*row) for row in found]
 
 
-def stock_ledger(
-    connection: Connection, partition: str, sku: str, after: tuple[int, int, int], limit: int
-) -> list[StockChange]:
-    """The changes of one SKU after a place in the log (ms, number, k)."""
-    changes = tables.stock_changes
-    return _changes(connection, partition, after, limit, changes.c.sku == sku)
-
-
-def stock_changes(connection: Connection, partition: str, after: tuple[int, int, int], limit: int) -> list[StockChange]:
-    """The changes of all SKUs after a place in the log."""
-    return _changes(connection, partition, after, limit)
-
-
-def _changes(
-    connection: Connection, partition: str, after: tuple[int, int, int], limit: int, *chosen: ColumnElement[bool]
-) -> list[StockChange]:
-    changes, nodes = tables.stock_changes, tables.nodes
-    named = [nodes.c.node_id if name == "node_id" else changes.c[name] for name in StockChange._fields]
-    found = connection.execute(
-        select(*named, changes.c.node)
-        .outerjoin_from(changes, nodes, (nodes.c.partition == partition) & (nodes.c.node == changes.c.node))
-        .where(
-            changes.c.partition == partition,
-            *chosen,
-            tuple_(changes.c.ms, changes.c.number, changes.c.k) > tuple_(*after),
-        )
-        .order_by(changes.c.ms, changes.c.number, changes.c.k)
-        .limit(limit)
-    )
-    return [StockChange(*row[:4], row.node_id or f"#{row.node}", *row[5:14]) for row in found]
-
-
 def ended(connection: Connection, partition: str, before_ms: int, kept_max: int, limit: int) -> list[Leaving]:
     """Orders in the store that ended before an instant, or beyond the `kept_max` youngest, oldest first."""
     orders = tables.orders
@@ -311,21 +211,20 @@ def ended(connection: Connection, partition: str, before_ms: int, kept_max: int,
 
 def old_movements(connection: Connection, partition: str, before_ms: int, limit: int) -> list[Movement]:
     """Movement ids in the store that were applied before an instant, oldest first."""
-    changes, progress = tables.stock_changes, tables.progress
+    known, progress = tables.movements, tables.progress
     left = connection.execute(
         select(progress.c.moves_ms, progress.c.moves_number, progress.c.moves_k).where(
             progress.c.partition == partition
         )
     ).first()
     found = connection.execute(
-        select(changes.c.movement_id, changes.c.ms, changes.c.number, changes.c.k)
+        select(known.c.movement_id, known.c.ms, known.c.number, known.c.k)
         .where(
-            changes.c.partition == partition,
-            tuple_(changes.c.ms, changes.c.number, changes.c.k) > tuple_(*(left or (0, 0, 0))),
-            changes.c.ms < before_ms,
-            changes.c.movement_id.is_not(None),
+            known.c.partition == partition,
+            tuple_(known.c.ms, known.c.number, known.c.k) > tuple_(*(left or (0, 0, 0))),
+            known.c.ms < before_ms,
         )
-        .order_by(changes.c.ms, changes.c.number, changes.c.k)
+        .order_by(known.c.ms, known.c.number, known.c.k)
         .limit(limit)
     )
     return [Movement(*row) for row in found]
@@ -387,9 +286,7 @@ class OrderDocuments(NamedTuple):
     decision: bytes
 
 
-def documents(
-    connection: Connection, partition: str, after: tuple[int, int, str], limit: int
-) -> list[OrderDocuments]:
+def documents(connection: Connection, partition: str, after: tuple[int, int, str], limit: int) -> list[OrderDocuments]:
     """Orders with their documents, by (instant of decision, entry, id) after a place."""
     orders = tables.orders
     place_of = tuple_(orders.c.decided_ms, orders.c.number, orders.c.order_id)
@@ -399,14 +296,14 @@ def documents(
         .order_by(orders.c.decided_ms, orders.c.number, orders.c.order_id)
         .limit(limit)
     ).all()
-    said = [_said(row) for row in found]
-    parts = _parts(connection, partition, {one for both in said for one in both})
+    said = [places_of(row) for row in found]
+    parts = parts_of(connection, partition, {one for both in said for one in both})
     return [
         OrderDocuments(
-            *(getattr(row, name) for name in OrderRow._fields),
-            parts[first].document,
-            parts[first].decision,
-            parts[current].decision,
+            **{name: getattr(row, name) for name in OrderRow._fields},
+            document=parts[first].document,
+            first_decision=parts[first].decision,
+            decision=parts[current].decision,
         )
         for row, (first, current) in zip(found, said, strict=True)
     ]

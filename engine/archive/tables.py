@@ -29,7 +29,8 @@ def _where_known(name: str, *columns: str) -> Index:
 
 
 FORM = 2
-"""Of these tables; see `engine.archive.founding`. 1 had no table of this name, and orders held their documents."""
+"""Of these tables; see `engine.archive.founding`. 1 had no table of this name: orders held their documents,
+and every change of a cell was a row."""
 
 form = Table("form", metadata, Column("number", Integer, primary_key=True, autoincrement=False))
 """One row: the form that the tables have."""
@@ -128,23 +129,27 @@ order_commands = Table(
 )
 """What each command id asked (a command, or the digest of a re-route) and led to (a state, or a decision)."""
 
-stock_changes = Table(
-    "stock_changes",
+stock_entries = Table(
+    "stock_entries",
+    metadata,
+    Column("partition", String(_NAME), primary_key=True),
+    Column("sku", String(_ID), primary_key=True),
+    _key("ms"), _key("number"),
+    sqlite_with_rowid=False,
+)  # fmt: skip
+"""Which entries changed the stock of a SKU: its ledger is what they say."""
+
+movements = Table(
+    "movements",
     metadata,
     Column("partition", String(_NAME), primary_key=True),
     _key("ms"), _key("number"), _key("k"),
-    Column("sku", String(_ID), nullable=False),
-    Column("node", Integer, nullable=False),
-    Column("kind", String(32), nullable=False),
-    Column("movement_id", String(_ID)),
-    Column("digest", String(32)),
-    *(_number(name) for name in ("on_hand_delta", "held_delta", "blocked_delta")),
-    *(_number(name) for name in ("on_hand", "held", "safety", "blocked")),
-    Index("stock_changes_by_sku", "partition", "sku", "ms", "number", "k"),
-    _where_known("stock_changes_by_movement", "partition", "movement_id"),
+    Column("movement_id", String(_ID), nullable=False),
+    Column("digest", String(32), nullable=False),
+    Index("movements_by_id", "partition", "movement_id"),
     sqlite_with_rowid=False,
 )  # fmt: skip
-"""The ledger of each SKU: deltas, and the cell after them (safety -1: the node's default)."""
+"""The movement ids of callers, each with the entry and the place in it of the cell that it changed."""
 
 cells = Table(
     "cells",
@@ -175,5 +180,5 @@ nodes = Table(
     Column("node_id", String(_ID), nullable=False),
 )
 
-PROJECTED = (documents, orders, order_changes, order_commands, stock_changes, cells, node_load, nodes)
+PROJECTED = (documents, orders, order_changes, order_commands, stock_entries, movements, cells, node_load, nodes)
 """What is made of `entries` and can be made again."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, up
 
 from engine.archive import tables
 from engine.archive.projection import Rows, project, restored
-from engine.archive.statements import ADD, REPLACE, Row, insert_all, upsert_all
+from engine.archive.statements import Row, insert_all, upsert_all
 from engine.ledger.retention import Leaving, entry_id, place
 
 _KINDS = {"network": "networks", "policy": "policies", "skus": "catalogs"}
@@ -59,21 +59,22 @@ def append(connection: Connection, partition: str, after: str, rows: Rows) -> No
 
 def _apply(connection: Connection, partition: str, rows: Rows) -> None:
     """All tables that are made of the log."""
-    upsert_all(connection, tables.documents, rows.documents, dict.fromkeys(("ms", "number", "part"), REPLACE))
+    upsert_all(connection, tables.documents, rows.documents, replaced=("ms", "number", "part"))
     _orders(connection, partition, rows)
     insert_all(connection, tables.order_changes, rows.order_changes)
-    insert_all(connection, tables.stock_changes, rows.stock_changes)
-    upsert_all(connection, tables.nodes, rows.nodes, {"node_id": REPLACE})
+    insert_all(connection, tables.stock_entries, rows.stock_entries)
+    insert_all(connection, tables.movements, rows.movements)
+    upsert_all(connection, tables.nodes, rows.nodes, replaced=("node_id",))
     kept: list[Row] = []
     changed: list[Row] = []
     for (sku, node), (on_hand, held, blocked, safety) in rows.cells.items():
         cell = partition, sku, node, on_hand, held, -1 if safety is None else safety, blocked
         (kept if safety is None else changed).append(cell)
-    adds = dict.fromkeys(("on_hand", "held", "blocked"), ADD)
-    upsert_all(connection, tables.cells, kept, adds)
-    upsert_all(connection, tables.cells, changed, {**adds, "safety": REPLACE})
+    sums = "on_hand", "held", "blocked"
+    upsert_all(connection, tables.cells, kept, added=sums)
+    upsert_all(connection, tables.cells, changed, added=sums, replaced=("safety",))
     loads = [(partition, *place_of, *load) for place_of, load in rows.loads.items()]
-    upsert_all(connection, tables.node_load, loads, dict.fromkeys(("parcels", "units"), ADD))
+    upsert_all(connection, tables.node_load, loads, added=("parcels", "units"))
 
 
 def _orders(connection: Connection, partition: str, rows: Rows) -> None:
@@ -84,7 +85,7 @@ def _orders(connection: Connection, partition: str, rows: Rows) -> None:
     orders = tables.orders
     later = ("current_ms", "current_number", "current_k", "state", "changed_ms", "ended_ms", "gone")
     decided = [tuple(row.values()) for row in rows.orders.values()]
-    upsert_all(connection, orders, decided, dict.fromkeys(later, REPLACE), ("partition", "order_id"))
+    upsert_all(connection, orders, decided, replaced=later, key=("partition", "order_id"))
     alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for order_id, columns in rows.changed.items():
         alike.setdefault(tuple(sorted(columns)), []).append(
@@ -95,7 +96,7 @@ def _orders(connection: Connection, partition: str, rows: Rows) -> None:
         new["revision"] = orders.c.revision + bindparam("_revision")
         here = orders.c.partition == bindparam("_partition"), orders.c.order_id == bindparam("_id")
         connection.execute(update(orders).where(*here).values(**new), changes)
-    upsert_all(connection, tables.order_commands, rows.commands, dict.fromkeys(("asked", "led_to"), REPLACE))
+    upsert_all(connection, tables.order_commands, rows.commands, replaced=("asked", "led_to"))
 
 
 def forget(connection: Connection, partition: str, orders: Sequence[Leaving]) -> None:
@@ -136,14 +137,17 @@ def rebuild(connection: Connection, partition: str) -> int:
 
     Which orders left the store is kept: it is not in the log.
     """
-    orders, entries, progress = tables.orders, tables.entries, tables.progress
-    gone = list(
-        connection.execute(
-            select(orders.c.order_id).where(orders.c.partition == partition, orders.c.gone == 1)
-        ).scalars()
-    )
+    orders = tables.orders
+    here = orders.c.partition == partition, orders.c.gone == 1
+    left = list(connection.execute(select(orders.c.order_id).where(*here)).scalars())
     for table in tables.PROJECTED:
         connection.execute(delete(table).where(table.c.partition == partition))
+    return make_again(connection, partition, left)
+
+
+def make_again(connection: Connection, partition: str, left: Sequence[str]) -> int:
+    """Fill the tables that are made of the log, now empty; `left`: orders that left the store. Returns entries."""
+    orders, entries, progress = tables.orders, tables.entries, tables.progress
     last, count, oversold = (0, 0), 0, 0
     while True:
         page = connection.execute(
@@ -154,12 +158,14 @@ def rebuild(connection: Connection, partition: str) -> int:
         ).all()
         if not page:
             break
-        rows = project(partition, (restored(entry_id(ms, n), kind, packed) for ms, n, kind, packed in page), store=False)
+        rows = project(
+            partition, (restored(entry_id(ms, n), kind, packed) for ms, n, kind, packed in page), store=False
+        )
         _apply(connection, partition, rows)
         last, count, oversold = rows.last, count + len(page), oversold + rows.oversold
     connection.execute(update(progress).where(progress.c.partition == partition).values(oversold=oversold))
-    for at in range(0, len(gone), 500):
-        known = orders.c.partition == partition, orders.c.order_id.in_(gone[at : at + 500])
+    for at in range(0, len(left), 500):
+        known = orders.c.partition == partition, orders.c.order_id.in_(left[at : at + 500])
         connection.execute(update(orders).where(*known).values(gone=1))
     return count
 
