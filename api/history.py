@@ -12,7 +12,7 @@ from starlette.responses import Response
 from api.endpoint import JSON, Endpoint, Parameter, Reply
 from api.paging import cursor_of, foreign_cursor, limit_of, sealed
 from api.partition import IDENTIFIER_PATTERN, invalid, partition_of, path_id, query_of
-from engine.archive.reading import StockChange
+from engine.archive.stock_history import StockChange
 from engine.assembly import Engine
 from engine.errors import InvalidInputError, UnavailableError
 from engine.ledger import states

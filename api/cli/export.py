@@ -17,7 +17,7 @@ import typer
 
 from api.cli.codes import EPILOG, ExitCode
 from api.cli.terminal import CommandError, Terminal, complete
-from engine.archive import reading
+from engine.archive import reading, stock_history
 from engine.archive.database import Archive, ArchiveUnavailableError
 from engine.assembly import archive_of
 from engine.settings import Settings
@@ -121,7 +121,7 @@ async def _pages(archive: Archive, partition: str, what: What, since_ms: int) ->
     """Pages of rows, each a dict; memory is bounded by a page."""
     if what is What.STOCK:
         at = (since_ms, -1, -1)
-        while page := await archive.read(reading.stock_changes, partition, at, PAGE):
+        while page := await archive.read(stock_history.stock_changes, partition, at, PAGE):
             yield [_stock(change) for change in page]
             at = page[-1].ms, page[-1].number, page[-1].k
         return
@@ -153,7 +153,7 @@ def _decision(order: Any) -> dict[str, Any]:
     }
 
 
-def _stock(change: reading.StockChange) -> dict[str, Any]:
+def _stock(change: stock_history.StockChange) -> dict[str, Any]:
     row = {"at": _instant(change.ms), **change._asdict()}
     return {name: value for name, value in row.items() if name not in ("ms", "number", "k")}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import sqlite3
 import threading
 import time
@@ -12,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
-from engine.archive import tables
+from engine.archive.founding import FormError, founded
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,8 +24,6 @@ T = TypeVar("T")
 SQLITE_WAIT_MS = 5_000
 """How long a writer waits for another process's transaction."""
 SQLITE_TRIES = 50
-POSTGRES_LOCK = 0x617070
-"""Of the advisory lock under which tables are made; SQLite's writing transaction is one by itself."""
 READERS = 3
 
 
@@ -69,7 +66,7 @@ class Archive:
                 connected = self._opened().connect().execution_options(writes=writes)
                 with connected as connection, connection.begin():
                     return work(connection, *arguments, **named)
-            except (SQLAlchemyError, OSError) as error:
+            except (SQLAlchemyError, OSError, FormError) as error:
                 raise ArchiveUnavailableError(_said(error)) from error
 
         return call
@@ -85,7 +82,7 @@ class Archive:
             if self._engine is None:
                 engine = self._made()
                 try:
-                    self._archive_id = _founded(engine)
+                    self._archive_id = founded(engine)
                 except BaseException:
                     engine.dispose()
                     raise
@@ -126,27 +123,6 @@ class Archive:
 def sqlite_url(data_dir: Path) -> str:
     """The archive in a data directory."""
     return f"sqlite:///{data_dir.absolute() / 'archive.sqlite'}"
-
-
-def _founded(engine: Engine) -> str:
-    """Make the tables and the archive's id, once, whichever process comes first; returns the id."""
-    with engine.connect().execution_options(writes=True) as connection:
-        postgres = engine.dialect.name == "postgresql"
-        if postgres:  # every statement after the lock must see what whoever had it made
-            connection.execution_options(isolation_level="READ COMMITTED")
-        with connection.begin():
-            if postgres:
-                connection.execute(select(func.pg_advisory_xact_lock(POSTGRES_LOCK)))
-            tables.metadata.create_all(connection)
-            return _identity(connection)
-
-
-def _identity(connection: Connection) -> str:
-    found = connection.execute(select(tables.archive.c.archive_id)).scalar()
-    if found is None:
-        found = secrets.token_hex(16)
-        connection.execute(insert(tables.archive).values(archive_id=found))
-    return found
 
 
 def _prepare_sqlite(raw: Any, _: Any) -> None:

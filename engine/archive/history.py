@@ -7,9 +7,10 @@ from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
-from engine.archive import reading
+from engine.archive import reading, stock_history
 from engine.archive.database import Archive, ArchiveUnavailableError
-from engine.archive.reading import OrderRow, StockChange
+from engine.archive.reading import OrderRow
+from engine.archive.stock_history import StockChange
 from engine.errors import UnavailableError
 from engine.ledger.port import Ledger
 from engine.ledger.retention import place
@@ -56,7 +57,7 @@ class History:
         self, partition: str, sku: str, after: tuple[int, int, int], limit: int
     ) -> list[StockChange]:
         """The changes of one SKU after a place (instant, entry, index), oldest first."""
-        return await self._read(reading.stock_ledger, partition, sku, after, limit)
+        return await self._read(stock_history.stock_ledger, partition, sku, after, limit)
 
 
 class Witness:

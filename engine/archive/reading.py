@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, select, tuple_
+from sqlalchemy import ColumnElement, Connection, select, tuple_
 
 from engine.archive import tables
 from engine.archive.projection import restored
+from engine.archive.said import Said, parts_of, places_of
 from engine.ledger.journal import Logged
 from engine.ledger.port import Change, Decided, OrderRecord, Standing
 from engine.ledger.retention import Leaving, entry_id, place
@@ -25,25 +26,6 @@ class OrderRow(NamedTuple):
     decided_ms: int
     changed_ms: int
     number: int
-
-
-class StockChange(NamedTuple):
-    """One change of one cell: deltas, and the cell after it, in units. `movement_id` of the caller's own changes."""
-
-    sku: str
-    ms: int
-    number: int
-    k: int
-    node_id: str
-    kind: str
-    movement_id: str | None
-    on_hand_delta: int
-    held_delta: int
-    blocked_delta: int
-    on_hand: int
-    held: int
-    safety: int
-    blocked: int
 
 
 class Movement(NamedTuple):
@@ -121,14 +103,18 @@ def decided(
     orders = tables.orders
     of_partition = orders.c.partition == partition
     found = connection.execute(
-        select(orders.c.order_id, orders.c.content, orders.c.first_decision).where(
+        select(orders.c.order_id, orders.c.first_ms, orders.c.first_number, orders.c.first_k).where(
             of_partition, orders.c.order_id.in_(order_ids)
         )
     )
     used = connection.execute(
         select(orders.c.idempotency_key, orders.c.order_id).where(of_partition, orders.c.idempotency_key.in_(keys))
     )
-    return {row[0]: Decided(row[1], row[2]) for row in found}, {row[0]: row[1] for row in used}
+    places = {order_id: Said(*said) for order_id, *said in found}
+    parts = parts_of(connection, partition, set(places.values()))
+    return {order_id: Decided(parts[said].content, parts[said].decision) for order_id, said in places.items()}, {
+        row[0]: row[1] for row in used
+    }
 
 
 def order(connection: Connection, partition: str, order_id: str) -> OrderRecord | None:
@@ -144,12 +130,14 @@ def order(connection: Connection, partition: str, order_id: str) -> OrderRecord 
         .where(changes.c.partition == partition, changes.c.order_id == order_id)
         .order_by(changes.c.ms, changes.c.number, changes.c.k)
     )
+    first, current = places_of(found)
+    parts = parts_of(connection, partition, {first, current})
     return OrderRecord(
         order_id=order_id,
-        content=found.content,
-        order=found.document,
-        decision=found.first_decision,
-        current=found.decision,
+        content=parts[first].content,
+        order=parts[first].document,
+        decision=parts[first].decision,
+        current=parts[current].decision,
         state=found.state,
         stored_state=found.state,
         history=tuple(Change(*row) for row in history),
@@ -177,10 +165,10 @@ def standing(connection: Connection, partition: str, order_id: str, command_id: 
 
 def movements(connection: Connection, partition: str, movement_ids: Sequence[str]) -> dict[str, str]:
     """Digests of movements that were applied, by id."""
-    changes = tables.stock_changes
+    known = tables.movements
     found = connection.execute(
-        select(changes.c.movement_id, changes.c.digest).where(
-            changes.c.partition == partition, changes.c.movement_id.in_(movement_ids)
+        select(known.c.movement_id, known.c.digest).where(
+            known.c.partition == partition, known.c.movement_id.in_(movement_ids)
         )
     )
     return {row[0]: row[1] for row in found}
@@ -204,38 +192,6 @@ def order_page(
     return [OrderRow(*row) for row in found]
 
 
-def stock_ledger(
-    connection: Connection, partition: str, sku: str, after: tuple[int, int, int], limit: int
-) -> list[StockChange]:
-    """The changes of one SKU after a place in the log (ms, number, k)."""
-    changes = tables.stock_changes
-    return _changes(connection, partition, after, limit, changes.c.sku == sku)
-
-
-def stock_changes(connection: Connection, partition: str, after: tuple[int, int, int], limit: int) -> list[StockChange]:
-    """The changes of all SKUs after a place in the log."""
-    return _changes(connection, partition, after, limit)
-
-
-def _changes(
-    connection: Connection, partition: str, after: tuple[int, int, int], limit: int, *chosen: ColumnElement[bool]
-) -> list[StockChange]:
-    changes, nodes = tables.stock_changes, tables.nodes
-    named = [nodes.c.node_id if name == "node_id" else changes.c[name] for name in StockChange._fields]
-    found = connection.execute(
-        select(*named, changes.c.node)
-        .outerjoin_from(changes, nodes, (nodes.c.partition == partition) & (nodes.c.node == changes.c.node))
-        .where(
-            changes.c.partition == partition,
-            *chosen,
-            tuple_(changes.c.ms, changes.c.number, changes.c.k) > tuple_(*after),
-        )
-        .order_by(changes.c.ms, changes.c.number, changes.c.k)
-        .limit(limit)
-    )
-    return [StockChange(*row[:4], row.node_id or f"#{row.node}", *row[5:14]) for row in found]
-
-
 def ended(connection: Connection, partition: str, before_ms: int, kept_max: int, limit: int) -> list[Leaving]:
     """Orders in the store that ended before an instant, or beyond the `kept_max` youngest, oldest first."""
     orders = tables.orders
@@ -255,21 +211,20 @@ def ended(connection: Connection, partition: str, before_ms: int, kept_max: int,
 
 def old_movements(connection: Connection, partition: str, before_ms: int, limit: int) -> list[Movement]:
     """Movement ids in the store that were applied before an instant, oldest first."""
-    changes, progress = tables.stock_changes, tables.progress
+    known, progress = tables.movements, tables.progress
     left = connection.execute(
         select(progress.c.moves_ms, progress.c.moves_number, progress.c.moves_k).where(
             progress.c.partition == partition
         )
     ).first()
     found = connection.execute(
-        select(changes.c.movement_id, changes.c.ms, changes.c.number, changes.c.k)
+        select(known.c.movement_id, known.c.ms, known.c.number, known.c.k)
         .where(
-            changes.c.partition == partition,
-            tuple_(changes.c.ms, changes.c.number, changes.c.k) > tuple_(*(left or (0, 0, 0))),
-            changes.c.ms < before_ms,
-            changes.c.movement_id.is_not(None),
+            known.c.partition == partition,
+            tuple_(known.c.ms, known.c.number, known.c.k) > tuple_(*(left or (0, 0, 0))),
+            known.c.ms < before_ms,
         )
-        .order_by(changes.c.ms, changes.c.number, changes.c.k)
+        .order_by(known.c.ms, known.c.number, known.c.k)
         .limit(limit)
     )
     return [Movement(*row) for row in found]
@@ -317,18 +272,41 @@ def states(connection: Connection, partition: str, upto: str, after: str, limit:
     return [(row[0], row[1]) for row in found]
 
 
-def documents(connection: Connection, partition: str, after: tuple[int, int, str], limit: int) -> list[Row[Any]]:
-    """Orders whole, by (instant of decision, entry, id) after a place."""
+class OrderDocuments(NamedTuple):
+    """An order in an export, and its documents byte for byte."""
+
+    order_id: str
+    state: str
+    placed_ms: int
+    decided_ms: int
+    changed_ms: int
+    number: int
+    document: bytes
+    first_decision: bytes
+    decision: bytes
+
+
+def documents(connection: Connection, partition: str, after: tuple[int, int, str], limit: int) -> list[OrderDocuments]:
+    """Orders with their documents, by (instant of decision, entry, id) after a place."""
     orders = tables.orders
     place_of = tuple_(orders.c.decided_ms, orders.c.number, orders.c.order_id)
-    return list(
-        connection.execute(
-            select(orders)
-            .where(orders.c.partition == partition, place_of > tuple_(*after))
-            .order_by(orders.c.decided_ms, orders.c.number, orders.c.order_id)
-            .limit(limit)
+    found = connection.execute(
+        select(orders)
+        .where(orders.c.partition == partition, place_of > tuple_(*after))
+        .order_by(orders.c.decided_ms, orders.c.number, orders.c.order_id)
+        .limit(limit)
+    ).all()
+    said = [places_of(row) for row in found]
+    parts = parts_of(connection, partition, {one for both in said for one in both})
+    return [
+        OrderDocuments(
+            **{name: getattr(row, name) for name in OrderRow._fields},
+            document=parts[first].document,
+            first_decision=parts[first].decision,
+            decision=parts[current].decision,
         )
-    )
+        for row, (first, current) in zip(found, said, strict=True)
+    ]
 
 
 def partitions(connection: Connection) -> Iterator[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
 
 from engine.archive import tables
 from engine.archive.projection import Rows, project, restored
+from engine.archive.statements import Row, insert_all, upsert_all
 from engine.ledger.retention import Leaving, entry_id, place
 
 _KINDS = {"network": "networks", "policy": "policies", "skus": "catalogs"}
@@ -52,31 +52,29 @@ def append(connection: Connection, partition: str, after: str, rows: Rows) -> No
     )
     if moved.rowcount != 1:
         raise MovedOnError(partition)
-    _many(connection, partition, tables.entries, rows.entries)
-    _many(connection, partition, tables.records, rows.records)
+    insert_all(connection, tables.entries, rows.entries)
+    insert_all(connection, tables.records, rows.records)
     _apply(connection, partition, rows)
 
 
 def _apply(connection: Connection, partition: str, rows: Rows) -> None:
     """All tables that are made of the log."""
-    _upsert(connection, partition, tables.documents, rows.documents, dict.fromkeys(("ms", "number", "part"), "replace"))
+    upsert_all(connection, tables.documents, rows.documents, replaced=("ms", "number", "part"))
     _orders(connection, partition, rows)
-    _many(connection, partition, tables.order_changes, rows.order_changes)
-    _many(connection, partition, tables.stock_changes, rows.stock_changes)
-    _upsert(connection, partition, tables.nodes, rows.nodes, {"node_id": "replace"})
-    cells = [
-        {"sku": sku, "node": node, "on_hand": cell[0], "held": cell[1], "blocked": cell[2], "safety": cell[3]}
-        for (sku, node), cell in rows.cells.items()
-    ]
-    adds = {"on_hand": "add", "held": "add", "blocked": "add"}
-    kept = [{**cell, "safety": -1} for cell in cells if cell["safety"] is None]
-    _upsert(connection, partition, tables.cells, kept, adds)
-    changed = [cell for cell in cells if cell["safety"] is not None]
-    _upsert(connection, partition, tables.cells, changed, {**adds, "safety": "replace"})
-    loads = [
-        {"day": day, "node": node, "parcels": load[0], "units": load[1]} for (day, node), load in rows.loads.items()
-    ]
-    _upsert(connection, partition, tables.node_load, loads, {"parcels": "add", "units": "add"})
+    insert_all(connection, tables.order_changes, rows.order_changes)
+    insert_all(connection, tables.stock_entries, rows.stock_entries)
+    insert_all(connection, tables.movements, rows.movements)
+    upsert_all(connection, tables.nodes, rows.nodes, replaced=("node_id",))
+    kept: list[Row] = []
+    changed: list[Row] = []
+    for (sku, node), (on_hand, held, blocked, safety) in rows.cells.items():
+        cell = partition, sku, node, on_hand, held, -1 if safety is None else safety, blocked
+        (kept if safety is None else changed).append(cell)
+    sums = "on_hand", "held", "blocked"
+    upsert_all(connection, tables.cells, kept, added=sums)
+    upsert_all(connection, tables.cells, changed, added=sums, replaced=("safety",))
+    loads = [(partition, *place_of, *load) for place_of, load in rows.loads.items()]
+    upsert_all(connection, tables.node_load, loads, added=("parcels", "units"))
 
 
 def _orders(connection: Connection, partition: str, rows: Rows) -> None:
@@ -85,8 +83,9 @@ def _orders(connection: Connection, partition: str, rows: Rows) -> None:
     Should the store ever decide an order twice, its first decision stays: an audit names such an order.
     """
     orders = tables.orders
-    later = dict.fromkeys(("document", "decision", "state", "changed_ms", "ended_ms", "gone"), "replace")
-    _upsert(connection, partition, orders, list(rows.orders.values()), later)
+    later = ("current_ms", "current_number", "current_k", "state", "changed_ms", "ended_ms", "gone")
+    decided = [tuple(row.values()) for row in rows.orders.values()]
+    upsert_all(connection, orders, decided, replaced=later, key=("partition", "order_id"))
     alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for order_id, columns in rows.changed.items():
         alike.setdefault(tuple(sorted(columns)), []).append(
@@ -97,28 +96,7 @@ def _orders(connection: Connection, partition: str, rows: Rows) -> None:
         new["revision"] = orders.c.revision + bindparam("_revision")
         here = orders.c.partition == bindparam("_partition"), orders.c.order_id == bindparam("_id")
         connection.execute(update(orders).where(*here).values(**new), changes)
-    _upsert(connection, partition, tables.order_commands, rows.commands, {"asked": "replace", "led_to": "replace"})
-
-
-def _many(connection: Connection, partition: str, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    if rows:
-        connection.execute(insert(table), [{"partition": partition, **row} for row in rows])
-
-
-def _upsert(
-    connection: Connection, partition: str, table: Table, rows: Sequence[dict[str, Any]], ways: dict[str, str]
-) -> None:
-    """Insert rows; where one is there already, columns are replaced by the new value or have it added."""
-    if not rows:
-        return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
-    changes = {
-        name: table.c[name] + statement.excluded[name] if way == "add" else statement.excluded[name]
-        for name, way in ways.items()
-    }
-    statement = statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changes)
-    connection.execute(statement, [{"partition": partition, **row} for row in rows])
+    upsert_all(connection, tables.order_commands, rows.commands, replaced=("asked", "led_to"))
 
 
 def forget(connection: Connection, partition: str, orders: Sequence[Leaving]) -> None:
@@ -159,14 +137,17 @@ def rebuild(connection: Connection, partition: str) -> int:
 
     Which orders left the store is kept: it is not in the log.
     """
-    orders, entries, progress = tables.orders, tables.entries, tables.progress
-    gone = list(
-        connection.execute(
-            select(orders.c.order_id).where(orders.c.partition == partition, orders.c.gone == 1)
-        ).scalars()
-    )
+    orders = tables.orders
+    here = orders.c.partition == partition, orders.c.gone == 1
+    left = list(connection.execute(select(orders.c.order_id).where(*here)).scalars())
     for table in tables.PROJECTED:
         connection.execute(delete(table).where(table.c.partition == partition))
+    return make_again(connection, partition, left)
+
+
+def make_again(connection: Connection, partition: str, left: Sequence[str]) -> int:
+    """Fill the tables that are made of the log, now empty; `left`: orders that left the store. Returns entries."""
+    orders, entries, progress = tables.orders, tables.entries, tables.progress
     last, count, oversold = (0, 0), 0, 0
     while True:
         page = connection.execute(
@@ -177,12 +158,14 @@ def rebuild(connection: Connection, partition: str) -> int:
         ).all()
         if not page:
             break
-        rows = project((restored(entry_id(ms, n), kind, packed) for ms, n, kind, packed in page), store=False)
+        rows = project(
+            partition, (restored(entry_id(ms, n), kind, packed) for ms, n, kind, packed in page), store=False
+        )
         _apply(connection, partition, rows)
         last, count, oversold = rows.last, count + len(page), oversold + rows.oversold
     connection.execute(update(progress).where(progress.c.partition == partition).values(oversold=oversold))
-    for at in range(0, len(gone), 500):
-        known = orders.c.partition == partition, orders.c.order_id.in_(gone[at : at + 500])
+    for at in range(0, len(left), 500):
+        known = orders.c.partition == partition, orders.c.order_id.in_(left[at : at + 500])
         connection.execute(update(orders).where(*known).values(gone=1))
     return count
 

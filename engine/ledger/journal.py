@@ -151,6 +151,23 @@ def entry(logged: Logged) -> Entry:
     )
 
 
+def order_events(logged: Logged) -> Iterator[tuple[int, str, str]]:
+    """The events of orders in an entry, without what they tell: (index among all of its events, type, order id)."""
+    raw = logged.raw
+    if logged.kind == "commit":
+        k = 0
+        for at, order in enumerate(logged.body.orders):
+            order_id, again = raw[4 * at].decode(), again_of(order)
+            if again:
+                yield k, "order." + states.PAST[again[0]], order_id
+                k += 1
+            yield k, "order." + order[0], order_id
+            k += 1
+    elif logged.kind in COMMAND_KINDS or logged.kind == "lapse":
+        for k, part in enumerate(raw[::2]):
+            yield k, "order." + states.PAST[logged.kind], part.decode()
+
+
 def again_of(order: Sequence[Any]) -> Sequence[Any] | None:
     """What an order of an entry says of its being decided again; None if it was new."""
     return order[6] or None if len(order) > 6 else None

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from engine.archive import reading, tables, writing
+from engine.archive import reading, stock_history, tables, writing
 from engine.archive.database import Archive
 from engine.archive.history import Witness
 from engine.archive.projection import project
@@ -67,7 +67,7 @@ async def test_the_log_is_kept_verbatim_and_read_as_orders_and_stock(ledger: Led
     assert [(row.order_id, row.state) for row in rows] == [("O", "allocated"), ("P", "cancelled"), ("R", "refused")]
     [refused] = await archive.read(reading.order_page, partition, "refused", (0, -1, ""), 9)
     assert refused.order_id == "R"
-    changes = await archive.read(reading.stock_ledger, partition, "A", (0, -1, -1), 99)
+    changes = await archive.read(stock_history.stock_ledger, partition, "A", (0, -1, -1), 99)
     told = [(each.node_id, each.kind, each.on_hand_delta, each.held_delta, each.on_hand) for each in changes]
     assert told == [
         ("N0", "receive", 9, 0, 9), ("N1", "receive", 9, 0, 9), ("N0", "commit", 0, 2, 9),
@@ -82,10 +82,10 @@ async def test_a_page_goes_in_once(archive: Archive, partition: str):
     shop = await _history(Shop(MemoryLedger(SystemClock()), partition))
     page = await shop.ledger.journal(partition, START, 100)
     assert await archive.write(writing.begin, partition) == (START, 0)
-    await archive.write(writing.append, partition, START, project(page[:4]))
+    await archive.write(writing.append, partition, START, project(partition, page[:4]))
     with pytest.raises(writing.MovedOnError):
-        await archive.write(writing.append, partition, START, project(page[:4]))
-    await archive.write(writing.append, partition, page[3].entry_id, project(page[4:]))
+        await archive.write(writing.append, partition, START, project(partition, page[:4]))
+    await archive.write(writing.append, partition, page[3].entry_id, project(partition, page[4:]))
     assert await archive.write(writing.begin, partition) == (page[-1].entry_id, len(page))
 
 
@@ -98,7 +98,7 @@ async def test_everything_but_the_log_can_be_made_again(ledger: Ledger, archive:
     async def picture() -> list[object]:
         return [
             await archive.read(reading.checkpoint, partition),
-            await archive.read(reading.stock_changes, partition, (0, -1, -1), 999),
+            await archive.read(stock_history.stock_changes, partition, (0, -1, -1), 999),
             [tuple(row) for row in await archive.read(reading.documents, partition, (0, -1, ""), 999)],
         ]
 
