@@ -12,14 +12,13 @@ again      for orders that another commit overtook: contention alone never refus
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from itertools import count
 
 from engine.archive.recall import Recall
 from engine.backorders import Fill
 from engine.clock import Clock
-from engine.crew import Crew
+from engine.crew import Crews
 from engine.errors import DeadlineError, StoreUnavailableError
 from engine.gate import Ticket
 from engine.ledger.port import LedgerUnavailableError
@@ -28,40 +27,26 @@ from engine.registry import Registry
 from engine.traffic import Traffic
 from engine.window import Window
 
-PAUSE_SECONDS = 0.05
-"""Between attempts while the store does not answer."""
+PAUSE_SECONDS = 0.05  # between attempts while the store does not answer
 
 
 class Allocator:
     """Decides windows. One per process; windows of different partitions may be under way at once."""
 
     def __init__(
-        self,
-        past: Recall,
-        registry: Registry,
-        crew: Crew,
-        clock: Clock,
-        metrics: Metrics,
-        process_id: str,
-        fill: Fill,
-        aside: Crew | None = None,
+        self, past: Recall, registry: Registry, crews: Crews, clock: Clock, metrics: Metrics, process: str, fill: Fill
     ) -> None:
-        """`aside`: decides windows that the others do not wait for; by default none is."""
         self._past = past
         self._registry = registry
-        self._crew = crew
-        self._aside = aside
+        self._crews = crews
         self._clock = clock
         self._metrics = metrics
         self._fill = fill
-        self._window_ids = (f"{process_id}-{number}" for number in count(1))
+        self._window_ids = (f"{process}-{number}" for number in count(1))
         self._traffic: dict[str, Traffic] = {}
 
     async def allocate(self, partition: str, tickets: Sequence[Ticket], aside: bool = False) -> None:
-        """Answer every ticket, with a decision or with an error. Never raises.
-
-        `aside`: other windows need not wait while this one is decided. If one of them overtakes it, it is one of them.
-        """
+        """Answer every ticket, by a decision or an error. Never raises. `aside`: no other waits for its first round."""
         window = Window(next(self._window_ids), partition, tickets, self._clock.monotonic())
         self._metrics.window(window.waited_ms())
         try:
@@ -78,8 +63,7 @@ class Allocator:
             await self._round(window, aside)
         except LedgerUnavailableError as error:
             self._metrics.store_errors.inc()
-            away = StoreUnavailableError(f"the store does not answer: {error}")
-            window.expire(self._clock.monotonic(), away)
+            window.expire(self._clock.monotonic(), StoreUnavailableError(f"the store does not answer: {error}"))
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _round(self, window: Window, aside: bool) -> None:
@@ -98,10 +82,9 @@ class Allocator:
             self._metrics.repeated(window.answer_repeats(snapshot))
             if not window.open or (window.gives_way(snapshot) and await self._fill(window.partition, snapshot.ripe)):
                 return
-            apart = self._aside if aside else None
-            async with traffic.crew if apart is None else contextlib.nullcontext():
+            async with self._crews.turn(traffic.crew, aside) as crew:
                 question = window.question(books, flight.less(snapshot, skus), skus)
-                decided = await (apart or self._crew).decide(question)
+                decided = await crew.decide(question)
                 self._metrics.solved(decided.solve_seconds, decided.gap)
                 if window.tell(decided.proposals):
                     return

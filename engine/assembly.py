@@ -21,7 +21,7 @@ from engine.background import Background
 from engine.backorders import Backorders
 from engine.clock import Clock, SystemClock
 from engine.companion import Begin, Companion
-from engine.crew import Crew, InlineCrew, ProcessCrew
+from engine.crew import Crew, Crews, InlineCrew, ProcessCrew
 from engine.domain import Order
 from engine.gate import Gate, Ticket
 from engine.inquiries import Inquiries
@@ -89,9 +89,8 @@ class Engine:
         self.inquiries = Inquiries(ledger, self.registry, Records(self.past, self.registry), self._desk, clock)
         self.sweeper = Sweeper(ledger)
         self.backorders = Backorders(ledger, self.registry, crew, clock, metrics, process_id)
-        self._allocator = Allocator(
-            self.past, self.registry, crew, clock, metrics, process_id, self.backorders.fill, desk
-        )
+        crews = Crews(crew, desk)
+        self._allocator = Allocator(self.past, self.registry, crews, clock, metrics, process_id, self.backorders.fill)
         self.gate = Gate(self._allocate, self._window_terms, settings, clock, metrics)
         self.reoptimiser = Reoptimiser(ledger, self.registry, self._desk, clock, metrics, process_id, self.gate.busy)
         self._watch = Background(self._look, "readiness")

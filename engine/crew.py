@@ -12,7 +12,8 @@ import asyncio
 import io
 import pickle
 import struct
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -66,6 +67,23 @@ class Crew(Protocol):
 
     async def stop(self) -> None:
         """End what was started."""
+
+
+class Crews:
+    """Who decides windows: `line`, one after another, and `aside` those that no other waits for; without it none is."""
+
+    def __init__(self, line: Crew, aside: Crew | None = None) -> None:
+        self._line = line
+        self._aside = aside
+
+    @asynccontextmanager
+    async def turn(self, lock: asyncio.Lock, aside: bool) -> AsyncIterator[Crew]:
+        """The crew for one window; of those in line one has its turn at a time, by `lock`."""
+        if aside and self._aside is not None:
+            yield self._aside
+            return
+        async with lock:
+            yield self._line
 
 
 class InlineCrew:

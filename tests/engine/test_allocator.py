@@ -14,7 +14,7 @@ from engine.allocator import Allocator
 from engine.archive.recall import Recall
 from engine.backorders import Backorders
 from engine.clock import ManualClock
-from engine.crew import Crew, InlineCrew
+from engine.crew import Crew, Crews, InlineCrew
 from engine.domain import Component, Movement, Order, OrderLine, ShipTo, Sku, StockRow
 from engine.errors import KeyConflictError, OrderConflictError, StoreUnavailableError
 from engine.gate import Answer, Ticket, content_hash
@@ -92,7 +92,7 @@ class World:
         metrics = Metrics()
         backorders = Backorders(self.ledger, self.registry, self.crew, self.clock, metrics, process_id)
         return Allocator(
-            Recall(self.ledger, None), self.registry, self.crew, self.clock, metrics, process_id, backorders.fill
+            Recall(self.ledger, None), self.registry, Crews(self.crew), self.clock, metrics, process_id, backorders.fill
         )
 
     async def setup(self, nodes: Sequence[dict], stock: dict[tuple[str, str], int]) -> None:
