@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, select, tuple_
+from sqlalchemy import Connection, Row, select
 
 from engine.archive import tables
 from engine.archive.projection import ORDER_PARTS, restored
 
-_ENTRIES_AT_ONCE = 100
-"""Of which one statement asks; they come packed, some ten kilobytes each."""
+_INSTANTS_AT_ONCE = 100
+"""Of whose entries one statement asks; they come packed, some ten kilobytes each."""
 
 
 class Said(NamedTuple):
@@ -37,18 +37,19 @@ def parts_of(connection: Connection, partition: str, said: Collection[Said]) -> 
     for one in said:
         wanted[one.ms, one.number].append(one)
     found: dict[Said, Parts] = {}
-    of = list(wanted)
-    for at in range(0, len(of), _ENTRIES_AT_ONCE):
-        some = of[at : at + _ENTRIES_AT_ONCE]
+    instants = sorted({ms for ms, _ in wanted})
+    for at in range(0, len(instants), _INSTANTS_AT_ONCE):
+        some = instants[at : at + _INSTANTS_AT_ONCE]  # SQLite would walk all of the log for a list of pairs
         for ms, number, packed in connection.execute(
             select(entries.c.ms, entries.c.number, entries.c.payload).where(
-                entries.c.partition == partition, tuple_(entries.c.ms, entries.c.number).in_(some)
+                entries.c.partition == partition, entries.c.ms.in_(some)
             )
         ):
-            raw = restored("", "", packed).raw
-            for one in wanted[ms, number]:
-                start = ORDER_PARTS * one.k + 1
-                found[one] = Parts(*raw[start : start + ORDER_PARTS - 1])
+            if (ms, number) in wanted:
+                raw = restored("", "", packed).raw
+                for one in wanted[ms, number]:
+                    start = ORDER_PARTS * one.k + 1
+                    found[one] = Parts(*raw[start : start + ORDER_PARTS - 1])
     return found
 
 
