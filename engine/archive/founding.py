@@ -5,12 +5,9 @@ from __future__ import annotations
 import secrets
 from collections import defaultdict
 
-import structlog
 from sqlalchemy import Connection, Engine, delete, func, insert, inspect, select, text
 
 from engine.archive import tables, writing
-
-log = structlog.get_logger("apportion.archive")
 
 POSTGRES_LOCK = 0x617070
 """Of the advisory lock under which tables are made; SQLite's writing transaction is one by itself."""
@@ -65,7 +62,6 @@ def _given_up(connection: Connection) -> dict[str, list[str]]:
         select(orders.c.partition, orders.c.order_id).where(orders.c.gone == 1)
     ):
         left[partition].append(order_id)
-    log.info("archive_made_again", reason="its tables have an earlier form", form=tables.FORM)
     for name in EARLIER:
         connection.execute(text(f"DROP TABLE IF EXISTS {name}"))
     return left

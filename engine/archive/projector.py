@@ -179,6 +179,8 @@ class Projector:
             return True
         follower.at, follower.entries = page[-1].entry_id, follower.entries + len(page)
         self._told.entries += len(page)
+        if not full:
+            follower.lag = follower.behind_since_ms = 0
         await self._let_go(partition, archive_id, follower.at, trim_to)
         return full
 
@@ -205,8 +207,7 @@ class Projector:
             if len(some) < READ_ENTRIES:
                 return page, False
             after = some[-1].entry_id
-            held += sum(len(part) for logged in some for part in logged.raw)
-            held += sum(len(logged.record) for logged in some)
+            held += sum(sum(map(len, logged.raw)) + len(logged.record) for logged in some)
         return page, True
 
     async def _let_go(self, partition: str, archive_id: str, at: str, trim_to: str) -> None:

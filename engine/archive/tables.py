@@ -146,7 +146,7 @@ movements = Table(
     _key("ms"), _key("number"), _key("k"),
     Column("movement_id", String(_ID), nullable=False),
     Column("digest", String(32), nullable=False),
-    Index("movements_by_id", "partition", "movement_id"),
+    Index("movements_by_id", "partition", "movement_id", "digest"),  # all that is asked: else SQLite walks the table
     sqlite_with_rowid=False,
 )  # fmt: skip
 """The movement ids of callers, each with the entry and the place in it of the cell that it changed."""

@@ -77,6 +77,31 @@ async def test_the_log_is_kept_verbatim_and_read_as_orders_and_stock(ledger: Led
     assert shop.partition == partition
 
 
+async def test_ledgers_of_stock_add_up_page_by_page(archive: Archive, partition: str):
+    """Protects paging: entries that change several cells, cut anywhere, give every change once and in order."""
+    ledger = MemoryLedger(SystemClock())
+    shop = await Shop(ledger, partition).open(stock={("A", 0): 9, ("A", 1): 9, ("B", 0): 9})
+    seen = await shop.look("A", "B")
+    orders = (shop.proposal(seen, f"O{k}", {("A", 0): 1, ("B", 0): 1, ("A", 1): 1}) for k in range(3))
+    await shop.commit(seen, *orders)
+    await follow(ledger, archive, partition)
+    whole = await archive.read(stock_history.stock_changes, partition, (0, -1, -1), 999)
+    assert sum(each.held_delta for each in whole) == 9
+    for limit in (1, 2, 4):
+        for sku in (None, "A", "B"):
+            found: list[stock_history.StockChange] = []
+            at = (0, -1, -1)
+            while page := (
+                await archive.read(stock_history.stock_changes, partition, at, limit)
+                if sku is None
+                else await archive.read(stock_history.stock_ledger, partition, sku, at, limit)
+            ):
+                assert len(page) <= limit
+                found += page
+                at = page[-1].ms, page[-1].number, page[-1].k
+            assert found == [each for each in whole if sku in (None, each.sku)]
+
+
 async def test_a_page_goes_in_once(archive: Archive, partition: str):
     """Protects exactly-once: a page written by two projectors is there once, and the second one is told."""
     shop = await _history(Shop(MemoryLedger(SystemClock()), partition))

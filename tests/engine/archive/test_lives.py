@@ -11,9 +11,10 @@ from engine.archive.recall import Recall
 from engine.archive.sweep import Sweep
 from engine.clock import SystemClock
 from engine.ledger.backlog import Wait
+from engine.ledger.journal import entry, order_events
 from engine.ledger.port import Again, Answer, Ledger, OrderRecord, Verdict
 from engine.ledger.reconcile import reconcile
-from engine.ledger.retention import Leaving
+from engine.ledger.retention import START, Leaving
 from engine.settings import Settings
 from tests.engine.archive.conftest import follow
 from tests.engine.ledger.shop import Shop, content, load
@@ -151,3 +152,11 @@ async def test_an_order_that_changed_meanwhile_stays(ledger: Ledger, archive: Ar
     await follow(ledger, archive, partition)
     assert await _sweep(ledger, archive, partition) == 0
     assert await ledger.order(partition, "O") is not None
+
+
+async def test_events_of_orders_are_those_that_subscribers_see(ledger: Ledger, partition: str):
+    """Protects histories: what the archive writes down of orders has the names and places of the events told."""
+    await _lives(Shop(ledger, partition))
+    for logged in await ledger.journal(partition, START, 100):
+        told = [(k, each.type, each.subject) for k, each in enumerate(entry(logged).events)]
+        assert list(order_events(logged)) == [each for each in told if each[1].startswith("order.")]
