@@ -90,8 +90,8 @@ def _weights(one: Measured) -> str:
     told = one.loaded
     return (
         f"| {one.size.label} | {one.size.cells:,} | {told.cell_bytes:.1f} | {told.row_bytes:.1f} "
-        f"| {told.key_bytes:.1f} | {told.log_bytes:.1f} | {told.stock_s:.0f} | {told.cells_per_s:,.0f} | {told.catalogue_s:.0f} "
-        f"| {told.books_s:.1f} | {told.store_mb:,.0f} | {told.process_mb:,.0f} |"
+        f"| {told.key_bytes:.1f} | {told.log_bytes:.1f} | {told.stock_s:.0f} | {told.cells_per_s:,.0f} "
+        f"| {told.catalogue_s:.0f} | {told.books_s:.1f} | {told.store_mb:,.0f} | {told.process_mb:,.0f} |"
     )
 
 
