@@ -35,8 +35,8 @@ DEFAULT = ("10x10000", "100x100000", "1000x1000000")
 HEADS = (
     "| nodes x SKUs | options an order | us an order | to the first | " + " | ".join(WHOLE) + " | "
     "of decide: " + " | ".join(PARTS) + " |\n|---|" + "---:|" * (3 + len(WHOLE) + len(PARTS)),
-    "| nodes x SKUs | cells | bytes a cell | row | keys | log until trimmed | loaded s | cells/s | catalogue s "
-    "| catalogue read s | store MB | process MB |\n|---|" + "---:|" * 11,
+    "| nodes x SKUs | cells | bytes a cell | row | list | keys | log until trimmed | loaded s | cells/s | catalogue s "
+    "| catalogue read s | store MB | process MB |\n|---|" + "---:|" * 12,
 )
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -88,10 +88,11 @@ def _markdown(measured: Sequence[Measured]) -> str:
 
 def _weights(one: Measured) -> str:
     told = one.loaded
+    weights = (told.cell_bytes, told.row_bytes, told.list_bytes, told.key_bytes, told.log_bytes)
     return (
-        f"| {one.size.label} | {one.size.cells:,} | {told.cell_bytes:.1f} | {told.row_bytes:.1f} "
-        f"| {told.key_bytes:.1f} | {told.log_bytes:.1f} | {told.stock_s:.0f} | {told.cells_per_s:,.0f} "
-        f"| {told.catalogue_s:.0f} | {told.books_s:.1f} | {told.store_mb:,.0f} | {told.process_mb:,.0f} |"
+        f"| {one.size.label} | {one.size.cells:,} | {' | '.join(f'{each:.1f}' for each in weights)} "
+        f"| {told.stock_s:.0f} | {told.cells_per_s:,.0f} | {told.catalogue_s:.0f} | {told.books_s:.1f} "
+        f"| {told.store_mb:,.0f} | {told.process_mb:,.0f} |"
     )
 
 

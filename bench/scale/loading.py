@@ -18,15 +18,17 @@ ARCHIVE = "bench.scale"
 
 
 class Loaded(Struct, frozen=True):
-    """Bytes of a stocked cell without the log; what of it is the row with its name; what the log adds until it is
-    trimmed. Megabytes: the store with all of the world, and the most that this process held, the whole catalogue at
-    hand as a service has it (`books_s`: how long it took to read)."""
+    """Bytes of a stocked cell without the log; what of it is the row with its name, and its share in the list of
+    stocked SKUs; what the log adds until it is trimmed. Megabytes: the store with all of the world, and the most that
+    this process held, the whole catalogue at hand as a service has it (`books_s`: how long it took to read).
+    """
 
     catalogue_s: float
     stock_s: float
     cells_per_s: float
     cell_bytes: float
     row_bytes: float
+    list_bytes: float
     log_bytes: float
     books_s: float
     store_mb: float
@@ -34,8 +36,8 @@ class Loaded(Struct, frozen=True):
 
     @property
     def key_bytes(self) -> float:
-        """Bytes of a cell's share in the index of keys and the list of stocked SKUs."""
-        return self.cell_bytes - self.row_bytes
+        """Bytes of a cell's share in the index of keys, and whatever else there is."""
+        return self.cell_bytes - self.row_bytes - self.list_bytes
 
 
 async def load(engine: Engine, scales: Scales, world: World, terminal: Terminal) -> Loaded:
@@ -63,6 +65,7 @@ async def load(engine: Engine, scales: Scales, world: World, terminal: Terminal)
         cells_per_s=size.cells / stock_s,
         cell_bytes=(kept - bare) / size.cells,
         row_bytes=row * size.skus / size.cells,
+        list_bytes=await scales.names() / size.cells,
         log_bytes=(logged - kept) / size.cells,
         books_s=time.monotonic() - begun,
         store_mb=kept / 2**20,

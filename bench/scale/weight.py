@@ -31,6 +31,10 @@ class Scales:
         weights = await asking.execute()
         return sum(weights) / len(weights)
 
+    async def names(self) -> int:
+        """Bytes of the list of stocked SKUs, by which pages of stock are read in order."""
+        return int(await self._client.memory_usage(f"{self._tag}:stocked", samples=0) or 0)
+
     async def close(self) -> None:
         """End the connection."""
         await self._client.aclose()

@@ -52,7 +52,7 @@ def test_the_same_people_order_in_every_world() -> None:
 
 def measured(cell_bytes: float, us: float) -> Measured:
     """A world with these figures."""
-    loaded = Loaded(1.0, 1.0, 1.0, cell_bytes, 20.0, 30.0, 0.1, 10.0, 100.0)
+    loaded = Loaded(1.0, 1.0, 1.0, cell_bytes, 20.0, 5.0, 30.0, 0.1, 10.0, 100.0)
     phases = dict.fromkeys((*WHOLE, *PARTS), 0.0) | {"decide": us, "lower": us}
     return Measured(SMALL, loaded, 10.0, phases, [])
 
