@@ -23,9 +23,9 @@ from bench.scale.world import Size
 HELP = f"""Measure what an order costs, and what a stocked cell weighs, in worlds of growing size.
 
 Each world is loaded into an embedded store of its own, fsync on, by the paths that uploads take; every SKU lies at ten
-nodes. Then windows of three-line orders are read, decided and committed. An order may cost at most {FLAT_MAX - 1:.0%}
-more processor time than in the first world, a stocked cell at most {BYTES_MAX:.0f} bytes of the store's memory, its log
-aside. The largest default world takes ten minutes, 3 GB of memory and 2 GB of disk.
+nodes. Then windows of three-line orders are read, decided and committed, in all worlds by turns. An order may cost at
+most {FLAT_MAX - 1:.0%} more processor time than in the first world, a stocked cell at most {BYTES_MAX:.0f} bytes of the
+store's memory, its log aside. The default worlds take ten minutes, 2 GB of memory and 2 GB of disk.
 
 Exit codes: 0 done, 1 something that must hold does not, 2 unusable arguments, 130 Ctrl-C.
 
@@ -58,10 +58,11 @@ def scale(
     found: list[Measured] = []
     interrupted = False
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            for each in sizes:
-                with tempfile.TemporaryDirectory(prefix="apportion-scale-") as name:
-                    found.append(runner.run(measure(each, Path(name) / "data", windows, orders, terminal)))
+        with (
+            tempfile.TemporaryDirectory(prefix="apportion-scale-") as name,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            found = runner.run(measure(sizes, Path(name), windows, orders, terminal))
     except KeyboardInterrupt:
         interrupted = True
     document = {"command": " ".join(["python -m bench.scale", *sys.argv[1:]]), "worlds": found}

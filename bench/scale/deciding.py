@@ -29,8 +29,8 @@ WARM_UP = 3
 """Windows that are decided before any is measured."""
 
 WHOLE = ("snapshot", "pipe", "decide", "commit", "store")
-"""What an order costs, together. `snapshot` and `commit`: the service's side of them; `store`: the store's of both;
-`pipe`: the window packed for the worker and opened there."""
+"""What an order costs, together. `snapshot` and `commit`: the service's side of them; `store`: the store's of both,
+without the copies that it makes of its file beside; `pipe`: the window packed for the worker and opened there."""
 
 PARTS = ("lower", "solve", "check", "lift")
 """What `decide` consists of mostly, measured once more by itself."""
@@ -55,7 +55,7 @@ class Deciding:
     async def window(self, window_id: str, orders: list[Order]) -> None:
         """Decide and commit these orders."""
         spent: Counter[str] = Counter()
-        stored = processor.of(self._store)
+        stored = processor.of_thread(self._store)
         with _timed(spent, "snapshot"):
             question = await question_of(self._engine, PARTITION, window_id, orders)
         with _timed(spent, "pipe"):
@@ -64,7 +64,7 @@ class Deciding:
             batch = decide(question, now=time.monotonic).batch(question)
         with _timed(spent, "commit"):
             outcomes = await self._engine.ledger.commit(PARTITION, batch)
-        spent["store"] = processor.of(self._store) - stored  # type: ignore[assignment]
+        spent["store"] = processor.of_thread(self._store) - stored  # type: ignore[assignment]
         if any(outcome.verdict is not Verdict.COMMITTED for outcome in outcomes):
             self.faults.append(f"{window_id}: not all of it was committed")
         self._parts(question, spent)
@@ -85,12 +85,9 @@ class Deciding:
         self.faults += [f"{question.window_id}: {each.rule}" for each in violations]
 
     def microseconds(self, orders: int) -> Microseconds:
-        """Medians over the windows of `orders` orders after the first; of the store, told in ticks, the mean."""
+        """Medians over the windows of `orders` orders after the first."""
         spent = self._spent[WARM_UP:]
-        return {
-            phase: 1e6 * float((np.mean if phase == "store" else np.median)([one[phase] for one in spent])) / orders
-            for phase in (*WHOLE, *PARTS)
-        }
+        return {phase: 1e6 * float(np.median([one[phase] for one in spent])) / orders for phase in (*WHOLE, *PARTS)}
 
 
 @contextmanager

@@ -20,7 +20,7 @@ ARCHIVE = "bench.scale"
 class Loaded(Struct, frozen=True):
     """Bytes of a stocked cell without the log; what of it is the row with its name, and its share in the list of
     stocked SKUs; what the log adds until it is trimmed. Megabytes: the store with all of the world, and the most that
-    this process held, the whole catalogue at hand as a service has it (`books_s`: how long it took to read).
+    this process held until then, the whole catalogue at hand as a service has it (`books_s`: how long it took to read).
     """
 
     catalogue_s: float
@@ -53,6 +53,7 @@ async def load(engine: Engine, scales: Scales, world: World, terminal: Terminal)
     await trim(engine)
     bare = await scales.used()
     stock_s = await _stock(engine, world, terminal)
+    await scales.settled()
     logged = await scales.used()
     await trim(engine)
     kept = await scales.used()

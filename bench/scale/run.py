@@ -1,10 +1,12 @@
-"""One world after another, each on a store of its own: loaded, weighed, and windows decided in it."""
+"""Worlds of several sizes, each on a store of its own: loaded, weighed, and windows decided in all by turns."""
 
 from __future__ import annotations
 
 import gc
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec import Struct
@@ -41,27 +43,52 @@ class Measured(Struct, frozen=True):
         return sum(self.us[phase] for phase in WHOLE)
 
 
-async def measure(size: Size, directory: Path, windows: int, orders: int, terminal: Terminal) -> Measured:
-    """Load a world and decide so many windows of so many orders in it."""
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A world in its store, ready to be decided in."""
+
+    world: World
+    loaded: Loaded
+    deciding: Deciding
+
+
+async def measure(
+    sizes: Sequence[Size], directory: Path, windows: int, orders: int, terminal: Terminal
+) -> list[Measured]:
+    """Load all worlds, and decide so many windows of so many orders in each, by turns: whatever else the machine does
+    meanwhile bears on all alike."""
+    async with AsyncExitStack() as stack:
+        worlds = [await _opened(stack, size, directory / str(at), terminal) for at, size in enumerate(sizes)]
+        stack.callback(gc.unfreeze)
+        gc.collect()
+        gc.freeze()  # as the processes of a service do with what stays
+        rounds = zip(*(each.world.windows(WARM_UP + windows, orders) for each in worlds), strict=True)
+        with terminal.progress("windows of each world", WARM_UP + windows) as line:
+            for at, some in enumerate(rounds):
+                for each, window in zip(worlds, some, strict=True):
+                    await each.deciding.window(f"scale-{at}", window)
+                line.advance()
+    return [
+        Measured(
+            each.world.size,
+            each.loaded,
+            each.deciding.options / orders / (WARM_UP + windows),
+            each.deciding.microseconds(orders),
+            each.deciding.faults,
+        )
+        for each in worlds
+    ]
+
+
+async def _opened(stack: AsyncExitStack, size: Size, directory: Path, terminal: Terminal) -> _Open:
     world = World(size)
-    async with EmbeddedServer(directory) as server:
-        ledger, scales = RedisLedger(server.url), Scales(server.url, PARTITION)
-        engine = Engine(Settings(), ledger, InlineCrew(time.monotonic), SystemClock(), Metrics())
-        try:
-            loaded = await load(engine, scales, world, terminal)
-            gc.collect()
-            gc.freeze()  # as the processes of a service do with what stays
-            deciding = Deciding(engine, server.status.pid or 0)
-            with terminal.progress(f"{size.label}: windows", WARM_UP + windows) as line:
-                for at, some in enumerate(world.windows(WARM_UP + windows, orders)):
-                    await deciding.window(f"scale-{at}", some)
-                    line.advance()
-        finally:
-            gc.unfreeze()
-            await scales.close()
-            await ledger.close()
-    options = deciding.options / orders / (WARM_UP + windows)
-    return Measured(size, loaded, options, deciding.microseconds(orders), deciding.faults)
+    server = await stack.enter_async_context(EmbeddedServer(directory))
+    ledger, scales = RedisLedger(server.url), Scales(server.url, PARTITION)
+    stack.push_async_callback(ledger.close)
+    stack.push_async_callback(scales.close)
+    engine = Engine(Settings(), ledger, InlineCrew(time.monotonic), SystemClock(), Metrics())
+    loaded = await load(engine, scales, world, terminal)
+    return _Open(world, loaded, Deciding(engine, server.status.pid or 0))
 
 
 def wrong(measured: Sequence[Measured]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from redis.asyncio import Redis
@@ -34,6 +35,11 @@ class Scales:
     async def names(self) -> int:
         """Bytes of the list of stocked SKUs, by which pages of stock are read in order."""
         return int(await self._client.memory_usage(f"{self._tag}:stocked", samples=0) or 0)
+
+    async def settled(self) -> None:
+        """Wait until the store does not write its file anew: that process is measured by nobody."""
+        while (await self._client.info("persistence"))["aof_rewrite_in_progress"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
 
     async def close(self) -> None:
         """End the connection."""
