@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.domain import Order, mills
 from engine.eligibility import Eligibility
-from engine.geography import CentroidTable, centroids, distances_m
+from engine.geography import CentroidTable, Distances, centroids
 from engine.network_document import NetworkDocument, Node, parse_network, patch_node
 from engine.promise import Calendars, NodeCalendar
 from engine.rates import Floats, RateBook
@@ -101,10 +101,10 @@ class Network:
             centroids=table,
         )
 
-    def distances_m(self, orders: Sequence[Order]) -> Floats:
-        """Great-circle metres from every node to every order: float64[O, N], NaN where either place is unknown."""
+    def distances(self, orders: Sequence[Order]) -> Distances:
+        """Great-circle metres from nodes to orders."""
         places = np.array([self._destination(order) for order in orders], np.float64).reshape(len(orders), 2)
-        return distances_m(places[:, 0], places[:, 1], self.lat, self.lon)
+        return Distances(places[:, 0], places[:, 1], self.lat, self.lon)
 
     def _destination(self, order: Order) -> tuple[float, float]:
         to = order.ship_to

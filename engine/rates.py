@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from engine.destinations import Destinations, plain_place
 from engine.domain import Order, mills
+from engine.geography import Distances
 from engine.network_document import Carrier, Lane, Node
 from engine.zones import NodeZones, ZoneMatrix
 from solvers.problem import UNLIMITED, Bools, Curves, Ints
@@ -130,12 +131,12 @@ class RateBook:
             self._lanes_to[keys] = found
         return found
 
-    def ways(self, orders: Sequence[Order], distance_m: Floats) -> tuple[Bools, Ints]:
+    def ways(self, orders: Sequence[Order], distances: Distances) -> tuple[Bools, Ints]:
         """The services by which each order can go from each node, bool[O, N, K], and the lanes of these.
 
-        Distances float64[O, N], NaN where unknown: rate cards by distance do not apply there, nor do those by matrix
-        where it has no row. Lanes int64[O, N, K], -1
-        for a rate card; int64[O, 1, 1] of -1 if no order has a lane. A lane replaces every card of its service.
+        Where a distance is unknown, rate cards by distance do not apply, nor do those by matrix where it has no row.
+        Lanes int64[O, N, K], -1 for a rate card; int64[O, 1, 1] of -1 if no order has a lane. A lane replaces every
+        card of its service.
         """
         services = self.services
         level_of: dict[str, Bools] = {}
@@ -145,7 +146,10 @@ class RateBook:
                 level_of[order.level] = np.array(serves, bool)
         levels = np.array([level_of[order.level] for order in orders], bool).reshape(len(orders), len(services))
         is_lane = np.array([service.is_lane for service in services], bool)
-        valid = np.isfinite(distance_m)[:, :, None] & (levels & ~is_lane)[:, None, :]
+        known = distances.known()
+        valid = np.empty((*known.shape, len(services)), bool)
+        for k in range(len(services)):  # one service is a long row, all services of one pair are a short one
+            valid[:, :, k] = known & (levels[:, k] & ~is_lane[k])[:, None]
         for k, chart in self._chart.items():
             zones = np.array([chart.to(order) for order in orders], np.int64).reshape(len(orders), self._nodes)
             valid[:, :, k] = (zones >= 0) & levels[:, k, None]
@@ -161,10 +165,10 @@ class RateBook:
                 valid[:, :, cards] &= (lanes[:, :, k] < 0)[:, :, None]
         return valid, lanes
 
-    def zone(self, service: int, orders: Sequence[Order], order: Ints, node: Ints, distance_m: Floats) -> Ints:
+    def zone(self, service: int, orders: Sequence[Order], order: Ints, node: Ints, distances: Distances) -> Ints:
         """The zones, from 0, of one card for pairs of indexes of order and node: what its matrix says, or by distance.
 
-        By distance (float64[O, N]) it is the first boundary not below, else the last zone. -1: no row of the matrix.
+        By distance it is the first boundary not below, else the last zone. -1: no row of the matrix.
         """
         chart = self._chart.get(service)
         if chart is not None:
@@ -172,7 +176,7 @@ class RateBook:
             table = np.array([chart.to(orders[o]) for o in named], np.int64).reshape(len(named), self._nodes)
             found: Ints = table[row, node]
             return found
-        zones = np.searchsorted(self._upper_m[service], distance_m[order, node], side="left")
+        zones = np.searchsorted(self._upper_m[service], distances.of(order, node), side="left")
         return np.minimum(zones, len(self._transit_days[service]) - 1)
 
     def curve(self, service: int, zone: Ints) -> Ints:

@@ -210,7 +210,8 @@ class Problem:
     `bucket_parcels`, `bucket_units` int64[D]: room left at a node on a ship date, in boxes and in units. Boxes count
     in the option's bucket; units too, but those of an item with a source in `source_bucket[option's day, source]`,
     int64[T, N], -1 for no limit.
-    `node_rank` int64[N], lower first (mode SEQUENCE). `distance_m` int64[O, N], UNLIMITED where unknown (mode NEAREST).
+    `node_rank` int64[N], lower first (mode SEQUENCE). `distance_m` int64[O, N], UNLIMITED where unknown (mode
+    NEAREST).
     `modes`: how each order is routed. `toll` int64[I, N]: mills more of handling for each unit of an item that leaves
     by an option of the node, derived items included; None for none. Only guided problems have tolls: see `guided`.
     """

@@ -20,6 +20,7 @@ import numpy as np
 
 from engine.domain import Limits as OrderLimits
 from engine.domain import mills
+from engine.geography import Distances
 from engine.lowering.cells import Cells, cells_of
 from engine.lowering.days import Days, days_of, days_offered
 from engine.lowering.dues import Dues, dues_of
@@ -32,8 +33,7 @@ from engine.lowering.rows import Demand, Rows, demand_of, lines_of, own_supplies
 from engine.policy import ObjectiveTerms
 from engine.policy.document import thousandths
 from engine.policy.steering import NO_LIMITS, Steering, steer
-from engine.rates import Floats
-from solvers.problem import UNLIMITED, Bools, Guide, Ints, Limits, Mode, Objective, Problem
+from solvers.problem import UNLIMITED, Bools, Guide, Ints, Limits, Lines, Mode, Objective, Problem
 
 __all__ = ["PICKUP", "Lowered", "WindowInput", "days_of", "lower", "objective", "touched"]
 
@@ -84,8 +84,8 @@ def lower(window: WindowInput) -> Lowered:
     cells = cells_of(window)
     places = places_of(window, steering.allowed)
     demand = demand_of(window, goods)
-    distance_m = network.distances_m(orders)
-    reachable, lanes = network.rates.ways(orders, distance_m)
+    distances = network.distances(orders)
+    reachable, lanes = network.rates.ways(orders, distances)
     reachable = _without_pickups(window, reachable)
     supplies = own_supplies(demand)
     if any(limit.allow_substitutes for limit in limits):
@@ -101,10 +101,10 @@ def lower(window: WindowInput) -> Lowered:
         dues = dues_of(window, goods, cells, _within(window, places, reachable), limits)
         dated = np.array([sum(due.units for due in dues.get(k, ())) for k in range(len(demand.sku))], np.int64)
         lines = replace(lines, dated=dated[rows.line])
-    supplied = np.logical_or.reduceat(lines.eligible & (stock > 0)[lines.item], lines.start[:-1], axis=0)
+    supplied = _supplied(lines, stock)
     days = days_offered(window, window.policy.capacity_horizon_days)
     wanted = np.add.reduceat(demand.quantity, demand.start[:-1])
-    ways = _in_time(ways_of(window, reachable, lanes, supplied, distance_m, days, wanted), limits)
+    ways = _in_time(ways_of(window, reachable, lanes, supplied, distances, days, wanted), limits)
     problem = Problem(
         lines=lines,
         options=priced(window, ways, days),
@@ -114,7 +114,7 @@ def lower(window: WindowInput) -> Lowered:
         bucket_parcels=days.room_parcels,
         bucket_units=days.room_units,
         node_rank=np.arange(len(network.node_ids), dtype=np.int64),
-        distance_m=_whole_metres(distance_m),
+        distance_m=_metres(distances, steering.modes),
         derived=derived,
         limits=limit_arrays,
         source_bucket=days.source_bucket,
@@ -124,6 +124,14 @@ def lower(window: WindowInput) -> Lowered:
     )
     problem.validate()
     return Lowered(window, problem, limits, goods, cells, places, days, demand, rows, ways, reachable, dues)
+
+
+def _supplied(lines: Lines, stock: Ints) -> Bools:
+    """bool[O, N]: the node has something for the order."""
+    row, node = np.nonzero(lines.eligible & (stock > 0)[lines.item])
+    supplied = np.zeros((len(lines.start) - 1, stock.shape[1]), bool)
+    supplied[np.searchsorted(lines.start, row, side="right") - 1, node] = True
+    return supplied
 
 
 def _priority(window: WindowInput) -> Ints:
@@ -203,6 +211,10 @@ def _guide(terms: ObjectiveTerms, steering: Steering, ways: Ways, days: Days, pr
     )
 
 
-def _whole_metres(distance_m: Floats) -> Ints:
+def _metres(distances: Distances, modes: tuple[Mode, ...]) -> Ints:
+    """int64[O, N]; all UNLIMITED where no order is routed by distance."""
+    if Mode.NEAREST not in modes:
+        return np.broadcast_to(np.int64(UNLIMITED), (len(distances.lat_to), len(distances.lat_from)))
+    distance_m = distances.every()
     known = np.isfinite(distance_m)
     return np.where(known, np.rint(np.where(known, distance_m, 0.0)), UNLIMITED).astype(np.int64)

@@ -1,8 +1,9 @@
-"""The packed stock rows of a snapshot as dense arrays over SKUs and nodes."""
+"""The packed stock rows of a snapshot as arrays over SKUs and nodes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -11,24 +12,55 @@ from engine.lowering.question import WindowInput
 from solvers.problem import Ints
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cells:
     """Stock of the window's SKUs as the snapshot saw it, int64[I, N]; 0 where a node never stocked the SKU.
 
-    `place`: the cell's slot in its row, -1 for none. `physical`: on_hand - safety - blocked without holds, at least 0.
+    Few cells of a large network are stocked, and of all but `free` few windows ask: each is spread out when it is asked
+    for. `at`: (SKU, node) of the stocked cells, the columns beside it parallel to them.
     """
 
-    place: Ints
-    held: Ints
-    safety: Ints
-    physical: Ints
-    free: Ints
+    shape: tuple[int, int]
+    at: tuple[Ints, Ints]
+    places: Ints
+    holding: Ints
+    kept: Ints
+    stocked: Ints
+
+    @cached_property
+    def place(self) -> Ints:
+        """The cell's slot in its row, -1 for none."""
+        return self._dense(self.places, -1)
+
+    @cached_property
+    def held(self) -> Ints:
+        """Units held."""
+        return self._dense(self.holding)
+
+    @cached_property
+    def safety(self) -> Ints:
+        """Units that stay."""
+        return self._dense(self.kept)
+
+    @cached_property
+    def physical(self) -> Ints:
+        """on_hand - safety - blocked without holds, at least 0."""
+        return self._dense(np.maximum(self.stocked, 0))
+
+    @cached_property
+    def free(self) -> Ints:
+        """The same with holds, at least 0."""
+        return self._dense(np.maximum(self.stocked - self.holding, 0))
+
+    def _dense(self, values: Ints, fill: int = 0) -> Ints:
+        grid = np.full(self.shape, fill, np.int64) if fill else np.zeros(self.shape, np.int64)
+        grid[self.at] = values
+        return grid
 
 
 def cells_of(window: WindowInput) -> Cells:
-    """Scatter the packed rows into dense arrays; numbers of nodes that left the network are passed over."""
+    """The cells of the packed rows; numbers of nodes that left the network are passed over."""
     network, rows = window.network, window.snapshot.rows
-    shape = (len(window.skus), len(network.node_ids))
     lengths = np.array([len(row.slots) for row in rows], np.int64)
     # Joining bytes is several times faster than concatenating a thousand small structured arrays.
     slots = np.frombuffer(b"".join(row.slots.tobytes() for row in rows), SLOT)
@@ -41,18 +73,11 @@ def cells_of(window: WindowInput) -> Cells:
     at = (item[here], node[here])
     safety = slots["safety"].astype(np.int64)[here]
     safety = np.where(safety < 0, network.safety[at[1]], safety)
-    held = slots["held"].astype(np.int64)[here]
-    stocked = slots["on_hand"].astype(np.int64)[here] - slots["blocked"].astype(np.int64)[here] - safety
-
-    def dense(values: Ints, fill: int = 0) -> Ints:
-        grid = np.full(shape, fill, np.int64)
-        grid[at] = values
-        return grid
-
     return Cells(
-        place=dense(place[here], -1),
-        held=dense(held),
-        safety=dense(safety),
-        physical=dense(np.maximum(stocked, 0)),
-        free=dense(np.maximum(stocked - held, 0)),
+        shape=(len(window.skus), len(network.node_ids)),
+        at=at,
+        places=place[here],
+        holding=slots["held"].astype(np.int64)[here],
+        kept=safety,
+        stocked=slots["on_hand"].astype(np.int64)[here] - slots["blocked"].astype(np.int64)[here] - safety,
     )

@@ -10,10 +10,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from engine.domain import epoch_ms
+from engine.geography import Distances
 from engine.lowering.days import Days
 from engine.lowering.question import WindowInput
 from engine.promise import late_days, local_day
-from engine.rates import Floats
 from solvers.problem import UNLIMITED, Bools, Ints, Options
 
 PICKUP = -1
@@ -43,14 +43,16 @@ class Ways:
 
 
 def ways_of(
-    window: WindowInput, reachable: Bools, lanes: Ints, supplied: Bools, distance_m: Floats, days: Days, demand: Ints
+    window: WindowInput, reachable: Bools, lanes: Ints, supplied: Bools, distances: Distances, days: Days, demand: Ints
 ) -> Ways:
     """Every way to go, one for each ship day worth offering.
 
     `reachable` bool[O, N, K] and `lanes` as of `RateBook.ways`; `supplied` bool[O, N]: the node has something for the
     order; `demand` int64[O]: its units.
     """
-    order, node, service = np.nonzero(reachable & supplied[:, :, None])
+    order, node = np.nonzero(supplied)  # few of all pairs: only these are looked at service by service
+    pair, service = np.nonzero(reachable[order, node])
+    order, node = order[pair], node[pair]
     lane = np.broadcast_to(lanes, reachable.shape)[order, node, service]
     pickups = [o for o, each in enumerate(window.orders) if each.pickup_node is not None]
     if pickups:
@@ -61,7 +63,7 @@ def ways_of(
         service, lane = np.append(service, nothing), np.append(lane, nothing)
         sequence = np.argsort(order, kind="stable")
         order, node, service, lane = order[sequence], node[sequence], service[sequence], lane[sequence]
-    curve, transit = _carried(window, order, node, service, lane, distance_m)
+    curve, transit = _carried(window, order, node, service, lane, distances)
     if len(days.ship) == 1:
         turn = np.zeros(len(order), np.int64)
     else:
@@ -83,7 +85,7 @@ def _wanted(order: Ints, node: Ints, demand: Ints, nodes: int) -> Ints:
 
 
 def _carried(
-    window: WindowInput, order: Ints, node: Ints, service: Ints, lane: Ints, distance_m: Floats
+    window: WindowInput, order: Ints, node: Ints, service: Ints, lane: Ints, distances: Distances
 ) -> tuple[Ints, Ints]:
     """The row of the price curves (-1: none) and the workdays under way of each way, int64[J]."""
     rates = window.network.rates
@@ -91,7 +93,7 @@ def _carried(
     for k, way in enumerate(rates.services):
         if not way.is_lane:
             rows = np.flatnonzero(service == k)
-            zone = rates.zone(k, window.orders, order[rows], node[rows], distance_m)
+            zone = rates.zone(k, window.orders, order[rows], node[rows], distances)
             curve[rows] = rates.curve(k, zone)
             transit[rows] = rates.transit_days(k, zone)
     by_lane = np.flatnonzero(lane >= 0)

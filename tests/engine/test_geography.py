@@ -10,7 +10,7 @@ import zipcodes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.geography import centroids, distances_m
+from engine.geography import Distances, centroids, distances_m
 from engine.geography.build import table
 from engine.geography.centroids import CentroidTable, read
 
@@ -72,3 +72,14 @@ def test_the_committed_table_is_what_the_generator_makes():
     assert committed.version.startswith("us-zip3-")
     assert again._places == committed._places
     assert len(again._places) > 900
+
+
+def test_distances_of_some_pairs_are_those_of_all():
+    """Lowering asks for few pairs of many: they must be what a matrix of all would say, unknown places included."""
+    rng = np.random.default_rng(3)
+    lat_to, lon_to, lat_from, lon_from = (rng.uniform(-80, 80, size) for size in (6, 6, 9, 9))
+    lat_to[2], lon_from[5] = np.nan, np.nan
+    found = Distances(lat_to, lon_to, lat_from, lon_from)
+    destination, origin = np.divmod(np.arange(54), 9)
+    np.testing.assert_array_equal(found.of(destination, origin).reshape(6, 9), found.every())
+    np.testing.assert_array_equal(found.known(), np.isfinite(found.every()))

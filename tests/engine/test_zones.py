@@ -44,10 +44,10 @@ def zones(rows: str, nodes=None, **ship_to) -> list[int]:
     nodes = nodes or [node("A", postal_code="92551"), node("B", postal_code="10001"), node("C")]
     made = network(nodes, rows)
     one = order("O", ("S", 1), ship_to={"lat": None, "lon": None, **ship_to})
-    reachable, _ = made.rates.ways([one], made.distances_m([one]))
+    reachable, _ = made.rates.ways([one], made.distances([one]))
     found = []
     for n in range(len(nodes)):
-        zone = made.rates.zone(0, [one], *pair_of(n), made.distances_m([one])).item() + 1
+        zone = made.rates.zone(0, [one], *pair_of(n), made.distances([one])).item() + 1
         assert (zone > 0) == reachable[0, n, 0]
         found.append(zone)
     return found
@@ -138,7 +138,7 @@ def test_zones_by_matrix_need_no_coordinates_and_price_by_zone():
     """A postal chart works where no place is known: zone 2 is the second price and the second transit time."""
     made = network([node("A")], "A,*,2")
     lost = order("O", ("S", 1), ship_to={"country": "FR", "lat": None, "lon": None})
-    reachable, _ = made.rates.ways([lost], made.distances_m([lost]))
+    reachable, _ = made.rates.ways([lost], made.distances([lost]))
     assert reachable.tolist() == [[[True]]]
     assert made.rates.curves.price[made.rates.curve(0, zone_of(made, lost))].tolist() == [[6_000, 10_000]]
     assert made.rates.transit_days(0, zone_of(made, lost)).tolist() == [2]
@@ -146,7 +146,7 @@ def test_zones_by_matrix_need_no_coordinates_and_price_by_zone():
 
 def zone_of(made: Network, one):
     """The zone of an order from the only node, from 0."""
-    return made.rates.zone(0, [one], *pair_of(0), made.distances_m([one]))
+    return made.rates.zone(0, [one], *pair_of(0), made.distances([one]))
 
 
 def test_a_lane_beats_a_matrix():
@@ -154,7 +154,7 @@ def test_a_lane_beats_a_matrix():
     lanes = [{"node_id": "A", "to": "*", "service": "ground", "parcel": "1.00"}]
     made = network([node("A")], "A,*,1", lanes=lanes)
     one = order("O", ("S", 1))
-    reachable, _ = made.rates.ways([one], made.distances_m([one]))
+    reachable, _ = made.rates.ways([one], made.distances([one]))
     assert [service.is_lane for service in made.rates.services] == [True, False]
     assert reachable.tolist() == [[[True, False]]]
 
@@ -173,7 +173,7 @@ def test_one_matrix_serves_several_services():
     made = network([node("A")], "A,*,3", [by_matrix(), by_matrix(service="air", transit_days=[1, 1, 1])])
     one = order("O", ("S", 1))
     for k, days in ((0, 1), (1, 4)):
-        zone = made.rates.zone(k, [one], *pair_of(0), made.distances_m([one]))
+        zone = made.rates.zone(k, [one], *pair_of(0), made.distances([one]))
         assert made.rates.transit_days(k, zone).tolist() == [days]
 
 
