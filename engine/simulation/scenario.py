@@ -17,7 +17,7 @@ from engine.simulation.demand_document import Demand, Factor, Share, Upload
 from engine.simulation.patches import Hours, Patch
 
 BASELINE = "baseline"
-"""The scenario that always runs beside the others, without any patch."""
+"""The scenario that always runs beside the others, without patches of its own."""
 
 ORDERS_MAX = 10_000_000
 """The most orders of one run, expected or recorded."""
@@ -112,6 +112,8 @@ class Simulation(Record, frozen=True, kw_only=True):
         default_factory=lambda: [1]
     )
     scenarios: Annotated[list[Scenario], Meta(min_length=1, max_length=SCENARIOS_MAX)]
+    baseline: Annotated[list[Patch], Meta(max_length=PATCHES_MAX)] = field(default_factory=list)
+    """What all runs differ from the present in, the baseline included; scenarios are patched on top of it."""
     pricing: Pricing = Pricing()
     carbon: Carbon = Carbon()
     orders_max: Count = ORDERS_MAX

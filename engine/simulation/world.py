@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from engine.domain import IncomingRow, Sku, StockRow
 from engine.network_document import NetworkDocument
@@ -20,7 +20,7 @@ class World(Struct, frozen=True, kw_only=True):
     network: NetworkDocument
     skus: tuple[Sku, ...]
     stock: tuple[StockRow, ...]
-    policies: dict[str, Policy] = {DEFAULT: Policy()}
+    policies: dict[str, Policy] = field(default_factory=lambda: {DEFAULT: Policy()})
     matrices: dict[str, bytes] = {}
     incoming: tuple[IncomingRow, ...] = ()
     strict_skus: bool = False
