@@ -324,8 +324,8 @@ class MemoryLedger(MemoryRetention, MemoryBacklog, MemoryMoving):
     def forget(self, partition: str, order_ids: Iterable[str]) -> None:
         """Let these orders go, and the log with them: for a run of more orders than memory holds.
 
-        No store does this. What they hold stays held, as if they had shipped; nobody may ask for them, decide them again
-        or give their ids to others.
+        No store does this. What they hold stays held, as if they had shipped; nobody may ask for them, decide them
+        again or give their ids to others.
         """
         kept = self._partition(partition)
         for order_id in order_ids:

@@ -73,6 +73,8 @@ class _Deciding:
 
     def _settle(self) -> None:
         """What has lapsed of what this batch takes, and of its orders, is free before anything is decided."""
+        if not self._partition.soft and not self._partition.holds:
+            return
         wanted: dict[tuple[str, int], None] = {}
         for proposal in self._batch.proposals:
             wanted |= {(f"s{self._batch.skus[take.sku]}", take.slot): None for take in proposal.takes}

@@ -227,6 +227,8 @@ class Partition:
 
     def members(self, field_name: str, now_ms: int) -> list[list[int]]:
         """What has lapsed of a field, as the store's members: deadline, then (place, units, parcels)."""
+        if field_name not in self.soft:
+            return []
         return [
             [deadline, *(value for place, amounts in places.items() for value in (place, *amounts))]
             for deadline, places in sorted(self.soft.get(field_name, {}).items())
@@ -235,13 +237,15 @@ class Partition:
 
     def seen_gain(self, field_name: str, gain: int, now_ms: int) -> int:
         """A row's or day's gain as readers see it: with what has lapsed and was not freed yet."""
+        if field_name not in self.soft:
+            return gain
         return (
             gain + sum(sum(member[2::3]) + sum(member[3::3]) for member in self.members(field_name, now_ms))
         ) % 2**32
 
     def lapsed(self, fields: Iterable[str], now_ms: int) -> list[tuple[str, int]]:
         """The fields with their deadlines that have passed, in order."""
-        found = ((name, sorted(self.soft.get(name, ()))) for name in fields)
+        found = ((name, sorted(self.soft[name])) for name in fields if name in self.soft)
         return [(name, deadline) for name, deadlines in found for deadline in deadlines if deadline <= now_ms]
 
     def record(self, order_id: str, now_ms: int) -> OrderRecord | None:
@@ -285,13 +289,12 @@ class Partition:
     def keep(self, order_id: str, order: Kept) -> None:
         """Keep an order as it stands now, on the lists that its state puts it on."""
         self.orders[order_id] = order
-        for names, listed, at in (
-            (self.holds, order.state == states.HELD, order.deadline),
-            (self.movable, order.state in states.MOVABLE and order.closes_ms > 0, order.closes_ms),
-        ):
-            names.pop(order_id, None)
-            if listed:
-                names[order_id] = at
+        self.holds.pop(order_id, None)
+        self.movable.pop(order_id, None)
+        if order.state == states.HELD:
+            self.holds[order_id] = order.deadline
+        if order.closes_ms > 0 and order.state in states.MOVABLE:
+            self.movable[order_id] = order.closes_ms
 
     def _is_soft(self, field_name: str, place: int, deadline: int) -> bool:
         return place in self.soft.get(field_name, {}).get(deadline, ())

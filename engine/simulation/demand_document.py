@@ -21,14 +21,14 @@ LINES_DRAWN_MAX = 50
 
 
 class History(Record, frozen=True, kw_only=True):
-    """The orders placed in a period, as the archive has them; `until` is exclusive."""
+    """The orders that were first decided in a period, as the archive has them; `until` is exclusive."""
 
     since: Instant
     until: Instant
 
 
 class Upload(Record, frozen=True, kw_only=True):
-    """An uploaded file by its name. `mapping` as in `apportion import` (docs/import.md); {}: the columns have our names."""
+    """An uploaded file by its name. `mapping` as in `apportion import` (docs/import.md); {}: columns have our names."""
 
     file: Annotated[str, Meta(min_length=1, max_length=255)]
     mapping: dict[str, Any] = field(default_factory=dict)

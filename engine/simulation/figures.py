@@ -12,8 +12,6 @@ from msgspec import Struct, field
 
 from engine.network_document import Capacity
 
-TERMS = ("shipping", "handling", "split", "late", "unfilled", "total")
-
 
 class Day(Struct):
     """Orders placed on one day."""
@@ -61,7 +59,12 @@ class Figures(Struct, kw_only=True):
     parcels: int = 0
     orders_shipped: int = 0
     orders_split: int = 0
-    cost: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TERMS, 0))
+    shipping: int = 0
+    handling: int = 0
+    split: int = 0
+    late: int = 0
+    unfilled: int = 0
+    total: int = 0
     orders_dated: int = 0
     orders_late: int = 0
     late_days: int = 0
@@ -135,17 +138,16 @@ class Kpis(Struct, frozen=True, kw_only=True):
 
 def kpis(figures: Figures, grams_per_parcel_km: float) -> Kpis:
     """The indicators of a run."""
-    cost = {term: mills / 1000 for term, mills in figures.cost.items()}
     km = figures.distance_m / 1000
     return Kpis(
         orders=figures.orders,
-        cost=cost["total"],
-        cost_per_order=_share(cost["total"], figures.orders),
-        shipping=cost["shipping"],
-        handling=cost["handling"],
-        split=cost["split"],
-        late=cost["late"],
-        unfilled=cost["unfilled"],
+        cost=figures.total / 1000,
+        cost_per_order=_share(figures.total / 1000, figures.orders),
+        shipping=figures.shipping / 1000,
+        handling=figures.handling / 1000,
+        split=figures.split / 1000,
+        late=figures.late / 1000,
+        unfilled=figures.unfilled / 1000,
         parcels=figures.parcels,
         parcels_per_order=_share(figures.parcels, figures.orders_shipped),
         split_rate=_share(figures.orders_split, figures.orders_shipped),

@@ -86,7 +86,7 @@ def destinations_of(terms: Generator) -> list[Destination]:
 
 
 class Generated:
-    """The demand of one seed. `catalogue`: all SKUs there are, from which those are drawn that the terms do not name."""
+    """The demand of one seed. `catalogue`: all SKUs there are, which sell where the terms name none."""
 
     def __init__(self, terms: Generator, catalogue: Sequence[str], seed: int) -> None:
         self._terms = terms
@@ -116,9 +116,7 @@ class Generated:
 
     def expected(self, factor: float = 1.0) -> float:
         """How many orders are to be expected."""
-        return factor * sum(
-            rate * self._lift(self._promoted(at, length)) for at, length, rate in rates_of(self._terms)
-        )
+        return factor * sum(rate * self._lift(self._promoted(at, length)) for at, length, rate in rates_of(self._terms))
 
     def units_per_day(self) -> dict[str, float]:
         """Units of each SKU that are to be expected of a day, before all factors."""
@@ -223,9 +221,7 @@ class Generated:
                 deliver_by=placed + timedelta(days=days[i]) if days[i] >= 0 else None,
                 policy_id=terms.policy_id,
                 backorder=terms.backorder,
-                lines=[
-                    _line(row + 1 - first, self._skus[sku[row]], quantity[row]) for row in range(first, last)
-                ],
+                lines=[_line(row + 1 - first, self._skus[sku[row]], quantity[row]) for row in range(first, last)],
             )
 
 
@@ -237,7 +233,8 @@ def _line(number: int, sku: str, quantity: int) -> OrderLine:
 def _steps(weights: Sequence[float] | Floats) -> Floats:
     """Cumulated shares; the last is 1."""
     steps: Floats = np.cumsum(np.asarray(weights, np.float64))
-    return steps / steps[-1]
+    shares: Floats = steps / steps[-1]
+    return shares
 
 
 def _drawn(steps: Floats, draws: Floats) -> Ints:

@@ -101,7 +101,8 @@ class Meter:
         left = decided.unallocated + decided.backordered if decided.unallocated else decided.backordered
         units_left = sum(each.quantity for each in left)
         lines_left = len({each.line_id for each in left}) if left else 0
-        money = tuple(map(mills, (cost.shipping, cost.handling, cost.split, cost.late, cost.unfilled, cost.total)))
+        shipping, handling, split, late = map(mills, (cost.shipping, cost.handling, cost.split, cost.late))
+        unfilled, total = mills(cost.unfilled), mills(cost.total)
         length_m, nodes = self._parcels(order, decided, distances, index_of)
         late_days = self._lateness(order, decided)
         figures.orders += 1
@@ -116,11 +117,15 @@ class Meter:
         figures.orders_split += parcels > 1
         figures.parcels_per_order[parcels] = figures.parcels_per_order.get(parcels, 0) + 1
         figures.moves += at.moves
-        for term, part in zip(figures.cost, money, strict=True):
-            figures.cost[term] += part
+        figures.shipping += shipping
+        figures.handling += handling
+        figures.split += split
+        figures.late += late
+        figures.unfilled += unfilled
+        figures.total += total
         for each in left:
             self._short(each)
-        self._day(at.placed_ms, parcels, money[5], late_days > 0, units, units - units_left)
+        self._day(at.placed_ms, parcels, total, late_days > 0, units, units - units_left)
         return Outcome(
             order.order_id,
             at.placed_ms,
@@ -133,7 +138,12 @@ class Meter:
             lines - lines_left,
             units,
             units - units_left,
-            *money,
+            shipping,
+            handling,
+            split,
+            late,
+            unfilled,
+            total,
             late_days,
             length_m,
             at.moves,
@@ -142,16 +152,14 @@ class Meter:
             decided.window.cut,
         )
 
-    def _parcels(
-        self, order: Order, decided: Told, distances: Floats, index_of: Mapping[str, int]
-    ) -> tuple[int, str]:
+    def _parcels(self, order: Order, decided: Told, distances: Floats, index_of: Mapping[str, int]) -> tuple[int, str]:
         """Book loads and flows; metres of all parcels, and the nodes that ship."""
         figures, region, length = self.figures, region_of(order.ship_to), 0
         for parcel in decided.parcels:
             node_id = parcel.node_id
             units = sum([line.quantity for line in parcel.lines])
             metres = float(distances[index_of[node_id]])
-            length += round(metres) if metres == metres else 0  # noqa: PLR0124  NaN: not known
+            length += round(metres) if metres == metres else 0
             loads = figures.loads.setdefault(node_id, {})
             date = parcel.ship_by[:10]
             load = loads.get(date)

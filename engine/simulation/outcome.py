@@ -8,9 +8,9 @@ from typing import NamedTuple
 class Outcome(NamedTuple):
     """One order as it was decided in the end. Instants in ms since the epoch, money in mills.
 
-    `released_ms`: when it went to its nodes; as decided, unless it was held. `nodes`: those that ship, ascending, joined
-    by `+`; "" for none. `distance_m`: of all parcels, great-circle; those of unknown length count 0. `gap`: what is
-    proven of its window; None if nothing is. `moves`: how often it was decided again.
+    `released_ms`: when it went to its nodes; as decided, unless it was held. `nodes`: those that ship, ascending,
+    joined by `+`; "" for none. `distance_m`: of all parcels, great-circle; those of unknown length count 0. `gap`: what
+    is proven of its window; None if nothing is. `moves`: how often it was decided again.
     """
 
     order_id: str

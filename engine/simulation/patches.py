@@ -41,15 +41,15 @@ class NodeCapacity(Record, frozen=True, kw_only=True):
     """What the node ships on one day at most; null for no limit."""
 
     node_id: Identifier
-    parcels_per_day: Count | None | UnsetType = UNSET
-    units_per_day: Count | None | UnsetType = UNSET
+    parcels_per_day: Count | UnsetType | None = UNSET
+    units_per_day: Count | UnsetType | None = UNSET
 
 
 class NodeCutoff(Record, frozen=True, kw_only=True):
     """The node's cut-off, local wall time; null for midnight. `handling_minutes` before it."""
 
     node_id: Identifier
-    cutoff: Annotated[str, Meta(max_length=16)] | None | UnsetType = UNSET
+    cutoff: Annotated[str, Meta(max_length=16)] | UnsetType | None = UNSET
     handling_minutes: Annotated[int, Meta(ge=0, le=43_200)] | UnsetType = UNSET
 
 

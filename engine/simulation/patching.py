@@ -61,9 +61,7 @@ def _add_node(setting: Setting, change: patches.AddNode, path: str) -> Setting:
     world = setting.world
     if change.node.node_id in world.node_ids():
         refuse("A node cannot be added twice.", [Fault(f"{path}.node.node_id", "there is such a node already")])
-    rows = tuple(
-        StockRow(node_id=change.node.node_id, sku=each.sku, on_hand=each.on_hand) for each in change.stock
-    )
+    rows = tuple(StockRow(node_id=change.node.node_id, sku=each.sku, on_hand=each.on_hand) for each in change.stock)
     nodes = [*world.network.nodes, change.node]
     return _with_network(setting, path, nodes=nodes, stock=world.stock + rows)
 
@@ -241,7 +239,9 @@ def _merged(target: Any, patch: Any) -> Any:
 def _node(setting: Setting, node_id: str, path: str, name: str = "node_id") -> Node:
     found = next((node for node in setting.world.network.nodes if node.node_id == node_id), None)
     if found is None:
-        refuse("The patch names a node that does not exist.", [Fault(f"{path}.{name}", f"there is no node {node_id!r}")])
+        refuse(
+            "The patch names a node that does not exist.", [Fault(f"{path}.{name}", f"there is no node {node_id!r}")]
+        )
     return found
 
 

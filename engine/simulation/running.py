@@ -179,10 +179,7 @@ class _Course:
         """Decide a window at the instant at which it closed."""
         self._clock.set(max(self._clock.epoch_ms(), at_ms))
         await self._price(at_ms)
-        tickets = [
-            Ticket(order, content_hash(order), None, _placed_ms(order) / 1000, inf)
-            for order in orders
-        ]
+        tickets = [Ticket(order, content_hash(order), None, _placed_ms(order) / 1000, inf) for order in orders]
         await self._engine.allocate(PARTITION, tickets)
         books = await self._registry.books(PARTITION)
         decisions = [told(ticket.answer.result().decision) for ticket in tickets]
@@ -232,7 +229,7 @@ class _Course:
         self._settled.append(self._meter.order(order, decision, at, distances, self._index_of))
 
     async def _tell(self) -> None:
-        """Hand over what was settled, and forget it: at once what was measured, later what the pricer has yet to see."""
+        """Hand over what was settled, and forget it once the pricer has seen it."""
         if self._settled:
             self._watch.settled(self._settled)
             self._gone += [outcome.order_id for outcome in self._settled]

@@ -11,7 +11,7 @@ import yaml
 from msgspec import Meta, field
 
 from engine.documents import decode, refuse
-from engine.domain import Count, Identifier, Instant, Record
+from engine.domain import Count, Identifier, Instant, Record, Sku
 from engine.errors import Fault
 from engine.simulation.demand_document import Demand, Factor, Share, Upload
 from engine.simulation.patches import Hours, Patch
@@ -111,6 +111,8 @@ class Simulation(Record, frozen=True, kw_only=True):
     seeds: Annotated[list[Annotated[int, Meta(ge=0, le=2**32)]], Meta(min_length=1, max_length=SEEDS_MAX)] = field(
         default_factory=lambda: [1]
     )
+    skus: Annotated[list[Sku], Meta(max_length=100_000)] = field(default_factory=list)
+    """Catalogue entries that there are not yet, or that differ."""
     scenarios: Annotated[list[Scenario], Meta(min_length=1, max_length=SCENARIOS_MAX)]
     baseline: Annotated[list[Patch], Meta(max_length=PATCHES_MAX)] = field(default_factory=list)
     """What all runs differ from the present in, the baseline included; scenarios are patched on top of it."""
@@ -138,18 +140,17 @@ def runs_of(simulation: Simulation) -> list[Run]:
 
 
 def parse_simulation(body: bytes, *, as_yaml: bool = False) -> Simulation:
-    """Decode; what the world makes of it, `faults.faults_of` tells. Raises InvalidInputError with every fault of form.
-    """
+    """Decode; what a world makes of it, `faults.require` tells. Raises InvalidInputError with every fault of form."""
     return decode(json.dumps(_from_yaml(body)).encode() if as_yaml else body, Simulation, "simulation")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """YAML as of 1.2: `on`, `NO`, 15:00 and instants are text. The same key twice is refused."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        found = super().construct_mapping(node, deep=deep)
+        found: dict[Any, Any] = super().construct_mapping(node, deep=deep)
         if len(found) != len(node.value):
             raise yaml.constructor.ConstructorError(None, None, "a key stands twice in one mapping", node.start_mark)
         return found
@@ -167,7 +168,7 @@ for _tag, _pattern, _first in (
 def _from_yaml(body: bytes) -> Any:
     """YAML as plain values. Raises InvalidInputError with the line."""
     try:
-        return yaml.load(body, _Loader)  # noqa: S506  a SafeLoader
+        return yaml.load(body, _Loader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = "$" if mark is None else f"line {mark.line + 1}"

@@ -1,6 +1,6 @@
-"""The gate in simulated time: orders of one policy share windows, which close when they are full or after their length.
+"""The gate in simulated time: orders of one policy share windows, which close full or after their length.
 
-As at the live gate, but for this: a window closes at its instant, never because the allocator happens to be busy or idle.
+As at the live gate, but for this: a window closes at its instant, not when the allocator happens to be idle.
 """
 
 from __future__ import annotations

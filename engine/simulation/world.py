@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 from msgspec import Struct, field
 
@@ -28,6 +30,16 @@ class World(Struct, frozen=True, kw_only=True):
     def node_ids(self) -> set[str]:
         """All nodes of the network."""
         return {node.node_id for node in self.network.nodes}
+
+    def known_skus(self) -> set[str]:
+        """Those of the catalogue and those that are stocked."""
+        return {sku.sku for sku in self.skus} | {row.sku for row in self.stock}
+
+
+def with_skus(world: World, skus: Iterable[Sku]) -> World:
+    """With other catalogue entries, which are sound."""
+    entries = {sku.sku: sku for sku in (*world.skus, *skus)}
+    return msgspec.structs.replace(world, skus=tuple(entries.values()))
 
 
 _encode = msgspec.msgpack.Encoder().encode
