@@ -47,10 +47,11 @@ _MOVED = "order." + states.PAST[states.REOPTIMISE]
 
 class Watch(NamedTuple):
     """Who looks on. `settled`: orders that were measured. `through`: (orders come, instant), at every closed window; an
-    error raised there ends the run."""
+    error raised there ends the run. `decided`: a window's first decisions, as any caller would get them."""
 
     settled: Callable[[Sequence[Outcome]], None] = lambda _: None
     through: Callable[[int, int], None] = lambda *_: None
+    decided: Callable[[Sequence[bytes]], None] = lambda _: None
 
 
 async def run(setting: Setting, orders: Iterable[Order], watch: Watch | None = None) -> Figures:
@@ -182,7 +183,9 @@ class _Course:
         tickets = [Ticket(order, content_hash(order), None, _placed_ms(order) / 1000, inf) for order in orders]
         await self._engine.allocate(PARTITION, tickets)
         books = await self._registry.books(PARTITION)
-        decisions = [told(ticket.answer.result().decision) for ticket in tickets]
+        bodies = [ticket.answer.result().decision for ticket in tickets]
+        self._watch.decided(bodies)
+        decisions = list(map(told, bodies))
         self._meter.window(decisions[0].window.gap, decisions[0].window.cut)
         distances = books.network.distances_m(orders)
         moving = books.policies[orders[0].policy_id].policy.reoptimise.mode == "on"
