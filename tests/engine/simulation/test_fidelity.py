@@ -80,7 +80,9 @@ async def test_recorded_live_windows_give_the_same_decisions_in_a_simulation(uni
             for each in Generated(terms, SKUS, 5).orders()
         ]
         await decided_live(engine, clock, orders)
-        recorded = [entry async for entry in engine.ledger.entries(PARTITION) if entry.kind == "commit" and entry.record]
+        recorded = [
+            entry async for entry in engine.ledger.entries(PARTITION) if entry.kind == "commit" and entry.record
+        ]
         records = Records(engine.past, engine.registry)
         replayed: list[Order] = []
         live: list[bytes] = []
@@ -106,14 +108,10 @@ async def test_recorded_live_windows_give_the_same_decisions_in_a_simulation(uni
 async def test_reading_the_present_changes_nothing_and_counts_only_what_is_left():
     """The world that a simulation begins with is what is free now; the partition it is read from stays as it is."""
     clock = ManualClock(epoch_ms(datetime(2026, 11, 23, tzinfo=UTC)))
-    engine = await furnished(clock, Policy(limits=Policy().limits), 5)
+    engine = await furnished(clock, Policy(), 5)
     try:
-        orders = [
-            each for each in Generated(
-                Generator(since=datetime(2026, 11, 23, tzinfo=UTC), days=0.1, orders_per_day=100), SKUS, 1
-            ).orders()
-        ]  # fmt: skip
-        await decided_live(engine, clock, orders)
+        terms = Generator(since=datetime(2026, 11, 23, tzinfo=UTC), days=0.1, orders_per_day=100)
+        await decided_live(engine, clock, list(Generated(terms, SKUS, 1).orders()))
         before = [entry.entry_id async for entry in engine.ledger.entries(PARTITION)]
         held = sum(int(row.slots["held"].sum()) for row in [await engine.ledger.stock(PARTITION, sku) for sku in SKUS])
         found = await present(engine.ledger, PARTITION)

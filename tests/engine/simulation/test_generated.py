@@ -62,9 +62,7 @@ def test_seasons_peaks_and_promotions_swing_the_rate():
     assert {each.placed_at.hour for each in demand(peaks=[peak]).orders() if each.placed_at.day == 24} == {23}
     sale = Promotion(skus=["Q"], since=SINCE + timedelta(days=1), until=SINCE + timedelta(days=2), factor=5)
     single = {"lines": [1.0], "skus": dict.fromkeys(SKUS, 1.0)}
-    sold = Counter(
-        (each.placed_at.day, each.lines[0].sku) for each in demand(promotions=[sale], **single).orders()
-    )
+    sold = Counter((each.placed_at.day, each.lines[0].sku) for each in demand(promotions=[sale], **single).orders())
     assert sold[24, "Q"] / sold[23, "Q"] == pytest.approx(5, rel=0.2)
     assert sold[24, "P"] / sold[23, "P"] == pytest.approx(1, rel=0.2)
     assert demand(promotions=[sale], **single).expected() == pytest.approx(2_000 + 4_000)
@@ -81,7 +79,9 @@ def test_what_sells_depends_on_where_it_goes():
 
 def test_lines_have_distinct_skus_and_dates_are_promised():
     """A SKU drawn twice is one line of more units; a share of orders has a date so many days later."""
-    orders = list(demand(lines=[0, 0, 0, 1.0], quantities=[1.0], promised=Promised(share=0.25, days_min=2, days_max=4)).orders())
+    orders = list(
+        demand(lines=[0, 0, 0, 1.0], quantities=[1.0], promised=Promised(share=0.25, days_min=2, days_max=4)).orders()
+    )
     assert all(len({line.sku for line in each.lines}) == len(each.lines) for each in orders)
     assert all(sum(line.quantity for line in each.lines) == 4 for each in orders)
     dated = [each for each in orders if each.deliver_by is not None]

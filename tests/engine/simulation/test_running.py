@@ -18,7 +18,18 @@ from engine.simulation.patches import Strike
 from engine.simulation.running import PARTITION, Watch, run
 from engine.simulation.scenario import Arrival, OrderUpTo, Pricing, Replenishment
 from tests.engine.making import MONDAY
-from tests.engine.simulation.worlds import EAST, SKUS, WEST, days_later, order, outcomes_of, rows, setting, with_policy, world
+from tests.engine.simulation.worlds import (
+    EAST,
+    SKUS,
+    WEST,
+    days_later,
+    order,
+    outcomes_of,
+    rows,
+    setting,
+    with_policy,
+    world,
+)
 
 HOUR_S = 3600.0
 

@@ -19,7 +19,10 @@ from engine.simulation.scenario import Pricing, Simulation, parse_simulation
 from engine.simulation.world import World
 from tests.engine.making import MONDAY, document, node
 
-EAST, WEST = ShipTo(country="US", region="NY", lat=40.7, lon=-74.0), ShipTo(country="US", region="CA", lat=34.1, lon=-118.2)
+EAST, WEST = (
+    ShipTo(country="US", region="NY", lat=40.7, lon=-74.0),
+    ShipTo(country="US", region="CA", lat=34.1, lon=-118.2),
+)
 SKUS = ("P", "Q", "R", "S")
 
 
@@ -92,5 +95,3 @@ def days_later(days: float) -> datetime:
 def rows(found: Mapping[str, Outcome], field: str, ids: Sequence[str]) -> list[Any]:
     """One field of some outcomes."""
     return [getattr(found[order_id], field) for order_id in ids]
-
-
