@@ -292,9 +292,11 @@ def _write(
     kept: list[Kept] = []
     for proposal, old in chosen:
         order = _kept(batch, proposal, old, at_ms)
-        for sku, *_ in order.takes:
-            index.setdefault(sku, len(index))
-        takes = [value for sku, *rest in order.takes for value in (index[sku], *rest)]
+        takes = [
+            value
+            for sku, slot, node, units in order.takes
+            for value in (index.setdefault(sku, len(index)), slot, node, units)
+        ]
         loads = [value for load in order.loads for value in load]
         told: list[object] = [order.state, proposal.idempotency_key or "", takes, loads]
         if order.deadline or old is not None or order.waits or order.closes_ms:

@@ -39,9 +39,12 @@ class Stocked:
     def put(self, slot: int, cell: Cell) -> None:
         """Write a cell; the slot after the last one makes the row longer."""
         at = layout.GAIN.size + slot * layout.CELL.size
-        assert min(cell[1], cell[2], cell[4]) >= 0, "no quantity is negative"
-        self.packed[at : at + layout.CELL.size] = layout.CELL.pack(*cell)
-        self.slots[cell[0]] = slot
+        assert cell[1] >= 0 <= cell[2] and cell[4] >= 0, "no quantity is negative"  # noqa: PT018
+        if at < len(self.packed):
+            layout.CELL.pack_into(self.packed, at, *cell)
+        else:
+            self.packed += layout.CELL.pack(*cell)
+            self.slots[cell[0]] = slot
         self._seen = None
 
     def gained(self, times: int = 1) -> None:
@@ -331,7 +334,7 @@ class Partition:
         before = row.cell(slot)
         assert before is None or before[0] == cell[0], "a slot keeps its node"
         row.put(slot, cell)
-        was = before is not None and any((before[1], before[2], before[4]))
-        now = any((cell[1], cell[2], cell[4]))
+        was = before is not None and bool(before[1] or before[2] or before[4])
+        now = bool(cell[1] or cell[2] or cell[4])
         if was != now:
             self.use[cell[0]] = self.use.get(cell[0], 0) + now - was
