@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
 from engine.decisions import ParcelCost, ParcelLine
 from engine.domain import Order, ShipTo, epoch_ms
 from engine.domain import mills as exact_mills
+from engine.network import Network
 from engine.pricing.observed import zone_of
 from engine.promise import local_day, to_day
-from engine.rates import Floats
 from engine.simulation.figures import Day, Figures, Flow, Load, Short
 from engine.simulation.outcome import Outcome
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_MS = 86_400_000
+PLACES_MAX = 4_096
+"""Destinations that are remembered."""
 
 mills = lru_cache(1 << 16)(exact_mills)
 
@@ -88,13 +91,8 @@ class Meter:
         """One more price sheet was made."""
         self.figures.sheets[source] = self.figures.sheets.get(source, 0) + 1
 
-    def order(
-        self, order: Order, decided: Told, at: Instants, distances: Floats, index_of: Mapping[str, int]
-    ) -> Outcome:
-        """One more order, as it was decided in the end.
-
-        `distances` float64[N]: metres from each node, NaN where unknown; `index_of`: places in it by node id.
-        """
+    def order(self, order: Order, decided: Told, at: Instants, way: Way) -> Outcome:
+        """One more order, as it was decided in the end."""
         figures, cost = self.figures, decided.cost
         parcels = len(decided.parcels)
         lines, units = len(order.lines), sum(line.quantity for line in order.lines)
@@ -103,7 +101,7 @@ class Meter:
         lines_left = len({each.line_id for each in left}) if left else 0
         shipping, handling, split, late = map(mills, (cost.shipping, cost.handling, cost.split, cost.late))
         unfilled, total = mills(cost.unfilled), mills(cost.total)
-        length_m, nodes = self._parcels(order, decided, distances, index_of)
+        length_m, nodes = self._parcels(decided, way)
         late_days = self._lateness(order, decided)
         figures.orders += 1
         figures.statuses[decided.status] = figures.statuses.get(decided.status, 0) + 1
@@ -152,14 +150,14 @@ class Meter:
             decided.window.cut,
         )
 
-    def _parcels(self, order: Order, decided: Told, distances: Floats, index_of: Mapping[str, int]) -> tuple[int, str]:
+    def _parcels(self, decided: Told, way: Way) -> tuple[int, str]:
         """Book loads and flows; metres of all parcels, and the nodes that ship."""
-        figures, region, length = self.figures, region_of(order.ship_to), 0
+        figures, length = self.figures, 0
+        region, metres = way
         for parcel in decided.parcels:
             node_id = parcel.node_id
             units = sum([line.quantity for line in parcel.lines])
-            metres = float(distances[index_of[node_id]])
-            length += round(metres) if metres == metres else 0
+            length += metres[node_id]
             loads = figures.loads.setdefault(node_id, {})
             date = parcel.ship_by[:10]
             load = loads.get(date)
@@ -218,7 +216,32 @@ class Instants(Struct):
     moves: int = 0
 
 
-@lru_cache(4_096)
+class Way(NamedTuple):
+    """To one destination: its region, and whole metres from each node, 0 where unknown."""
+
+    region: str
+    metres: dict[str, int]
+
+
+class Ways:
+    """Ways in one network, those to the same place reckoned once."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._known: dict[ShipTo, Way] = {}
+
+    def to(self, order: Order) -> Way:
+        """Where an order goes."""
+        way = self._known.get(order.ship_to)
+        if way is None:
+            if len(self._known) >= PLACES_MAX:
+                self._known.clear()
+            metres = np.nan_to_num(np.rint(self._network.distances_m([order])[0])).astype(np.int64).tolist()
+            way = Way(region_of(order.ship_to), dict(zip(self._network.node_ids, metres, strict=True)))
+            self._known[order.ship_to] = way
+        return way
+
+
 def region_of(ship_to: ShipTo) -> str:
     """A destination as flows tell it: country and region, else a zone by postal code or place."""
     return f"{ship_to.country}-{ship_to.region}" if ship_to.region is not None else zone_of(ship_to)

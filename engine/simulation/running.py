@@ -26,11 +26,10 @@ from engine.gate import Ticket
 from engine.ledger import states
 from engine.network import Network
 from engine.pricing.pricer import Pricer
-from engine.rates import Floats
 from engine.settings import Settings
 from engine.simulation.agenda import Agenda
 from engine.simulation.figures import Figures
-from engine.simulation.measuring import Instants, Meter, Told, told
+from engine.simulation.measuring import Instants, Meter, Told, Ways, told
 from engine.simulation.outcome import Outcome
 from engine.simulation.patching import Setting, without_carrier
 from engine.simulation.supply import Supply
@@ -97,7 +96,7 @@ class _Course:
         self._last_ms = -NEVER_MS
         """The last release there will be."""
         self._network: Network | None = None
-        self._index_of: dict[str, int] = {}
+        self._ways: Ways
 
     async def through(self, orders: Iterable[Order]) -> Figures:
         """From the first order to the last release."""
@@ -180,20 +179,23 @@ class _Course:
         """Decide a window at the instant at which it closed."""
         self._clock.set(max(self._clock.epoch_ms(), at_ms))
         await self._price(at_ms)
-        tickets = [Ticket(order, content_hash(order), None, _placed_ms(order) / 1000, inf) for order in orders]
+        instants = list(map(_placed_ms, orders))
+        tickets = [
+            Ticket(order, content_hash(order), None, placed_ms / 1000, inf)
+            for order, placed_ms in zip(orders, instants, strict=True)
+        ]
         await self._engine.allocate(PARTITION, tickets)
         books = await self._registry.books(PARTITION)
         bodies = [ticket.answer.result().decision for ticket in tickets]
         self._watch.decided(bodies)
         decisions = list(map(told, bodies))
         self._meter.window(decisions[0].window.gap, decisions[0].window.cut)
-        distances = books.network.distances_m(orders)
         moving = books.policies[orders[0].policy_id].policy.reoptimise.mode == "on"
         for k, (order, decision) in enumerate(zip(orders, decisions, strict=True)):
             if decision.backordered or (moving and decision.parcels):
                 await self._stand(order, at_ms)
             else:
-                self._settle(order, decision, Instants(_placed_ms(order), at_ms, at_ms), distances[k], books.network)
+                self._settle(order, decision, Instants(instants[k], at_ms, at_ms), books.network)
         await self._tell()
         self._watch.through(self._came, at_ms)
 
@@ -224,12 +226,12 @@ class _Course:
         moves = sum(change.event == _MOVED for change in record.history)
         network = (await self._registry.books(PARTITION)).network
         at = Instants(_placed_ms(order), decided_ms, at_ms, moves)
-        self._settle(order, told(record.current), at, network.distances_m([order])[0], network)
+        self._settle(order, told(record.current), at, network)
 
-    def _settle(self, order: Order, decision: Told, at: Instants, distances: Floats, network: Network) -> None:
+    def _settle(self, order: Order, decision: Told, at: Instants, network: Network) -> None:
         if network is not self._network:
-            self._network, self._index_of = network, {each: n for n, each in enumerate(network.node_ids)}
-        self._settled.append(self._meter.order(order, decision, at, distances, self._index_of))
+            self._network, self._ways = network, Ways(network)
+        self._settled.append(self._meter.order(order, decision, at, self._ways.to(order)))
 
     async def _tell(self) -> None:
         """Hand over what was settled, and forget it once the pricer has seen it."""
