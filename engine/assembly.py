@@ -67,8 +67,9 @@ class Engine:
         archive: Archive | None = None,
         pricing: Companion | None = None,
         archiving: Companion | None = None,
+        process_id: str = "",
     ) -> None:
-        process_id = secrets.token_hex(4)
+        process_id = process_id or secrets.token_hex(4)
         self.settings = settings
         self.clock = clock
         self.ledger = ledger
@@ -91,7 +92,7 @@ class Engine:
         self.backorders = Backorders(ledger, self.registry, crew, clock, metrics, process_id)
         crews = Crews(crew, desk)
         self._allocator = Allocator(self.past, self.registry, crews, clock, metrics, process_id, self.backorders.fill)
-        self.gate = Gate(self._allocate, self._window_terms, settings, clock, metrics)
+        self.gate = Gate(self.allocate, self._window_terms, settings, clock, metrics)
         self.reoptimiser = Reoptimiser(ledger, self.registry, self._desk, clock, metrics, process_id, self.gate.busy)
         self._watch = Background(self._look, "readiness")
         self._pulse = Background(self._beat, "pulse")
@@ -102,7 +103,8 @@ class Engine:
         """What `/metrics` shows."""
         return self._metrics.registry
 
-    async def _allocate(self, partition: str, tickets: Sequence[Ticket], aside: bool) -> None:
+    async def allocate(self, partition: str, tickets: Sequence[Ticket], aside: bool = False) -> None:
+        """Decide a window that was closed: what the gate calls. `aside`: no other waits for its first round."""
         self.sweeper.serve(partition)
         await self._allocator.allocate(partition, tickets, aside)
 
@@ -206,3 +208,14 @@ def build_memory(settings: Settings | None = None, clock: Clock | None = None, *
         Metrics(),
         archive=Archive(archive_url) if archive_url else None,
     )
+
+
+def build_simulation(settings: Settings, clock: Clock) -> tuple[Engine, MemoryLedger]:
+    """The same engine for a run in simulated time: it reads no other clock and leaves no records of windows.
+
+    Without the wall clock nothing is cut short by time, and window ids count from 1: the same orders give the same
+    decisions, byte for byte. The ledger is told apart because only a memory ledger can forget.
+    """
+    ledger = MemoryLedger(clock)
+    crew = InlineCrew(clock.monotonic, recorded=False)
+    return Engine(settings, ledger, crew, clock, Metrics(), process_id="simulation"), ledger

@@ -112,10 +112,10 @@ class Backorders:
                 log.warning("fill_failed", error=str(error))
                 waiting = []
             for partition in waiting:
-                busy |= await self._look(partition)
+                busy |= await self.look(partition)
             await asyncio.sleep(0 if busy else PAUSE_SECONDS)
 
-    async def _look(self, partition: str) -> bool:
+    async def look(self, partition: str) -> bool:
         """A turn for all that is ripe in one partition; what fails there stops no other."""
         try:
             names = await self._ledger.ripe(partition, TURN_NAMES)

@@ -87,16 +87,17 @@ class Crews:
 
 
 class InlineCrew:
-    """Decides on the caller's thread."""
+    """Decides on the caller's thread. Not `recorded`: windows leave no record that could be explained or replayed."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], *, recorded: bool = True) -> None:
         self._now = now
+        self._recorded = recorded
 
     async def start(self) -> None:
         """Nothing to start."""
 
     async def decide(self, window: WindowInput) -> DecidedWindow:
-        return decide(window, now=self._now)
+        return decide(window, now=self._now, recorded=self._recorded)
 
     async def consult(self, window: WindowInput, inquiry: Inquiry) -> bytes:
         return answer(window, inquiry, now=self._now)

@@ -49,8 +49,8 @@ class DecidedWindow:
         )
 
 
-def decide(window: WindowInput, *, now: Callable[[], float]) -> DecidedWindow:
-    """Decide a window. `now` in seconds.
+def decide(window: WindowInput, *, now: Callable[[], float], recorded: bool = True) -> DecidedWindow:
+    """Decide a window. `now` in seconds. Not `recorded`: the record is empty.
 
     Every solution is judged before it leaves; one that breaks a rule is replaced by the cheapest rung's and the record
     tells. Raises UnsoundError if that one is broken, too.
@@ -68,7 +68,9 @@ def decide(window: WindowInput, *, now: Callable[[], float]) -> DecidedWindow:
         solution = _fallback(lowered.problem, budget)
     solve_seconds = now() - started
     proposals = lift(lowered, solution, solve_seconds * 1000)
-    record = recording.pack(window, _summary(lowered, solution, violations, proposals, solve_seconds))
+    record = b""
+    if recorded:
+        record = recording.pack(window, _summary(lowered, solution, violations, proposals, solve_seconds))
     present = staying(lowered, window.present)
     return DecidedWindow(proposals, record, now() - started, solution.gap, present)
 

@@ -82,13 +82,18 @@ def load_mapping(path: Path | None, kind: str) -> FieldMap:
         raise CommandError(f"the mapping file {path} cannot be read ({error.strerror})") from error
     except msgspec.MsgspecError as error:
         raise CommandError(f"the mapping file {path} is not valid: {error}") from error
+    return checked(mapping, kind, f"the mapping file {path}")
+
+
+def checked(mapping: FieldMap, kind: str, name: str) -> FieldMap:
+    """The mapping, if it fits one kind of record; `name` tells which one it is. Raises CommandError."""
     unknown = sorted((set(mapping.columns) | set(mapping.defaults)) - FIELDS[kind])
     if unknown:
         known = ", ".join(sorted(FIELDS[kind]))
-        raise CommandError(f"the mapping file {path} names unknown fields {', '.join(unknown)}; {kind} have: {known}")
+        raise CommandError(f"{name} names unknown fields {', '.join(unknown)}; {kind} have: {known}")
     try:
         mapping.skips()
         mapping.zone()
     except (re.error, KeyError, ValueError, OSError) as error:
-        raise CommandError(f"the mapping file {path} is not valid: {error}") from error
+        raise CommandError(f"{name} is not valid: {error}") from error
     return mapping

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
@@ -14,6 +14,9 @@ from engine.archive.stock_history import StockChange
 from engine.errors import UnavailableError
 from engine.ledger.port import Ledger
 from engine.ledger.retention import place
+
+DOCUMENTS_PAGE = 500
+"""Orders read at once: a megabyte or two."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,6 +55,16 @@ class History:
     ) -> list[OrderRow]:
         """Orders after a place (instant of decision, entry, id), oldest first; in one state, or all."""
         return await self._read(reading.order_page, partition, state, after, limit)
+
+    async def documents(self, partition: str, since_ms: int, until_ms: int) -> AsyncIterator[tuple[int, bytes]]:
+        """Orders that were first decided in a period, oldest first: when, and the order as JSON."""
+        after = since_ms, -1, ""
+        while found := await self._read(reading.documents, partition, after, DOCUMENTS_PAGE):
+            for row in found:
+                if row.decided_ms >= until_ms:
+                    return
+                yield row.decided_ms, row.document
+            after = found[-1].decided_ms, found[-1].number, found[-1].order_id
 
     async def stock_ledger(
         self, partition: str, sku: str, after: tuple[int, int, int], limit: int

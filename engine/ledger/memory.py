@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 from engine.clock import Clock
 from engine.ledger import journal, layout, memory_holds, states
@@ -320,6 +320,18 @@ class MemoryLedger(MemoryRetention, MemoryBacklog, MemoryMoving):
             except TimeoutError:
                 return []
         return [journal.entry(logged) for logged in kept.log[place : place + layout.TAIL_ENTRIES_MAX]]
+
+    def forget(self, partition: str, order_ids: Iterable[str]) -> None:
+        """Let these orders go, and the log with them: for a run of more orders than memory holds.
+
+        No store does this. What they hold stays held, as if they had shipped; nobody may ask for them, decide them
+        again or give their ids to others.
+        """
+        kept = self._partition(partition)
+        for order_id in order_ids:
+            del kept.orders[order_id]
+            kept.movable.pop(order_id, None)
+        kept.trim(kept.newest())
 
     async def ping(self) -> None:
         """It is here."""

@@ -73,6 +73,8 @@ class _Deciding:
 
     def _settle(self) -> None:
         """What has lapsed of what this batch takes, and of its orders, is free before anything is decided."""
+        if not self._partition.soft and not self._partition.holds:
+            return
         wanted: dict[tuple[str, int], None] = {}
         for proposal in self._batch.proposals:
             wanted |= {(f"s{self._batch.skus[take.sku]}", take.slot): None for take in proposal.takes}
@@ -290,9 +292,11 @@ def _write(
     kept: list[Kept] = []
     for proposal, old in chosen:
         order = _kept(batch, proposal, old, at_ms)
-        for sku, *_ in order.takes:
-            index.setdefault(sku, len(index))
-        takes = [value for sku, *rest in order.takes for value in (index[sku], *rest)]
+        takes = [
+            value
+            for sku, slot, node, units in order.takes
+            for value in (index.setdefault(sku, len(index)), slot, node, units)
+        ]
         loads = [value for load in order.loads for value in load]
         told: list[object] = [order.state, proposal.idempotency_key or "", takes, loads]
         if order.deadline or old is not None or order.waits or order.closes_ms:

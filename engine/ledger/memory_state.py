@@ -39,9 +39,12 @@ class Stocked:
     def put(self, slot: int, cell: Cell) -> None:
         """Write a cell; the slot after the last one makes the row longer."""
         at = layout.GAIN.size + slot * layout.CELL.size
-        assert min(cell[1], cell[2], cell[4]) >= 0, "no quantity is negative"
-        self.packed[at : at + layout.CELL.size] = layout.CELL.pack(*cell)
-        self.slots[cell[0]] = slot
+        assert cell[1] >= 0 and cell[2] >= 0 and cell[4] >= 0, "no quantity is negative"  # noqa: PT018
+        if at < len(self.packed):
+            layout.CELL.pack_into(self.packed, at, *cell)
+        else:
+            self.packed += layout.CELL.pack(*cell)
+            self.slots[cell[0]] = slot
         self._seen = None
 
     def gained(self, times: int = 1) -> None:
@@ -227,6 +230,8 @@ class Partition:
 
     def members(self, field_name: str, now_ms: int) -> list[list[int]]:
         """What has lapsed of a field, as the store's members: deadline, then (place, units, parcels)."""
+        if field_name not in self.soft:
+            return []
         return [
             [deadline, *(value for place, amounts in places.items() for value in (place, *amounts))]
             for deadline, places in sorted(self.soft.get(field_name, {}).items())
@@ -235,13 +240,15 @@ class Partition:
 
     def seen_gain(self, field_name: str, gain: int, now_ms: int) -> int:
         """A row's or day's gain as readers see it: with what has lapsed and was not freed yet."""
+        if field_name not in self.soft:
+            return gain
         return (
             gain + sum(sum(member[2::3]) + sum(member[3::3]) for member in self.members(field_name, now_ms))
         ) % 2**32
 
     def lapsed(self, fields: Iterable[str], now_ms: int) -> list[tuple[str, int]]:
         """The fields with their deadlines that have passed, in order."""
-        found = ((name, sorted(self.soft.get(name, ()))) for name in fields)
+        found = ((name, sorted(self.soft[name])) for name in fields if name in self.soft)
         return [(name, deadline) for name, deadlines in found for deadline in deadlines if deadline <= now_ms]
 
     def record(self, order_id: str, now_ms: int) -> OrderRecord | None:
@@ -285,13 +292,12 @@ class Partition:
     def keep(self, order_id: str, order: Kept) -> None:
         """Keep an order as it stands now, on the lists that its state puts it on."""
         self.orders[order_id] = order
-        for names, listed, at in (
-            (self.holds, order.state == states.HELD, order.deadline),
-            (self.movable, order.state in states.MOVABLE and order.closes_ms > 0, order.closes_ms),
-        ):
-            names.pop(order_id, None)
-            if listed:
-                names[order_id] = at
+        self.holds.pop(order_id, None)
+        self.movable.pop(order_id, None)
+        if order.state == states.HELD:
+            self.holds[order_id] = order.deadline
+        if order.closes_ms > 0 and order.state in states.MOVABLE:
+            self.movable[order_id] = order.closes_ms
 
     def _is_soft(self, field_name: str, place: int, deadline: int) -> bool:
         return place in self.soft.get(field_name, {}).get(deadline, ())
@@ -328,7 +334,7 @@ class Partition:
         before = row.cell(slot)
         assert before is None or before[0] == cell[0], "a slot keeps its node"
         row.put(slot, cell)
-        was = before is not None and any((before[1], before[2], before[4]))
-        now = any((cell[1], cell[2], cell[4]))
+        was = before is not None and bool(before[1] or before[2] or before[4])
+        now = bool(cell[1] or cell[2] or cell[4])
         if was != now:
             self.use[cell[0]] = self.use.get(cell[0], 0) + now - was

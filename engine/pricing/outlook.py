@@ -10,7 +10,7 @@ with where they stand, and they with prices.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,7 +22,6 @@ from engine.domain import Order, OrderLine, ShipTo, epoch_ms
 from engine.ledger.port import Snapshot
 from engine.lowering import Lowered, WindowInput, days_of, lower, touched
 from engine.pricing.demand import Basket, Kind
-from engine.pricing.descent import STEP, gentle, renewed, stepped
 from engine.pricing.observed import Destination, Observed, zone_of
 from engine.pricing.sheet import Keep, PriceSheet, RoomPrice
 from engine.registry import DEFAULT, Books
@@ -254,62 +253,3 @@ def _zones(shadows: Sequence[Shadow], names: Sequence[str]) -> dict[tuple[int, i
         for o, i, n, u in zip(order, item, node, many, strict=True):
             units.setdefault((i, n), Counter())[names[o]] += u
     return {cell: min(zones, key=lambda zone: (-zones[zone], zone)) for cell, zones in units.items()}
-
-
-def followed(
-    sheet: PriceSheet, observed: Observed, books: Books, skus: Sequence[str], snapshot: Snapshot, horizon: float
-) -> PriceSheet:
-    """The sheet moved by what was taken since: for between two programmes, and for when none is solved.
-
-    `skus`, parallel to the snapshot's rows: those that have a price or were taken from.
-    """
-    names, zones = {number: node_id for node_id, number in books.network.numbers.items()}, {}
-    price: dict[tuple[str, str], float] = {}
-    for sku, keeps in sheet.stock.items():
-        for keep in keeps:
-            price[sku, keep.node_id], zones[sku, keep.node_id] = float(keep.mills), keep.for_zone
-    taken = {(sku, names[number]): units for (sku, number), units in observed.taken.items() if number in names}
-    free: dict[tuple[str, str], int] = {}
-    for sku, row in zip(skus, snapshot.rows, strict=True):
-        for node, on_hand, held, safety, blocked in row.slots.tolist():
-            if node in names:
-                free[sku, names[node]] = max(0, on_hand - held - max(0, safety) - blocked)
-    cells = sorted((price.keys() | taken.keys()) & free.keys())
-    used = np.array([taken.get(cell, 0) for cell in cells], np.int64)
-    before = np.array([price.get(cell, 0.0) for cell in cells], np.float64)
-    stock = np.array([free[cell] for cell in cells], np.int64) + used
-    rate = gentle(observed.parcel_mills, stock) if sheet.futures else STEP * observed.parcel_mills
-    moved = stepped(before, used, float(observed.since), stock, max(horizon, 1.0), rate)
-    # A unit kept saves a dearer parcel at most: beyond the price of one only a programme goes, not one large order.
-    moved = np.minimum(moved, np.maximum(before, observed.parcel_mills))
-    told = _sheeted(cells, moved, zones)
-    return msgspec.structs.replace(sheet, at_ms=snapshot.at_ms, source="adaptive", stock=told, version=0)
-
-
-def renewed_by(moved: PriceSheet, fresh: PriceSheet, received: Container[str]) -> PriceSheet:
-    """Those of new futures, their stock's prices averaged with the ones before, which were `followed` until now.
-
-    SKUs of which more was `received` have none before: what is plenty now has no price.
-    """
-    zones: dict[tuple[str, str], str] = {}
-    prices: list[dict[tuple[str, str], float]] = []
-    for sheet in (moved, fresh):
-        known = [(sku, some) for sku, some in sheet.stock.items() if sheet is fresh or sku not in received]
-        keeps = [(sku, keep) for sku, some in known for keep in some]
-        prices.append({(sku, keep.node_id): float(keep.mills) for sku, keep in keeps})
-        zones.update({(sku, keep.node_id): keep.for_zone for sku, keep in keeps if keep.for_zone})
-    cells = sorted(prices[0].keys() | prices[1].keys())
-    before, after = (np.array([price.get(cell, 0.0) for cell in cells], np.float64) for price in prices)
-    new = np.array([sku in received for sku, _ in cells], np.bool_)
-    return msgspec.structs.replace(fresh, stock=_sheeted(cells, np.where(new, after, renewed(before, after)), zones))
-
-
-def _sheeted(
-    cells: Sequence[tuple[str, str]], price: np.ndarray, zones: Mapping[tuple[str, str], str]
-) -> dict[str, tuple[Keep, ...]]:
-    """Prices float64 by (SKU, node), SKUs together, as a sheet holds them."""
-    stock: dict[str, tuple[Keep, ...]] = {}
-    for (sku, node_id), mills in zip(cells, np.rint(price).astype(np.int64).tolist(), strict=True):
-        if mills:
-            stock[sku] = (*stock.get(sku, ()), Keep(node_id, min(mills, DEAREST), zones.get((sku, node_id), "")))
-    return stock

@@ -20,8 +20,9 @@ from engine.forecast import forecast_of
 from engine.ledger.layout import DAY_MS
 from engine.ledger.port import Ledger, LedgerRefusedError, LedgerUnavailableError
 from engine.ledger.retention import START, LogTrimmedError, place
+from engine.pricing.following import followed, renewed_by
 from engine.pricing.observed import Observed
-from engine.pricing.outlook import Ahead, Horizon, days_ahead, followed, futures_of, renewed_by, skus_of
+from engine.pricing.outlook import Ahead, Horizon, days_ahead, futures_of, skus_of
 from engine.pricing.sheet import PriceSheet, packed
 from engine.pricing.standing import standing_orders
 from engine.registry import PRICES_MAX_AGE_MS, Registry
