@@ -169,6 +169,10 @@ def lowered_equal(one: WindowInput, other: WindowInput) -> None:
     def compare(a: Any, b: Any) -> None:
         if isinstance(a, np.ndarray):
             assert np.array_equal(a, b)
+        elif isinstance(a, tuple):
+            assert len(a) == len(b)
+            for one, other in zip(a, b, strict=True):
+                compare(one, other)
         elif is_dataclass(a) and not isinstance(a, type):
             for field in fields(a):
                 compare(getattr(a, field.name), getattr(b, field.name))
