@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -112,6 +113,19 @@ async def _longest_step(work) -> float:
     return longest
 
 
+async def _in_steps(ask: Callable[[int], Exchange], most: float) -> Exchange:
+    """An exchange in none of whose turns the loop worked longer than `most` seconds.
+
+    A machine that stands still for a moment charges that to whoever runs: it strikes once, what holds up the loop does
+    so each of three times.
+    """
+    for attempt in range(3):
+        exchange = ask(attempt)
+        if (longest := await _longest_step(exchange.task)) < most:
+            return exchange
+    raise AssertionError(f"the loop worked {longest:.3f} s in one turn")
+
+
 async def test_the_loop_is_never_held_up(client, app, monkeypatch):  # noqa: ARG001 -- client fills the engine
     """A large upload leaves room for others: no turn of the loop works much more than 5 ms."""
 
@@ -122,17 +136,16 @@ async def test_the_loop_is_never_held_up(client, app, monkeypatch):  # noqa: ARG
 
     monkeypatch.setattr(app.engine.gate, "enter", cheap)
     body = b"[" + b",".join(json.dumps(order(f"B-{k}")).encode() for k in range(10_000)) + b"]"
-    exchange = Exchange(app, "POST", "/v1/orders/bulk", body)
-    assert await _longest_step(exchange.task) < 0.02
+    exchange = await _in_steps(lambda _: Exchange(app, "POST", "/v1/orders/bulk", body), 0.02)
     assert exchange.body.count(b"\n") == 10_000
     rows = ndjson(*({"node_id": "NYC", "sku": f"S-{k}", "on_hand": k} for k in range(20_000)))
-    exchange = Exchange(app, "PUT", "/v1/stock", rows)
-    assert await _longest_step(exchange.task) < 0.03
+    exchange = await _in_steps(lambda _: Exchange(app, "PUT", "/v1/stock", rows), 0.03)
     assert b'"applied":20000' in exchange.body
-    exchange = Exchange(app, "PUT", "/v1/stock", b"0\n" * 100_000, {"Content-Type": "application/x-ndjson"})
-    assert await _longest_step(exchange.task) < 0.02
+    bare = b"0\n" * 100_000
+    typed = {"Content-Type": "application/x-ndjson"}
+    exchange = await _in_steps(lambda _: Exchange(app, "PUT", "/v1/stock", bare, typed), 0.02)
     assert exchange.status == 422
     lines = [{"line_id": str(k), "sku": f"S-{k}", "quantity": 1} for k in range(600)]
-    exchange = Exchange(app, "POST", "/v1/orders", json.dumps(order(lines=lines)).encode())
-    assert await _longest_step(exchange.task) < 0.02
+    bodies = [json.dumps(order(f"L-{attempt}", lines=lines)).encode() for attempt in range(3)]
+    exchange = await _in_steps(lambda attempt: Exchange(app, "POST", "/v1/orders", bodies[attempt]), 0.02)
     assert exchange.status == 201
