@@ -16,6 +16,7 @@ from solvers.fill import Targets, class_units
 from solvers.greedy import on_what_is_left
 from solvers.master import EXACT_COLUMNS, FINE, Choice, Master, Prices, worth_of
 from solvers.menu import Supply
+from solvers.picking import pick
 from solvers.plan import Priced, charged, fits, plan_cost, take, use_of
 from solvers.pricing import Pricer
 from solvers.problem import Bools, Ints, Problem
@@ -319,7 +320,13 @@ class Window:
         return self._bettered(answer, bound, self._chosen(floors, exact=True))
 
     def _chosen(self, floors: list[int], *, exact: bool = False) -> Choice | None:
-        """The master's decision, paid for; unless `exact`, half of what is left of the gap may be lost by it."""
+        """The best choice where few columns are near it, else the master's decision, paid for; unless `exact`, that may
+        lose half of the gap."""
+        if self.prices is not None:
+            picked = pick(self.master, self.prices, floors, self.picked)
+            self._pay()
+            if picked is not None and picked.optimal:
+                return picked
         gap = 0.0 if exact else self.gap / 2
         choice = self.master.decide(floors, picked=self.picked, gap=gap)
         if choice is None and not self._spent(self.master.decision):

@@ -8,7 +8,7 @@ import numpy as np
 
 from solvers.column import Columns
 from solvers.plan import Priced
-from solvers.problem import Ints
+from solvers.problem import Bools, Ints
 from solvers.resources import Taken
 from solvers.solution import Plan
 
@@ -75,9 +75,10 @@ class Pool:
         mine = (self.fills.resource == row) & np.isin(self.fills.owner, chosen)
         return int(self.fills.amount[mine].sum())
 
-    def scarce(self) -> Ints:
-        """Resources, ascending, that the hungriest plans of all orders could exhaust."""
-        owner, resource, amount = self.taken
+    def scarce(self, among: Bools | None = None) -> Ints:
+        """Resources, ascending, that the hungriest plans of all orders could exhaust; `among` bool[columns]: of these
+        plans only."""
+        owner, resource, amount = self.taken if among is None else self.taken.only(among)
         key = self.order[owner] * len(self.free) + resource
         rank = np.argsort(key, kind="stable")
         key, amount = key[rank], amount[rank]
