@@ -21,7 +21,7 @@ from engine.background import Background
 from engine.backorders import Backorders
 from engine.clock import Clock, SystemClock
 from engine.companion import Begin, Companion
-from engine.crew import Crew, Crews, InlineCrew, ProcessCrew
+from engine.crew import Crew, CrewError, Crews, InlineCrew, ProcessCrew
 from engine.domain import Order
 from engine.gate import Gate, Ticket
 from engine.inquiries import Inquiries
@@ -43,6 +43,9 @@ log = structlog.get_logger("apportion.engine")
 
 READINESS_SECONDS = 0.25
 """How often the store is asked whether it is there."""
+
+DESK_NICENESS = 10
+"""The process that explains, and decides aside, stands back behind the one whose windows callers wait for."""
 
 PULSE_SECONDS = 0.02
 """How often the lag of the event loop is measured: often enough that a minute of load has a 99.9th percentile."""
@@ -94,6 +97,7 @@ class Engine:
         self._allocator = Allocator(self.past, self.registry, crews, clock, metrics, process_id, self.backorders.fill)
         self.gate = Gate(self.allocate, self._window_terms, settings, clock, metrics)
         self.reoptimiser = Reoptimiser(ledger, self.registry, self._desk, clock, metrics, process_id, self.gate.busy)
+        self._standby = Background(self._prepare, "desk")
         self._watch = Background(self._look, "readiness")
         self._pulse = Background(self._beat, "pulse")
         self._reasons = ["starting"]
@@ -116,6 +120,7 @@ class Engine:
         await self._crew.start()
         await self.ledger.ping()
         self._reasons = []
+        self._standby.start()
         if self._feeding is not None:
             self._feeding.start()
         self._watch.start()
@@ -125,6 +130,13 @@ class Engine:
         if self._pricing is not None:
             self._pricing.start()
         self.reoptimiser.start()
+
+    async def _prepare(self) -> None:
+        """Have the desk's process loaded before it is needed, so that no order of many lines waits for that."""
+        try:
+            await self._desk.start()
+        except (CrewError, OSError) as error:
+            log.warning("desk_not_ready", reason=str(error))  # whoever needs it first tries again
 
     async def _beat(self) -> None:
         while True:
@@ -159,6 +171,7 @@ class Engine:
         await self.reoptimiser.stop()
         await self.backorders.stop()
         await self.sweeper.stop()
+        await self._standby.stop()
         await self._crew.stop()
         if self._feeding is not None:
             await self._feeding.stop()
@@ -176,7 +189,8 @@ def build(settings: Settings, redis_url: str, data_dir: Path | None = None) -> E
     """
     metrics = Metrics()
     refusal = DiskWatermark(data_dir) if data_dir is not None else _never
-    ledger, crew, desk = RedisLedger(redis_url, refusal=refusal), ProcessCrew(metrics), ProcessCrew(metrics)
+    ledger = RedisLedger(redis_url, refusal=refusal)
+    crew, desk = ProcessCrew(metrics), ProcessCrew(metrics, niceness=DESK_NICENESS)
     clock, archive = SystemClock(), archive_of(settings)
     begin = Begin(redis_url, secrets.token_hex(4), archive.url, settings.model_dump_json())
     pricing = pricing_companion(begin, clock, metrics) if settings.duties and settings.price_seconds else None

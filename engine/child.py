@@ -12,11 +12,14 @@ LINE_BYTES_MAX = 64 * 1024
 """The longest line that is read from one, unless the caller says another."""
 
 
-async def spawn(module: str, line_bytes_max: int = LINE_BYTES_MAX) -> Process:
-    """Run `python -m module`, in a session of its own and with one thread of linear algebra. Raises OSError."""
+async def spawn(module: str, *arguments: str, line_bytes_max: int = LINE_BYTES_MAX) -> Process:
+    """Run `python -m module` with these arguments, in a session of its own and with one thread of linear algebra.
+
+    Raises OSError.
+    """
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module,
+        sys.executable, "-m", module, *arguments,
         stdin=PIPE, stdout=PIPE, env=environment, start_new_session=True, limit=line_bytes_max,
     )  # fmt: skip
 

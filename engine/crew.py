@@ -107,24 +107,34 @@ class InlineCrew:
 
 
 class ProcessCrew:
-    """One worker process, one window at a time, first come first served."""
+    """One worker process, one window at a time, first come first served.
 
-    def __init__(self, metrics: Metrics) -> None:
+    `niceness`: 0 to 19, how far it stands back behind other processes.
+    """
+
+    def __init__(self, metrics: Metrics, niceness: int = 0) -> None:
         self._metrics = metrics
+        self._niceness = niceness
         self._turn = asyncio.Lock()
         self._worker: Worker | None = None
 
     async def start(self) -> None:
-        self._worker = await Worker.spawn()
+        async with self._turn:
+            await self._ready()
+
+    async def _ready(self) -> Worker:
+        """The worker, started if there is none. Raises OSError, CrewError."""
+        if self._worker is None:
+            self._worker = await Worker.spawn(self._niceness)
+        return self._worker
 
     async def decide(self, window: WindowInput) -> DecidedWindow:
         limit_s = window.policy.solver.budget_ms / 1000 + GRACE_SECONDS
         async with self._turn:
             for floor in (False, True):
-                if self._worker is None:
-                    self._worker = await Worker.spawn()
+                worker = await self._ready()
                 try:
-                    return await asyncio.wait_for(self._worker.decide(replace(window, floor=floor)), limit_s)
+                    return await asyncio.wait_for(worker.decide(replace(window, floor=floor)), limit_s)
                 except (TimeoutError, OSError, EOFError, CrewError) as error:
                     self._metrics.abandoned.inc()
                     log.warning("solve_abandoned", window_id=window.window_id, floor=floor, error=repr(error))
@@ -136,10 +146,9 @@ class ProcessCrew:
 
     async def consult(self, window: WindowInput, inquiry: Inquiry) -> bytes:
         async with self._turn:
-            if self._worker is None:
-                self._worker = await Worker.spawn()
+            worker = await self._ready()
             try:
-                return await asyncio.wait_for(self._worker.consult(window, inquiry), CONSULT_SECONDS)
+                return await asyncio.wait_for(worker.consult(window, inquiry), CONSULT_SECONDS)
             except (TimeoutError, OSError, EOFError, CrewError) as error:
                 log.warning("question_abandoned", window_id=window.window_id, error=repr(error))
                 await self._dismiss()
@@ -165,14 +174,17 @@ class Worker:
         self._sent: dict[Named, object] = {}
 
     @classmethod
-    async def spawn(cls) -> Worker:
+    async def spawn(cls, niceness: int = 0) -> Worker:
         """Start a worker and wait until it has loaded its solvers. Raises CrewError."""
-        worker = cls(await child.spawn("engine.crew_worker"))
+        worker = cls(await child.spawn("engine.crew_worker", str(niceness)))
         try:
             await asyncio.wait_for(worker._receive(), 60)
         except (TimeoutError, EOFError) as error:
             await worker.stop()
             raise CrewError("the solver process did not start; see its output above") from error
+        except asyncio.CancelledError:
+            await worker.stop()
+            raise
         return worker
 
     async def decide(self, window: WindowInput) -> DecidedWindow:

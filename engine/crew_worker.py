@@ -24,8 +24,12 @@ from solvers import choose as _choose  # noqa: F401  Loaded now, not when the fi
 HEADER = struct.Struct("<Q")
 
 
-def main() -> None:
-    """Serve until standard input ends, which it does when the parent is gone, however it went."""
+def main(niceness: int) -> None:
+    """Serve until standard input ends, which it does when the parent is gone, however it went.
+
+    `niceness`: 0 to 19, how far it stands back behind other processes.
+    """
+    os.nice(niceness)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     questions = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
@@ -57,4 +61,4 @@ def send(stream: BinaryIO, body: bytes) -> None:
 
 if __name__ == "__main__":
     atexit.register(gc.freeze)  # see `api.cli.main`
-    main()
+    main(int(sys.argv[1]))

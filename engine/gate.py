@@ -30,15 +30,15 @@ from engine.metrics import Metrics
 from engine.policy import WindowTerms
 from engine.settings import Settings
 
-WINDOWS_AT_ONCE = 2
-"""Of one partition: one is decided, one committed."""
+WINDOWS_AT_ONCE = 3
+"""Of one partition: one is decided, one committed, and one read, so that the crew has the next at hand."""
 
 ASIDE_LINES = 200
 """An order of so many lines is decided aside, one at a time of a partition: it takes as long as a full window."""
 
-BESIDE_ORDERS = 50
-"""Patient orders of one window, while prompt ones come: what a prompt one may have to wait behind, in ten milliseconds
-or so. Alone they fill windows."""
+BESIDE_ORDERS = 25
+"""Patient orders of one window, while prompt ones come: what a prompt one may have to wait behind, some milliseconds.
+Alone they fill windows."""
 
 PROMPT_SECONDS = 1.0
 """Prompt orders come as long as the last one came so lately."""
@@ -115,9 +115,11 @@ class Queue:
         return min(waiting[0].submitted for waiting in (self.prompt, self.patient) if waiting)
 
     def full(self, patient_max: int, lines_max: int) -> bool:
-        """Whether its window can take no more."""
-        orders = len(self.prompt) + min(len(self.patient), patient_max)
-        return orders >= self.terms.max_orders or len(self.patient) >= patient_max or self.lines >= lines_max
+        """Whether its window can take no more. Patient orders beyond their part make none full: else windows of them
+        would be under way one upon the other, and a prompt order behind all of these."""
+        if len(self.patient) > patient_max:
+            return len(self.prompt) + patient_max >= self.terms.max_orders
+        return len(self) >= self.terms.max_orders or self.lines >= lines_max
 
     def window(self, patient_max: int) -> Iterator[tuple[Ticket, deque[Ticket]]]:
         """Those that may share the next window, each with where it waits at the head; who takes one, pops it."""

@@ -31,7 +31,7 @@ class Shadow:
     @classmethod
     async def spawn(cls) -> Shadow:
         """Start the process."""
-        return cls(await child.spawn("api.demo.shadow", LINE_BYTES_MAX))
+        return cls(await child.spawn("api.demo.shadow", line_bytes_max=LINE_BYTES_MAX))
 
     async def _read(self) -> None:
         assert self._process.stdout is not None

@@ -228,6 +228,20 @@ async def test_who_waits_goes_before_uploads():
     assert max(map(len, allocator.windows)) <= BESIDE_ORDERS + 3
 
 
+async def test_windows_of_uploads_do_not_pile_up_before_who_waits():
+    """While prompt orders come one window at a time is under way, however many orders of uploads wait."""
+    allocator = Allocator(free=False)
+    waiting = gate(allocator, WindowTerms(max_orders=200), window_linger_ms=0)
+    first = await submit_all(waiting, 1)
+    await allocator.entered.wait()
+    uploads = [asyncio.create_task(waiting.submit("p", order(f"U{n}"), patient=True)) for n in range(1_000)]
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert len(allocator.windows) == 1
+    allocator.free.set()
+    await asyncio.gather(*first, *uploads)
+
+
 async def test_uploads_alone_fill_windows_and_are_never_starved():
     """Nobody else waits: windows are as large as they may be. Beside many who wait they keep one place in four."""
     allocator = Allocator(free=False)
