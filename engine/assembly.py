@@ -68,6 +68,7 @@ class Engine:
         pricing: Companion | None = None,
         archiving: Companion | None = None,
         process_id: str = "",
+        simulating: Simulating | None = None,
     ) -> None:
         process_id = process_id or secrets.token_hex(4)
         self.settings = settings
