@@ -20,8 +20,8 @@ import structlog
 from engine.background import Background
 from engine.clock import Clock
 from engine.errors import NotFoundError, OverloadedError, TooManyError, UnavailableError
+from engine.simulation.jobs.accepting import Accept, Intake
 from engine.simulation.jobs.folder import Folder
-from engine.simulation.jobs.intake import Accept, Intake
 from engine.simulation.jobs.job import Course, Job, Progress, State
 from engine.simulation.jobs.performing import Performing
 from engine.simulation.jobs.shelf import Shelf
@@ -35,6 +35,9 @@ log = structlog.get_logger("apportion.simulation")
 LOOK_SECONDS = 0.5
 """Between two looks for jobs to perform, while there are none."""
 CLEAR_UP_SECONDS = 60.0
+UPLOADS = "uploads"
+PRESSURE_MAX = 0.1
+"""How full the queue of orders may be when a simulation is taken."""
 QUEUE_RETRY_S, INTAKE_RETRY_S = 60, 5
 DAY_MS = 86_400_000
 
@@ -49,8 +52,7 @@ class Standing(NamedTuple):
 class Simulations:
     """One process's end of all jobs. `directory`: where they are kept.
 
-    `pressed` may say why no simulation is taken now: they are shed before anything else is (R19). `refusal`: why
-    nothing may be written. Without `directory` and `intake` nothing is taken at all.
+    `refusal` may say why nothing may be written now. Without `directory` and `intake` nothing is taken at all.
     """
 
     def __init__(
@@ -59,15 +61,15 @@ class Simulations:
         intake: Intake | None,
         terms: Terms,
         clock: Clock,
-        pressed: Callable[[], str | None] = lambda: None,
         refusal: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._directory = directory
         self._intake = intake
         self._terms = terms
         self._clock = clock
-        self._pressed = pressed
         self._refusal = refusal
+        self.pressure: Callable[[], float] = lambda: 0.0
+        """How full the queue of orders is: simulations are shed before anything else is (R19)."""
         self._intakes = 0
         self._turns: dict[str, int] = {}
         """By partition: when one of its jobs was performed last."""
@@ -114,13 +116,19 @@ class Simulations:
             self._intakes -= 1
 
     def _require_room(self, partition: str) -> None:
-        if (reason := self._refusal() or self._pressed()) is not None:
-            raise OverloadedError(f"no simulation is taken now: {reason}", INTAKE_RETRY_S)
+        self._require_calm()
         waiting = [folder.path.parent.name for folder in self._shelf.waiting() if not folder.cancelled()]
         if (own := waiting.count(partition)) >= self._terms.queue_per_partition_max:
             raise TooManyError(f"{own} simulations of this partition wait or run, which is the limit", QUEUE_RETRY_S)
         if len(waiting) >= self._terms.queue_max:
             raise OverloadedError(f"{len(waiting)} simulations wait or run, which is the limit", QUEUE_RETRY_S)
+
+    def _require_calm(self) -> None:
+        if (reason := self._refusal()) is not None:
+            raise OverloadedError(f"nothing is taken for simulations now: {reason}", QUEUE_RETRY_S)
+        if self.pressure() >= PRESSURE_MAX:
+            reason = "orders wait in large number, and simulations are the first to step back"
+            raise OverloadedError(f"nothing is taken for simulations now: {reason}", INTAKE_RETRY_S)
 
     async def page(self, partition: str, before: str, limit: int) -> list[Standing]:
         """Jobs of a partition, the latest first; those before the id `before`, or from the latest on ("")."""
@@ -160,13 +168,12 @@ class Simulations:
         """The uploaded files of a partition."""
         if self._directory is None:
             raise UnavailableError("this process keeps no simulations", retry_after_s=60)
-        return Uploads(self._directory / "uploads" / partition)
+        return Uploads(self._directory / UPLOADS / partition)
 
     def require_upload_room(self, partition: str, name: str) -> None:
         """Raise TooManyError if one more file is too many, OverloadedError if nothing may be written now."""
         uploads = self.uploads(partition)
-        if (reason := self._refusal() or self._pressed()) is not None:
-            raise OverloadedError(f"no upload is taken now: {reason}", INTAKE_RETRY_S)
+        self._require_calm()
         if not uploads.file(name).exists() and uploads.count() >= self._terms.uploads_max:
             reason = f"{self._terms.uploads_max} uploads are kept in a partition: replace or remove one"
             raise TooManyError(reason, QUEUE_RETRY_S)
@@ -219,8 +226,7 @@ class Simulations:
         self._shelf.clear_up(now_ms)
         waiting = {folder.path for folder in self._shelf.waiting()}
         for partition in self._shelf.partitions():
-            folders = [self._shelf.find(partition, job_id) for job_id in self._shelf.ids(partition)]
-            ended = [folder for folder in folders if folder.path not in waiting]
+            ended = [folder for folder in self._shelf.folders(partition) if folder.path not in waiting]
             surplus = len(ended) - self._terms.keep_max
             for number, folder in enumerate(ended):
                 if number < surplus or folder.last_noted_ms() < oldest_ms:
@@ -229,7 +235,7 @@ class Simulations:
 
     def _clear_up_uploads(self, oldest_ms: float) -> None:
         assert self._directory is not None, "only then anything is performed"
-        for file in (self._directory / "uploads").glob("*/*"):
+        for file in (self._directory / UPLOADS).glob("*/*"):
             with contextlib.suppress(FileNotFoundError):
                 if file.stat().st_mtime * 1000 < oldest_ms:
                     file.unlink()

@@ -1,10 +1,10 @@
 """One job's directory. Every file is there wholly or not at all, whenever its writers are killed.
 
-    simulation.json   the document                     job.json       what the job is; it is the last to be written
-    world             documents and stock of all runs  orders.ndjson  recorded orders, where demand is that
-    progress.json     how far it is                    cancelled      somebody asked it to end
-    runs/0003/        what run 3 left: `figures`, `trail`, `decisions.parquet`; in `0003.coming` until all of it is there
-    answer.json       what all of it says
+simulation.json   the document                     job.json       what the job is; it is the last to be written
+world             documents and stock of all runs  orders.ndjson  recorded orders, where demand is that
+progress.json     how far it is                    cancelled      somebody asked it to end
+runs/0003/        what run 3 left: `figures`, `trail`, `decisions.parquet`; `0003.coming` until it is all there
+answer.json       what all of it says
 """
 
 from __future__ import annotations
@@ -17,21 +17,18 @@ from pathlib import Path
 
 import msgspec
 
-from engine.simulation import trail
-from engine.simulation.figures import Figures
-from engine.simulation.jobs.job import Job, Planned, Progress
+from engine.simulation.jobs.job import Job, Progress
 from engine.simulation.recorded import Spool
 from engine.simulation.scenario import Simulation
-from engine.simulation.simulating import Result
 from engine.simulation.world import World, packed, unpacked
 
 COMING = ".coming"
+DECISIONS = "decisions.parquet"
 
 _json = msgspec.json.encode
 _job = msgspec.json.Decoder(Job).decode
 _progress = msgspec.json.Decoder(Progress).decode
 _simulation = msgspec.json.Decoder(Simulation).decode
-_figures = msgspec.msgpack.Decoder(Figures).decode
 
 
 class Folder:
@@ -106,39 +103,28 @@ class Folder:
 
     def has_run(self, number: int) -> bool:
         """Whether a run's results are there."""
-        return self._run(number).is_dir()
+        return self.run(number).is_dir()
 
     def decisions(self, number: int) -> Path:
         """The table of all decisions of a run that is there."""
-        return self._run(number) / "decisions.parquet"
+        return self.run(number) / DECISIONS
 
-    def _run(self, number: int) -> Path:
+    def run(self, number: int) -> Path:
+        """The directory of a run's results, once they are there."""
         return self.path / "runs" / f"{number:04d}"
 
     @contextmanager
     def coming(self, number: int) -> Iterator[Path]:
         """A directory for the results of a run, which becomes its own at the end, unless something is raised."""
-        directory = self._run(number).with_suffix(COMING)
+        directory = self.run(number).with_suffix(COMING)
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
         yield directory
         for file in directory.iterdir():
             settle(file)
         settle(directory)
-        directory.rename(self._run(number))
+        directory.rename(self.run(number))
         settle(directory.parent)
-
-    def result(self, number: int, planned: Planned) -> Result:
-        """What a run left."""
-        directory = self._run(number)
-        figures = _figures((directory / "figures").read_bytes())
-        return Result(planned.run, figures, trail.load(directory / "trail"))
-
-
-def leave(directory: Path, result: Result) -> None:
-    """Write a run's result into the directory of `Folder.coming`."""
-    (directory / "figures").write_bytes(msgspec.msgpack.encode(result.figures))
-    trail.save(result.trail, directory / "trail")
 
 
 def write(path: Path, body: bytes, *, settled: bool = True) -> None:

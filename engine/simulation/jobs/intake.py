@@ -6,39 +6,21 @@ Nothing is written but the job's own folder; the store is only read (R15).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 import msgspec
 
 from engine.archive.history import History
 from engine.ledger.port import Ledger
 from engine.simulation import faults
-from engine.simulation.jobs.folder import Folder
+from engine.simulation.jobs.accepting import Accept
 from engine.simulation.jobs.job import Job, Planned
 from engine.simulation.jobs.uploads import Uploads
 from engine.simulation.present import history_of, present
+from engine.simulation.questions import asked
 from engine.simulation.recorded import Spool, Spooling
 from engine.simulation.scenario import BASELINE, ORDERS_MAX, Run, Simulation, runs_of
 from engine.simulation.simulating import expected_orders, prepared
 from engine.simulation.world import World
-
-
-class Accept(NamedTuple):
-    """What is to become a job. `folder`: reserved for it, and empty."""
-
-    folder: Folder
-    job_id: str
-    partition: str
-    submitted_ms: int
-    simulation: Simulation
-
-
-class Intake(Protocol):
-    """Makes jobs."""
-
-    async def take(self, accept: Accept) -> None:
-        """Found the job in its folder. Raises InvalidInputError with every fault and its path, NoNetworkError,
-        UnavailableError, and what the ledger raises."""
 
 
 class InPlace:
@@ -57,6 +39,7 @@ class InPlace:
         world = await present(self._ledger, accept.partition, strict_skus=self._strict_skus)
         if simulation.stock.upload is not None:
             world = msgspec.structs.replace(world, stock=uploads.stock(simulation.stock.upload), incoming=())
+        simulation = asked(simulation, world)
         spool, most = None, orders_max(simulation)
         if demand.generator is None:
             faults.require(simulation, world)  # before a long period is read for nothing
@@ -67,7 +50,7 @@ class InPlace:
             since, until = demand.history.since, demand.history.until
             await history_of(self._history, accept.partition, since, until, spooling)
             spool = spooling.finish()
-        found(accept, world, spool)
+        found(accept._replace(simulation=simulation), world, spool)
 
 
 def orders_max(simulation: Simulation) -> int:
@@ -76,7 +59,10 @@ def orders_max(simulation: Simulation) -> int:
 
 
 def found(accept: Accept, world: World, spool: Spool | None) -> None:
-    """Check all of it, and write the job down. Raises InvalidInputError with every fault and its path."""
+    """Check all of it, and write the job down. Raises InvalidInputError with every fault and its path.
+
+    `world`: with uploaded stock; the simulation is `asked` already.
+    """
     simulation = accept.simulation
     begin = prepared(simulation, world, spool)
     names = [BASELINE, *(scenario.name for scenario in simulation.scenarios)]
@@ -91,4 +77,3 @@ def found(accept: Accept, world: World, spool: Spool | None) -> None:
         recorded=None if spool is None else spool.orders,
     )
     accept.folder.found(simulation, begin, job)
-

@@ -1,7 +1,7 @@
-"""One job from its first run to its answer. What is there already is not made again, so it resumes wherever it was left.
+"""One job from its first run to its answer. What is there is not made again, so it resumes wherever it was left.
 
-A run whose worker crashes, hangs or fails is begun once more; a second time ends the job, and so does a run that refuses
-what was asked: a job always ends.
+A run whose worker crashes, hangs or fails is begun once more. A second time ends the job, and so does a run that
+refuses what was asked: a job always ends.
 """
 
 from __future__ import annotations

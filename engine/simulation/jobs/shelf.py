@@ -1,8 +1,8 @@
 """All jobs of a data directory. Ids grow with time, so their sequence is that of acceptance.
 
-    partitions/<partition>/<job id>/  a job's folder
-    waiting/<job id>~<partition>      an empty file for each job that has not ended, so that looking for them is cheap
-    lock                              held by the process that performs, of all that look
+partitions/<partition>/<job id>/  a job's folder
+waiting/<job id>~<partition>      an empty file for each job that has not ended, so that looking for them is cheap
+lock                              held by the process that performs, of all that look
 """
 
 from __future__ import annotations
@@ -80,6 +80,10 @@ class Shelf:
     def ids(self, partition: str) -> list[str]:
         """Ids of the jobs of a partition, the oldest first."""
         return sorted(each.name for each in _inside(self._partitions / partition) if _JOB_ID.fullmatch(each.name))
+
+    def folders(self, partition: str) -> list[Folder]:
+        """Those jobs themselves."""
+        return [Folder(self._partitions / partition / job_id) for job_id in self.ids(partition)]
 
     def remove(self, folder: Folder) -> None:
         """It is no longer found, and then its files go. Harmless where it is gone already."""

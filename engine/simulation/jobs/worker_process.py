@@ -25,8 +25,10 @@ from engine import garbage
 from engine.clock import SystemClock
 from engine.companion_process import give_way
 from engine.errors import InvalidInputError
-from engine.simulation.jobs import answer
-from engine.simulation.jobs.folder import Folder, leave, write
+from engine.simulation.answering import answered
+from engine.simulation.decisions_file import DecisionsFile
+from engine.simulation.jobs.folder import DECISIONS, Folder, write
+from engine.simulation.jobs.results import leave, results_of
 from engine.simulation.jobs.worker import ANSWER, Task, Told
 from engine.simulation.scenario import Simulation
 from engine.simulation.simulating import performed
@@ -77,13 +79,15 @@ class Performer:
                 self._tell(Told(run=number, orders=orders))
 
         with folder.coming(number) as directory:
-            result = asyncio.run(performed(simulation, world, planned.run, spool, through=through))
+            decisions = DecisionsFile(directory / DECISIONS)
+            result = asyncio.run(performed(simulation, world, planned.run, spool, decisions.add, through))
+            decisions.close()
             leave(directory, result)
         self._tell(Told(run=number, orders=result.figures.orders))
 
     def _answer(self, folder: Folder, simulation: Simulation, world: World) -> None:
-        results = [folder.result(number, planned) for number, planned in enumerate(folder.job().runs)]
-        write(folder.answer, answer.written(answer.answered(simulation, world, results)))
+        results = results_of(folder, folder.job())
+        write(folder.answer, msgspec.json.encode(answered(simulation, world, results)))
 
 
 def main() -> None:
