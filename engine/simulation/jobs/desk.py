@@ -152,15 +152,15 @@ class Simulations:
         """A job's folder. Raises NotFoundError."""
         return self._shelf.find(partition, job_id)
 
-    async def let_go(self, partition: str, job_id: str) -> Standing | None:
-        """Cancel a job that has not ended, and tell how it stands; forget one that has, and tell None.
+    async def let_go(self, partition: str, job_id: str) -> Standing:
+        """Cancel a job that has not ended, or forget one that has; how it stands then, or stood.
 
         Raises NotFoundError.
         """
-        folder = self.folder(partition, job_id)
+        folder, standing = self.folder(partition, job_id), await self.look(partition, job_id)
         if folder.progress().ended():
             await asyncio.to_thread(self._shelf.remove, folder)
-            return None
+            return standing
         folder.cancel()
         return await self.look(partition, job_id)
 

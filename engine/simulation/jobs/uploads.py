@@ -12,7 +12,7 @@ import msgspec
 
 from engine.documents import FAULTS_MAX
 from engine.domain import Order, StockRow
-from engine.errors import Fault, InvalidInputError
+from engine.errors import Fault, InvalidInputError, NotFoundError
 from engine.simulation.demand_document import Upload
 from engine.simulation.recorded import Spool, Spooling
 
@@ -32,6 +32,16 @@ class Uploads:
     def count(self) -> int:
         """How many there are."""
         return sum(1 for _ in self.directory.iterdir()) if self.directory.is_dir() else 0
+
+    def remove(self, name: str) -> int:
+        """Remove a file, and tell how many bytes it had. Raises NotFoundError."""
+        file = self.file(name)
+        try:
+            size = file.stat().st_size
+            file.unlink()
+        except FileNotFoundError:
+            raise NotFoundError(f"there is no upload {name!r} in this partition") from None
+        return size
 
     def orders(self, upload: Upload, spool: Path, orders_max: int) -> Spool:
         """The orders of a file, written down by instant. Raises InvalidInputError with the lines of all faults."""
