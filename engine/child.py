@@ -33,6 +33,8 @@ async def end(process: Process, patience_s: float) -> None:
 
 async def kill(process: Process) -> None:
     """End it by force, if it still runs."""
+    if process.stdin is not None:
+        process.stdin.close()
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):  # it died, which is not known yet
             process.kill()
