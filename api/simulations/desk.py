@@ -13,6 +13,7 @@ from api.endpoint import JSON, Body, Endpoint, Parameter, Reply
 from api.paging import cursor_of, foreign_cursor, limit_of, sealed
 from api.partition import IDENTIFIER_PATTERN, invalid, partition_of, path_id, query_of
 from api.problems import MalformedBodyError, TooLargeError
+from api.report import page
 from api.simulations.views import SimulationEntry, SimulationList, SimulationView, entry_of, view_of
 from engine.assembly import Engine
 from engine.errors import (
@@ -23,12 +24,20 @@ from engine.errors import (
     TooManyError,
     UnavailableError,
 )
+from engine.simulation.answering import Answer
+from engine.simulation.jobs.job import State
 from engine.simulation.jobs.shelf import JOB_ID_PATTERN
 from engine.simulation.scenario import Run, Simulation, parse_simulation
 
 LIMIT_DEFAULT, LIMIT_MAX = 20, 100
 PARQUET = "application/vnd.apache.parquet"
-RETRY_S = 1
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+"""The page has all it needs within; whatever a name in it may hold, nothing is fetched and nothing is sent."""
+
+_ANSWER = msgspec.json.Decoder(Answer)
 
 TEXT = """Orders (of a period of history, uploaded, or generated), stock (as it is now, uploaded, or generated) and
 scenarios, each a list of patches. The baseline always runs beside them; every scenario runs with every seed. Everything
@@ -86,6 +95,17 @@ class SimulationDesk:
         standing = await self._simulations.let_go(partition_of(request), path_id(request, "simulation_id"))
         return Response(msgspec.json.encode(entry_of(standing, self._engine.clock.epoch_ms())), media_type=JSON)
 
+    async def report(self, request: Request) -> Response:
+        """The answer for people, as one page that opens without a network."""
+        partition, job_id = partition_of(request), path_id(request, "simulation_id")
+        query_of(request, ())
+        standing = await self._simulations.look(partition, job_id)
+        if standing.progress.state is not State.DONE:
+            raise NotFoundError(f"the simulation has no report: it is {standing.progress.state}")
+        folder = self._simulations.folder(partition, job_id)
+        body = await asyncio.to_thread(lambda: page(_ANSWER.decode(folder.answer.read_bytes())))
+        return Response(body, headers={"content-security-policy": PAGE_POLICY}, media_type="text/html")
+
     async def decisions(self, request: Request) -> Response:
         """Every decision of one run."""
         partition, job_id = partition_of(request), path_id(request, "simulation_id")
@@ -114,6 +134,7 @@ class SimulationDesk:
             Parameter("scenario", "path", names, "A scenario by name, or `baseline`", required=True),
             Parameter("seed", "path", {"type": "integer", "minimum": 0}, "One of its seeds", required=True),
         )
+        told = (Reply(200, "The page", {"type": "string"}, "text/html"),)
         shed = (OverloadedError, TooManyError, UnavailableError)
         return [
             Endpoint(
@@ -137,6 +158,11 @@ class SimulationDesk:
                 (Reply(200, "Cancelled; or as it was before it was forgotten", SimulationEntry),),
                 "One that waits or runs is cancelled, and stays to be looked at. One that has ended is forgotten with "
                 "all its files.", "simulations", parameters=(SIMULATION_ID,), problems=(NotFoundError,),
+            ),
+            Endpoint(
+                "GET", "/v1/simulations/{simulation_id}/report", self.report, "get_simulation_report",
+                "The answer for people", told, "One page with charts and tables that opens without a network.",
+                "simulations", parameters=(SIMULATION_ID,), problems=(NotFoundError,),
             ),
             Endpoint(
                 "GET", "/v1/simulations/{simulation_id}/decisions/{scenario}/{seed}", self.decisions,

@@ -20,11 +20,10 @@ from engine.simulation.answering import Answer
 from engine.simulation.jobs.terms import Terms
 from tests.api.asgi import Exchange
 from tests.api.conftest import NETWORK, STOCK, ndjson, order, problem
+from tests.engine.simulation.jobs.waiting import SECONDS, until
 
 GENERATOR = {"since": "2026-11-23T00:00:00Z", "days": 1, "orders_per_day": 40, "skus": {"A": 2, "B": 1}}
 CLOSED = {"name": "no west", "patches": [{"close_node": {"node_id": "LAX"}}]}
-END_S = 120.0
-"""A job of some orders takes a second of processor; workers get only what the machine has to spare."""
 
 
 def simulation(**fields: Any) -> dict[str, Any]:
@@ -77,10 +76,12 @@ async def submitted(client: httpx.AsyncClient, **fields: Any) -> str:
 
 async def ended(client: httpx.AsyncClient, path: str) -> dict[str, Any]:
     """The simulation once it has ended."""
-    async with asyncio.timeout(END_S):
-        while (found := (await client.get(path)).json())["state"] in ("queued", "running"):
+    async with asyncio.timeout(SECONDS):
+        while True:
+            found: dict[str, Any] = (await client.get(path)).json()
+            if found["state"] not in ("queued", "running"):
+                return found
             await asyncio.sleep(0.1)
-    return found
 
 
 @pytest.mark.timeout(180)
@@ -103,6 +104,9 @@ async def test_a_simulation_is_taken_performed_answered_and_forgotten(app: Appli
     rows = parquet.read_table(io.BytesIO(table.content))
     assert len(rows) == found["runs"][3]["orders"] > 0
     problem(await client.get(f"{path}/decisions/nowhere/2"), 404, "not-found")
+    page = await client.get(f"{path}/report")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "no west" in page.text
     [entry] = (await client.get("/v1/simulations")).json()["items"]
     assert (entry["name"], entry["state"], entry["runs_done"], entry["runs_total"]) == ("west", "done", 4, 4)
     await following.wait_for(lambda: following.done)
@@ -156,6 +160,7 @@ async def test_a_partition_sees_its_own_simulations_only(app: Application, clien
         for method, at in (
             ("GET", path),
             ("GET", f"{path}/events"),
+            ("GET", f"{path}/report"),
             ("GET", f"{path}/decisions/baseline/1"),
             ("DELETE", path),
         ):
@@ -175,19 +180,16 @@ async def test_a_simulation_is_cancelled_while_it_runs_and_while_it_waits(app: A
     running = await submitted(client, demand=large)
     waiting = await submitted(client)
     [worker] = app.engine.simulations.workers
-    async with asyncio.timeout(END_S):
-        while worker.pid is None:
-            await asyncio.sleep(0.02)
+    await until(lambda: worker.pid is not None)
     assert (await client.delete(running)).json()["state"] == "cancelled"
     assert (await client.delete(waiting)).json()["state"] == "cancelled"
-    async with asyncio.timeout(END_S):
-        while worker.pid is not None:
-            await asyncio.sleep(0.02)
+    await until(lambda: worker.pid is None)
     after = await submitted(client)
     assert (await ended(client, after))["state"] == "done"
     for path in (running, waiting):
         found = (await client.get(path)).json()
         assert (found["state"], found["answer"]) == ("cancelled", None)
+        problem(await client.get(f"{path}/report"), 404, "not-found")
         assert (await client.delete(path)).status_code == 200
         problem(await client.get(path), 404, "not-found")
 

@@ -26,6 +26,7 @@ from tests.api.conftest import NETWORK, STOCK, order, problem
 from tests.api.test_questions_change_nothing import dumped
 from tests.api.test_simulations import DAY, ended, simulation, submitted
 from tests.engine.ledger.conftest import Server, partition, server  # noqa: F401 -- fixtures
+from tests.engine.simulation.jobs.waiting import SECONDS
 
 READER = "reader"
 """A user of the store who may run scripts, and nothing but read in them."""
@@ -37,14 +38,14 @@ def reading_url(server: Server) -> Iterator[str]:  # noqa: F811
     client = server.client()
     client.acl_setuser(
         READER, enabled=True, reset=True, passwords=["+word"], keys=["*"],
-        categories=["+@read", "+@connection", "+@scripting"], channels=["*"],
+        commands=["+time"], categories=["+@read", "+@connection", "+@scripting"], channels=["*"],
     )  # fmt: skip
     yield server.url.replace("unix://", f"unix://{READER}:word@")
     client.acl_deluser(READER)
 
 
 @pytest.fixture
-async def app(server: Server, reading_url: str, partition: str, tmp_path: Path) -> AsyncIterator[Application]:  # noqa: F811
+async def app(server: Server, reading_url: str, tmp_path: Path) -> AsyncIterator[Application]:  # noqa: F811
     """A service on the store, with an archive in a file; simulations read as the user who may only read."""
     url, settings, clock = sqlite_url(tmp_path), Settings(), SystemClock()
     terms = Terms(workers=1)
@@ -73,6 +74,15 @@ async def client(app: Application, partition: str) -> AsyncIterator[httpx.AsyncC
         yield made
 
 
+async def shows(client: httpx.AsyncClient, path: str, field: str) -> None:
+    """Wait until a field of an answer is not empty."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            if (await client.get(path)).json()[field]:
+                return
+            await asyncio.sleep(0.1)
+
+
 def writes_refused(server: Server) -> int:  # noqa: F811
     """How often somebody tried what he may not."""
     return int(server.client().info("stats")["acl_access_denied_cmd"])
@@ -82,9 +92,7 @@ def writes_refused(server: Server) -> int:  # noqa: F811
 async def test_simulations_change_no_key(client: httpx.AsyncClient, server: Server, partition: str):  # noqa: F811
     """Protects R15, quiet: generated demand, history and refusals leave every key as it was, byte for byte."""
     now = {"since": "2026-11-23T00:00:00Z", "until": "2099-01-01T00:00:00Z"}
-    async with asyncio.timeout(60):
-        while not (await client.get("/v1/orders")).json()["items"]:
-            await asyncio.sleep(0.1)
+    await shows(client, "/v1/orders", "items")
     before, refused = dumped(server.client(), partition), writes_refused(server)
     paths = [await submitted(client), await submitted(client, demand={"history": now})]
     problem(await client.post("/v1/simulations", json=simulation(demand={"history": DAY})), 422, "invalid-input")
@@ -102,9 +110,7 @@ async def test_orders_beside_a_simulation_are_answered_and_only_they_change_stoc
     """Protects R15 under load: each order is decided while runs go on, and stock is what orders alone left."""
     large: dict[str, Any] = {"since": "2026-11-23T00:00:00Z", "days": 60, "orders_per_day": 20_000, "skus": {"A": 1}}
     path = await submitted(client, demand={"generator": large})
-    async with asyncio.timeout(100):
-        while not (await client.get(path)).json()["orders"]:
-            await asyncio.sleep(0.1)
+    await shows(client, path, "orders")
     for number in range(12):
         answer = await client.post("/v1/orders", json=order(f"L-{number}"))
         assert (answer.status_code, answer.json()["status"]) == (201, "allocated")

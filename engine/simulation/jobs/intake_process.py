@@ -27,6 +27,8 @@ from engine.simulation.jobs.checking import ERRORS, Begin, Taken
 from engine.simulation.jobs.folder import Folder
 from engine.simulation.jobs.intake import InPlace
 
+log = structlog.get_logger("apportion.simulation")
+
 NICENESS = 10
 
 
@@ -39,7 +41,8 @@ async def _take(begin: Begin) -> Taken:
     try:
         intake = InPlace(ledger, History(ledger, archive), Path(source.uploads), strict_skus=source.strict_skus)
         await intake.take(accept)
-    except LedgerUnavailableError:
+    except LedgerUnavailableError as error:
+        log.warning("simulation_intake", error=str(error))
         return Taken(slug=StoreUnavailableError.slug, detail="the store does not answer")
     except LedgerRefusedError as error:
         return Taken(slug=StoreUnavailableError.slug, detail=str(error))

@@ -19,6 +19,7 @@ from engine.simulation.jobs.job import Progress, State, eta_s, expected
 from engine.simulation.jobs.performing import Performing
 from engine.simulation.jobs.worker import Worker
 from engine.simulation.recorded import spooled
+from tests.engine.simulation.jobs.waiting import until
 from tests.engine.simulation.worlds import order, simulation, world
 
 GENERATOR = {"since": "2026-11-23T00:00:00Z", "days": 1, "orders_per_day": 30}
@@ -60,9 +61,7 @@ async def test_a_job_that_was_left_goes_on_and_answers_as_if_it_had_not_been(tmp
     worker = Worker(100.0)
     performing = Performing(parted, [worker], CLOCK)
     left = asyncio.create_task(performing.perform())
-    async with asyncio.timeout(100):
-        while not parted.has_run(0):
-            await asyncio.sleep(0.01)
+    await until(lambda: parted.has_run(0))
     left.cancel()
     await asyncio.wait({left})
     assert worker.pid is None, "whoever leaves takes the process along"
@@ -135,10 +134,9 @@ async def test_workers_stand_back_and_end_with_their_parent(tmp_path):
     folder = job(tmp_path / "job", demand={"generator": GENERATOR | {"days": 60, "orders_per_day": 20_000}})
     worker = Worker(100.0)
     doing = asyncio.create_task(Performing(folder, [worker], CLOCK).perform())
-    async with asyncio.timeout(100):
-        while worker.pid is None or os.sched_getscheduler(worker.pid) != os.SCHED_IDLE:
-            await asyncio.sleep(0.01)
+    await until(lambda: worker.pid is not None and os.sched_getscheduler(worker.pid) == os.SCHED_IDLE)
     pid = worker.pid
+    assert pid is not None
     assert os.getpriority(os.PRIO_PROCESS, pid) == 19
     process = worker._process
     assert process is not None
@@ -156,9 +154,7 @@ async def test_a_killed_process_leaves_no_half_result(tmp_path):
     worker = Worker(100.0)
     doing = asyncio.create_task(worker.do(folder.path, 0))
     coming = folder.run(0).with_suffix(".coming")
-    async with asyncio.timeout(100):
-        while not coming.exists():
-            await asyncio.sleep(0.01)
+    await until(coming.exists)
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)
     await asyncio.wait({doing})
