@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -85,7 +86,7 @@ def view_of(standing: Standing, now_ms: int, folder: Folder | None = None) -> by
     return msgspec.json.encode(SimulationView(**_fields(standing, now_ms), runs=runs, answer=answer))  # type: ignore[arg-type]
 
 
-def _fields(standing: Standing, now_ms: int) -> dict[str, object]:
+def _fields(standing: Standing, now_ms: int) -> dict[str, Any]:
     job, progress = standing
     return {
         "simulation_id": job.job_id,
