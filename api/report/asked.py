@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from api.report.drawing import BASE, INK, LESS, LINE, MUTED, Chart, Span, chart, intervals, money_axis, named_axis
-from api.report.telling import Headline, Teller, direction, sure
+from api.report.telling import Headline, Indicator, Teller, certainty, direction
 from engine.simulation.answering import Answer, Curve, Estimate, Worth
 from engine.simulation.comparing import Paired
 from engine.simulation.questions import plain
 
-SKUS_DRAWN, NODES_DRAWN = 8, 12
+SKUS_DRAWN, NODES_DRAWN, PLACES_TOLD = 8, 12, 3
 PARAMETERS = {
     "safety_stock": "Units kept back of every cell",
     "window": "Seconds that windows stay open",
@@ -25,6 +25,9 @@ PANELS = (
     ("late_rate", "Dated orders that are late (pp)", 100.0),
 )
 """What a curve shows of each value, and by how much it is multiplied."""
+WIDE = 50
+"""Numbers that differ by more than this factor are drawn by their logarithms."""
+SHARE = Indicator("", "", "share")
 
 
 class Answered(NamedTuple):
@@ -66,16 +69,12 @@ def answers(teller: Teller, answer: Answer) -> Iterator[Answered]:
         yield _worth(teller, answer.worth)
 
 
-def _certain(teller: Teller, found: Estimate) -> str:
-    span = teller.span(found)
-    if not span:
-        return "One seed: how much of that is chance is not known."
-    return f"95 % interval {span}." + ("" if sure(found.low, found.high) else " It may be chance.")
-
-
-def _headline(teller: Teller, found: Estimate, subject: str, sentence: str, aside: str, to: str) -> Headline:
+def _headline(
+    teller: Teller, found: Estimate, subject: str, sentence: str, to: str, aside: str | None = None
+) -> Headline:
     way = direction(found.value, found.low, found.high)
-    return Headline(teller.money(found.value, signed=True), way, subject, sentence, aside, to)
+    told = certainty(found) if aside is None else aside
+    return Headline(teller.money(found.value, signed=True), way, subject, sentence, teller.span(found), told, to)
 
 
 def _span(teller: Teller, name: str, found: Estimate) -> Span:
@@ -97,7 +96,7 @@ def _policy(teller: Teller, answer: Answer) -> Answered:
     return Answered(
         "policy",
         f"What do the rules and limits of policy {policy.policy_id} cost?",
-        _headline(teller, whole.cost, f"Policy {policy.policy_id}", sentence, _certain(teller, whole.cost), "policy"),
+        _headline(teller, whole.cost, f"Policy {policy.policy_id}", sentence, "policy"),
         (
             intervals(
                 "What each part costs",
@@ -117,17 +116,15 @@ def _policy(teller: Teller, answer: Answer) -> Answered:
 
 def _closings(teller: Teller, answer: Answer) -> Answered:
     first, last = answer.closings[0], answer.closings[-1]
-    verb = "saves" if first.cost.value < 0 else "costs least,"
+    verb = "would save" if first.cost.value < 0 else "would cost least:"
     sentence = f"{verb} {teller.money(abs(first.cost.value))} a run"
     if last is not first:
-        sentence += f"; {last.node_id} would cost most, {teller.money(last.cost.value)}"
+        sentence += f"; {last.node_id} would cost most: {teller.money(last.cost.value)}"
     spans = [_span(teller, closing.node_id, closing.cost) for closing in answer.closings]
     return Answered(
         "closings",
         "What would closing each node cost?",
-        _headline(
-            teller, first.cost, f"Closing {first.node_id}", sentence + ".", _certain(teller, first.cost), "closings"
-        ),
+        _headline(teller, first.cost, f"Closing {first.node_id}", sentence + ".", "closings"),
         (
             intervals(
                 "Nodes by what closing them costs",
@@ -159,14 +156,14 @@ def _curve(teller: Teller, curve: Curve, section: str) -> Answered:
             plain(point.value),
             teller.money(point.indicators["cost"].difference, signed=True),
             teller.span(_estimate(point.indicators["cost"])),
-            *(f"{point.indicators[name].difference * 100:+.2f} pp" for name, _, _ in PANELS[1:]),
+            *(teller.difference(SHARE, point.indicators[name].difference) for name, _, _ in PANELS[1:]),
         )
         for point in curve.points
     )
     return Answered(
         section,
         f"What does {curve.name} trade off?",
-        _headline(teller, cost, curve.name, sentence, _certain(teller, cost), section),
+        _headline(teller, cost, curve.name, sentence, section),
         (_panels(teller, curve),),
         ("Value", "Cost of a run", "95 % interval", "In several parcels", "Units that ship", "Late"),
         rows,
@@ -191,7 +188,9 @@ def _panels(teller: Teller, curve: Curve) -> Chart:
         layout[f"xaxis{axis}"] = {
             "domain": [left, left + 0.45],
             "anchor": f"y{axis}",
+            "type": "log" if min(values) > 0 and max(values) > WIDE * min(values) else "linear",
             "showgrid": False,
+            "zeroline": False,
             "tickmode": "array" if len(values) <= 8 else "auto",
             "tickvals": values,
             "ticktext": [plain(value) for value in values],
@@ -245,63 +244,60 @@ def _worth(teller: Teller, worth: tuple[Worth, ...]) -> Answered:
         (
             f"{each.units:,} × {each.sku} at {cell.node_id}",
             teller.money(cell.price.value),
-            teller.money(cell.at_most),
+            f"{cell.priced * 100:.0f} %",
+            teller.money(cell.by_price),
             "" if cell.measured is None else teller.money(cell.measured.value, signed=True),
             "" if cell.measured is None else teller.span(cell.measured),
         )
         for each in worth
-        for cell in each.cells[:3]
+        for cell in each.cells[:PLACES_TOLD]
     ]
-    if best is None:
-        nothing = Estimate(0.0, None, None)
-        sentence = "are worth nothing anywhere: no unit was ever expected to run short."
-        headline = _headline(teller, nothing, "More of these SKUs", sentence, "", "worth")
-    else:
-        cell = best.cells[0]
-        if cell.measured is not None:
-            saved = Estimate(
-                -cell.measured.value,
-                *(None if end is None else -end for end in (cell.measured.high, cell.measured.low)),
-            )
-            sentence = f"are worth most at {cell.node_id}: a run with them saved {teller.money(cell.measured.value)}."
-            aside = _certain(teller, saved)
-        else:
-            saved = Estimate(-cell.at_most, None, None)
-            sentence = (
-                f"are worth most at {cell.node_id}: at most {teller.money(cell.at_most)} a run, by their shadow price."
-            )
-            aside = "A shadow price is that of the next unit: many units together save less."
-        headline = _headline(teller, saved, f"{best.units:,} more of {best.sku}", sentence, aside, "worth")
-    drawn = [each for each in worth if each.cells][:SKUS_DRAWN]
+    short = ", ".join(f"{each.short:,.0f} of {each.sku}" for each in worth if each.short) or "none"
     return Answered(
         "worth",
         "Where would more stock be worth most?",
-        headline,
-        tuple(_supply(teller, each) for each in drawn),
-        ("The three best places of each", "Next unit", "At most", "Measured", "95 % interval"),
+        _worth_headline(teller, best),
+        tuple(_supply(teller, each) for each in worth if each.cells)[:SKUS_DRAWN],
+        (f"The {PLACES_TOLD} best places of each", "A unit", "Has a price", "Times units", "Measured", "95 % interval"),
         tuple(rows),
-        "A price is the mean over all price sheets of a run of what one more unit there was expected to save. Times "
-        "the units it is a bound from above: each further unit saves less than the one before.",
+        "The price of a unit is what it is expected to save later while it lies there, in the mean over the sheets of "
+        "a run. Times the units it ranks places. As a forecast it is too high where units are many, for each saves "
+        "less than the one before, and too low where stock runs out, for what is sold out has no price; what "
+        f"was measured, in runs with the units, has neither fault. Units a run that did not ship: {short}.",
     )
+
+
+def _worth_headline(teller: Teller, best: Worth | None) -> Headline:
+    if best is None:
+        sentence = "cannot be told by shadow prices: no unit of them ever had one."
+        return Headline("?", "same", "What more of these SKUs is worth", sentence, "", "", "worth")
+    cell, subject = best.cells[0], f"{best.units:,} more of {best.sku}"
+    if cell.measured is None:
+        sentence = f"are worth most at {cell.node_id}: {teller.money(cell.by_price)} a run by their shadow price."
+        hint = "The price is that of the next unit: it ranks places and is no forecast."
+        return _headline(teller, Estimate(-cell.by_price, None, None), subject, sentence, "worth", hint)
+    ends = (None if end is None else 0.0 - end for end in (cell.measured.high, cell.measured.low))
+    sentence = f"are worth most at {cell.node_id}: a run with them costs {teller.money(cell.measured.value)} less."
+    return _headline(teller, Estimate(0.0 - cell.measured.value, *ends), subject, sentence, "worth")
 
 
 def _most(worth: Worth) -> float:
     cell = worth.cells[0]
-    return cell.at_most if cell.measured is None else cell.measured.value
+    return cell.by_price if cell.measured is None else cell.measured.value
 
 
 def _supply(teller: Teller, worth: Worth) -> Chart:
-    """Bounds as bars and what was measured as dots, node by node."""
+    """Price times units as bars and what was measured as dots, node by node."""
     cells = worth.cells[:NODES_DRAWN]
     places = list(range(len(cells)))
-    bounds = {
+    priced = {
         "type": "bar",
         "orientation": "h",
-        "name": "At most, by price",
-        "x": [cell.at_most for cell in cells],
+        "name": "Price times units",
+        "x": [cell.by_price for cell in cells],
         "y": places,
         "marker": {"color": BASE, "opacity": 0.55},
-        "hovertemplate": "at most %{x:,.2f}<extra></extra>",
+        "hovertemplate": "by price %{x:,.2f}<extra></extra>",
     }
     measured = [(k, cell.measured) for k, cell in enumerate(cells) if cell.measured is not None]
     dots = {
@@ -321,15 +317,17 @@ def _supply(teller: Teller, worth: Worth) -> Chart:
         "marker": {"color": LESS, "size": 11},
         "hovertemplate": "measured %{x:,.2f}<extra></extra>",
     }
-    note = f"What they would save, {len(cells)} of {len(worth.cells)} nodes with a price."
+    note = "What they would save in a run, by node."
+    if len(worth.cells) > len(cells):
+        note += f" The {len(cells)} best of {len(worth.cells)} nodes."
     return chart(
         f"{worth.units:,} units of {worth.sku}",
         note,
-        [bounds, dots] if measured else [bounds],
-        110 + 26 * len(cells),
+        [priced, dots] if measured else [priced],
+        140 + 26 * len(cells),
         wide=False,
         xaxis=money_axis(teller.currency, "Saved in a run", rangemode="tozero"),
         yaxis=named_axis([cell.node_id for cell in cells]),
         showlegend=bool(measured),
-        legend={"orientation": "h", "y": 1.15, "x": 0},
+        legend={"orientation": "h", "yref": "container", "y": 1, "yanchor": "top", "x": 0},
     )

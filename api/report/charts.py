@@ -50,11 +50,13 @@ def waterfall(teller: Teller, report: Report) -> Chart:
         f"From the baseline's cost to the scenario's, in the mean of a run.{cut}",
         [trace],
         340,
+        wide=False,
         xaxis={
             "tickmode": "array",
             "tickvals": list(range(len(TERMS) + 2)),
             "ticktext": ["Baseline", *[LABELS[name].replace(" ", "<br>") for name in TERMS], "Scenario"],
             "showgrid": False,
+            "tickfont": {"size": 11},
         },
         yaxis=money_axis(teller.currency, "Cost of a run", range=[bottom, high + room], zeroline=False),
         showlegend=False,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import cos, radians, sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 from api.report.drawing import BASE, INK, LESS, LINE, MORE, MUTED, PAPER, Chart, Trace, chart, text
 from engine.simulation.answering import Answer, Place
@@ -12,6 +12,8 @@ from engine.simulation.comparing import FlowChange
 from engine.simulation.simulating import Report
 
 FLOWS_TOLD, NODES_TOLD, NODES_NAMED, REGIONS_TOLD = 40, 200, 20, 40
+FAR = 0.01
+"""This share of all parcels, on each side, may go beyond the map."""
 WIDTHS = (1.0, 2.5, 5.0)
 """Pixels of a line, by its share of the largest change: up to an eighth, up to a half, above."""
 
@@ -30,29 +32,72 @@ def flow_map(answer: Answer, baseline: Report, report: Report) -> Chart | None:
         _regions(report, regions, told),
         *_nodes(baseline, report, nodes),
     ]
-    places = [*nodes.values(), *(regions[flow.region] for flow in told)]
-    middle = radians((min(p.lat for p in places) + max(p.lat for p in places)) / 2)
     note = "Sums over all seeds. Circles are as large as what a node ships; lines are as wide as the change."
     if len(flows) > len(told):
         note += f" The {len(told)} largest of {len(flows)} changed flows."
     if len(nodes) > NODES_TOLD:
         note += f" {NODES_TOLD} of {len(nodes)} nodes."
+    view = _view(report, nodes, regions)
     degrees = {"showgrid": True, "gridcolor": LINE, "zeroline": False, "ticksuffix": "°"}
+    middle = radians((view.south + view.north) / 2)
+    if view.outside:
+        note += f" {view.outside} far regions lie outside."
     return chart(
         "Where parcels go",
         note,
         traces,
         540,
-        xaxis={**degrees, "title": {"text": "Longitude"}},
+        xaxis={**degrees, "title": {"text": "Longitude"}, "range": [view.west, view.east]},
         yaxis={
             **degrees,
             "title": {"text": "Latitude"},
+            "range": [view.south, view.north],
             "scaleanchor": "x",
             "scaleratio": 1 / max(cos(middle), 0.1),
         },
         legend={"orientation": "h", "y": 1.06, "x": 0, "itemsizing": "constant"},
         hovermode="closest",
     )
+
+
+class View(NamedTuple):
+    """What the map shows, in degrees; `outside`: regions beyond it."""
+
+    west: float
+    east: float
+    south: float
+    north: float
+    outside: int
+
+
+def _view(report: Report, nodes: Mapping[str, Place], regions: Mapping[str, Place]) -> View:
+    """All nodes, and of regions those that nearly all parcels go to: a few far ones would make all else small."""
+    sizes = {name: known.parcels for name, known in report.figures.regions.items() if name in regions}
+    west, east = _ends([(place.lon, sizes.get(place.name, 0)) for place in regions.values()], nodes, "lon")
+    south, north = _ends([(place.lat, sizes.get(place.name, 0)) for place in regions.values()], nodes, "lat")
+    inside = [west <= regions[name].lon <= east and south <= regions[name].lat <= north for name in sizes]
+    return View(west, east, south, north, len(inside) - sum(inside))
+
+
+def _ends(parcels: Sequence[tuple[float, int]], nodes: Mapping[str, Place], axis: str) -> tuple[float, float]:
+    """From the first to the last degree, with room."""
+    spare = sum(count for _, count in parcels) * FAR
+    ends = [getattr(place, axis) for place in nodes.values()]
+    for way in (sorted(parcels), sorted(parcels, reverse=True)):
+        passed = 0
+        for degree, count in way:
+            passed += count
+            if passed > spare:
+                ends.append(degree)
+                break
+    room = max(1.0, (max(ends) - min(ends)) * 0.06)
+    return min(ends) - room, max(ends) + room
+
+
+def _country(names: Iterable[str]) -> str:
+    """What all regions' names begin with, `US-`; "" if they differ."""
+    found = {name[:3] if name[2:3] == "-" else "" for name in names}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _lines(flows: Sequence[FlowChange], nodes: Mapping[str, Place], regions: Mapping[str, Place]) -> list[Trace]:
@@ -110,12 +155,13 @@ def _regions(report: Report, regions: Mapping[str, Place], flows: Sequence[FlowC
     parcels = {name: known.parcels for name, known in report.figures.regions.items() if name in regions}
     most = sorted(parcels, key=lambda name: (-parcels[name], name))[:REGIONS_TOLD]
     names = sorted({*most, *(flow.region for flow in flows)})
+    country = _country(regions)
     return {
         "type": "scatter",
         "mode": "markers+text",
         "x": [regions[name].lon for name in names],
         "y": [regions[name].lat for name in names],
-        "text": [text(name) for name in names],
+        "text": [text(name.removeprefix(country)) for name in names],
         "textposition": "bottom center",
         "textfont": {"size": 10, "color": MUTED},
         "marker": {"size": 4, "color": MUTED},
@@ -138,7 +184,7 @@ def _nodes(baseline: Report, report: Report, nodes: Mapping[str, Place]) -> list
         | {"name": "Nodes"}
         | {
             "marker": {
-                "size": [8 + 22 * sqrt(after[name] / largest) for name in shipping],
+                "size": [6 + 18 * sqrt(after[name] / largest) for name in shipping],
                 "color": BASE,
                 "opacity": 0.85,
                 "line": {"color": PAPER, "width": 1},

@@ -123,12 +123,14 @@ def direction(value: float, low: float | None, high: float | None) -> str:
 
 
 class Headline(NamedTuple):
-    """One answer in a sentence. `amount`: how much more money, signed; `to`: the id of the section that tells more."""
+    """One answer in a sentence. `amount`: how much more money, signed; `interval`: of it, "" with one seed; `aside`:
+    how sure that is; `to`: the id of the section that tells more."""
 
     amount: str
     direction: str
     subject: str
     sentence: str
+    interval: str
     aside: str
     to: str
 
@@ -144,24 +146,22 @@ def headline(teller: Teller, report: Report, to: str) -> Headline:
         word = "more" if cost.difference > 0 else "less"
         amount = teller.money(abs(cost.difference))
         sentence = f"costs {amount} {word} a run ({percent}{teller.money(each.difference, signed=True)} an order)."
-    return Headline(
-        teller.money(cost.difference, signed=True), way, report.scenario, sentence, aside(teller, report), to
-    )
+    found = Estimate(cost.difference, cost.low, cost.high)
+    amount = teller.money(cost.difference, signed=True)
+    return Headline(amount, way, report.scenario, sentence, teller.span(found), certainty(found), to)
 
 
-def aside(teller: Teller, report: Report) -> str:
-    """How sure that is."""
-    cost = report.differences["cost"]
-    found = teller.span(Estimate(cost.difference, cost.low, cost.high))
-    if not found:
+def certainty(found: Estimate) -> str:
+    """How sure a difference is, where its interval does not say enough."""
+    if found.low is None:
         return "One seed: how much of that is chance is not known."
-    chance = "" if sure(cost.low, cost.high) or cost.low == cost.high else " It may be chance."
-    return f"95 % interval {found}, {seeds(report)}.{chance}"
+    return "" if sure(found.low, found.high) or found.low == found.high else "It may be chance."
 
 
 def seeds(report: Report) -> str:
     """How many runs a figure is the mean of."""
-    return f"{len(report.moves) or len(report.seeds)} seeds"
+    count = len(report.moves) or len(report.seeds)
+    return f"{count} {'seed' if count == 1 else 'seeds'}"
 
 
 def period(answer: Answer) -> str:

@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from engine.network import Network
 from engine.simulation.comparing import CONFIDENCE, Paired, paired
-from engine.simulation.figures import Figures, Region
+from engine.simulation.figures import Figures, Price, Region
 from engine.simulation.patching import setting_of
-from engine.simulation.questions import closings_of, price_of_policy, supplied, sweep
+from engine.simulation.questions import closings_of, places, price_of_policy, supplied, sweep
 from engine.simulation.questions_document import Parameter, Questions
 from engine.simulation.questions_document import Worth as WorthTerms
 from engine.simulation.scenario import BASELINE, Simulation
@@ -83,25 +83,29 @@ class Curve(Struct, frozen=True):
 
 
 class Cell(Struct, frozen=True):
-    """One node. `price`: what one more unit there was expected to save, in the mean over all price sheets of a run.
+    """One node. `price`: what a unit that lies there was expected to save later, in the mean over the price sheets of a
+    run in which it had a price; `priced`: their share of all sheets.
 
-    `at_most`: that times the units. Each further unit saves less than the one before, so the units together save less,
-    by far where they are many. `measured`: what a run with the units saved, where that was asked for.
+    `by_price`: the price times the units. That ranks places; as a forecast it is too high where units are many, for
+    each saves less than the one before, and too low where stock runs out, for what is sold out has no price.
+    `measured`: what a run with the units saved, where that was asked for.
     """
 
     node_id: str
     price: Estimate
-    at_most: float
+    priced: float
+    by_price: float
     scenario: str | None = None
     measured: Estimate | None = None
 
 
 class Worth(Struct, frozen=True):
     """Where the next units of a SKU are worth most: that node first. By what was measured, else by price; nodes without
-    a price are left out if nothing was measured there."""
+    a price are left out if nothing was measured there. `short`: units of it that a run of the baseline did not ship."""
 
     sku: str
     units: int
+    short: float
     cells: tuple[Cell, ...]
 
 
@@ -165,8 +169,8 @@ def _nodes(simulation: Simulation, world: World, reports: Sequence[Report]) -> t
         if {node.node_id for node in network.nodes} <= found.keys():
             continue
         numbers = {node.node_id: number for number, node in enumerate(network.nodes)}
-        places = Network.compile(msgspec.structs.replace(network, carriers=[], lanes=[]), numbers, 1)
-        for node_id, lat, lon in zip(places.node_ids, places.lat.tolist(), places.lon.tolist(), strict=True):
+        compiled = Network.compile(msgspec.structs.replace(network, carriers=[], lanes=[]), numbers, 1)
+        for node_id, lat, lon in zip(compiled.node_ids, compiled.lat.tolist(), compiled.lon.tolist(), strict=True):
             if isfinite(lat + lon):
                 found.setdefault(node_id, Place(node_id, lat, lon))
     return tuple(found[node_id] for node_id in sorted(found))
@@ -190,7 +194,8 @@ def _estimate(found: Paired) -> Estimate:
 
 def _saved(found: Paired) -> Estimate:
     """What the scenario costs less than the baseline."""
-    return Estimate(-found.difference, *(None if end is None else -end for end in (found.high, found.low)))
+    low, high = (None if end is None else 0.0 - end for end in (found.high, found.low))
+    return Estimate(0.0 - found.difference, low, high)
 
 
 def _price_of_policy(questions: Questions, base: World, by_name: Mapping[str, Report]) -> PriceOfPolicy | None:
@@ -234,30 +239,31 @@ def _curves(questions: Questions, by_name: Mapping[str, Report]) -> list[Curve]:
 
 def _worth(terms: WorthTerms, base: World, by_name: Mapping[str, Report], runs: Sequence[Figures]) -> list[Worth]:
     scenarios = supplied(base, terms) if terms.measured else {}
-    node_ids = sorted(node.node_id for node in base.network.nodes if node.active)
     found = []
     for sku in terms.skus:
         cells = []
-        for node_id in node_ids:
+        for node_id in sorted(places(base, terms)):
             scenario = scenarios.get((sku, node_id))
             report = None if scenario is None else by_name.get(scenario.name)
-            prices = [_price(run, sku, node_id) for run in runs]
-            if report is None and not any(prices):
+            prices = [run.prices.get(sku, {}).get(node_id, Price()) for run in runs]
+            if report is None and not any(price.sheets for price in prices):
                 continue
-            price = _estimate(paired([0.0] * len(prices), prices)) if prices else Estimate(0.0, None, None)
+            price = _price(prices)
+            sheets = sum(sum(run.sheets.values()) for run in runs)
+            priced = sum(each.sheets for each in prices) / sheets if sheets else 0.0
             name, saved = (None, None) if report is None else (report.scenario, _saved(report.differences["cost"]))
-            cells.append(Cell(node_id, price, price.value * terms.units, name, saved))
+            cells.append(Cell(node_id, price, priced, price.value * terms.units, name, saved))
         cells.sort(key=lambda cell: (-_rank(cell), -cell.price.value, cell.node_id))
-        found.append(Worth(sku, terms.units, tuple(cells)))
+        short = sum(run.short[sku].units for run in runs if sku in run.short) / max(1, len(runs))
+        found.append(Worth(sku, terms.units, short, tuple(cells)))
     return found
 
 
 def _rank(cell: Cell) -> float:
-    return cell.at_most if cell.measured is None else cell.measured.value
+    return cell.by_price if cell.measured is None else cell.measured.value
 
 
-def _price(run: Figures, sku: str, node_id: str) -> float:
-    """Currency units, in the mean over all price sheets of a run."""
-    cell = run.prices.get(sku, {}).get(node_id)
-    sheets = sum(run.sheets.values())
-    return cell.mills / 1000 / sheets if cell is not None and sheets else 0.0
+def _price(prices: Sequence[Price]) -> Estimate:
+    """The mean over those runs in which the cell had a price."""
+    means = [price.mills / 1000 / price.sheets for price in prices if price.sheets]
+    return _estimate(paired([0.0] * len(means), means)) if means else Estimate(0.0, None, None)

@@ -18,6 +18,7 @@ from engine.simulation.demand_faults import demand_faults
 from engine.simulation.generated import Generated
 from engine.simulation.patches import Patch
 from engine.simulation.patching import Setting, setting_of
+from engine.simulation.questions_document import Questions
 from engine.simulation.scenario import (
     BASELINE,
     ORDERS_MAX,
@@ -66,7 +67,7 @@ def _plain_faults(simulation: Simulation, world: World) -> Iterator[Fault]:
         yield Fault(
             "$.stock.generator", "stock is generated for a generated demand only: leave it out for stock as now"
         )
-    if not simulation.scenarios and simulation.questions is None:
+    if not simulation.scenarios and simulation.questions in (None, Questions()):
         yield Fault("$.scenarios", "there is nothing to compare: name a scenario, or ask a question")
     yield from _patch_faults(simulation.baseline, "$.baseline")
     names: set[str] = {BASELINE}

@@ -48,9 +48,10 @@ class Region(Struct):
 
 
 class Price(Struct):
-    """What one more unit was expected to save, summed over all price sheets."""
+    """What a unit that lies there was expected to save later, summed over the price sheets in which it had a price."""
 
     mills: int = 0
+    sheets: int = 0
 
 
 class Short(Struct):

@@ -95,11 +95,12 @@ class Meter:
         self.figures.sheets[source] = self.figures.sheets.get(source, 0) + 1
 
     def prices(self, sheet: StoredSheet, skus: Iterable[str]) -> None:
-        """What that sheet says of some SKUs; a cell without a price counts 0."""
+        """What that sheet says of some SKUs."""
         for sku in skus:
             for keep in sheet.keeps(sku):
-                cells = self.figures.prices.setdefault(sku, {})
-                cells.setdefault(keep.node_id, Price()).mills += keep.mills
+                price = self.figures.prices.setdefault(sku, {}).setdefault(keep.node_id, Price())
+                price.mills += keep.mills
+                price.sheets += 1
 
     def order(self, order: Order, decided: Told, at: Instants, way: Way) -> Outcome:
         """One more order, as it was decided in the end."""

@@ -95,16 +95,20 @@ def _turned(terms: Sweep, value: float) -> Patch:
 
 
 def supplied(world: World, terms: Worth) -> dict[tuple[str, str], Scenario]:
-    """By SKU and active node: the units lie there from the start."""
+    """By SKU and node: the units lie there from the start."""
     return {
-        (sku, node.node_id): Scenario(
-            name=_short(f"{terms.units} {sku} at {node.node_id}"),
-            patches=[Patch(add_stock=AddStock(node_id=node.node_id, sku=sku, units=terms.units))],
+        (sku, node_id): Scenario(
+            name=_short(f"{terms.units} {sku} at {node_id}"),
+            patches=[Patch(add_stock=AddStock(node_id=node_id, sku=sku, units=terms.units))],
         )
         for sku in terms.skus
-        for node in world.network.nodes
-        if node.active
+        for node_id in places(world, terms)
     }
+
+
+def places(world: World, terms: Worth) -> list[str]:
+    """The nodes where more stock may be worth something."""
+    return terms.nodes or [node.node_id for node in world.network.nodes if node.active]
 
 
 def _short(name: str) -> str:
@@ -173,9 +177,15 @@ def _faults(simulation: Simulation, questions: Questions, base: World) -> Iterat
             yield Fault(f"$.questions.closings[{k}]", f"there is no active node {node_id!r} in the baseline")
     for k, terms in enumerate(questions.sweeps):
         yield from _sweep_faults(terms, f"$.questions.sweeps[{k}]", base)
-    worth = questions.worth
-    if worth is None:
-        return
+    if questions.worth is not None:
+        yield from _worth_faults(simulation, questions.worth, base)
+
+
+def _worth_faults(simulation: Simulation, worth: Worth, base: World) -> Iterator[Fault]:
+    active = {node.node_id for node in base.network.nodes if node.active}
+    for k, node_id in enumerate(worth.nodes):
+        if node_id not in active:
+            yield Fault(f"$.questions.worth.nodes[{k}]", f"there is no active node {node_id!r} in the baseline")
     if not simulation.pricing.on or any(p.prices is not None and not p.prices.on for p in simulation.baseline):
         yield Fault("$.questions.worth", "is answered by shadow prices, which are switched off: leave them on")
     known = base.known_skus() | {sku.sku for sku in simulation.skus}

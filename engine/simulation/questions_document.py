@@ -31,12 +31,13 @@ class Worth(Record, frozen=True, kw_only=True):
     """Where would the next units of these SKUs be worth most?
 
     Answered by the shadow prices of the baseline's runs, so prices must be on; with `measured` also by one scenario for
-    each SKU and node that has the units from the start.
+    each SKU and node that has the units from the start. `nodes`: only these; none named: all active ones.
     """
 
     skus: Annotated[list[Identifier], Meta(min_length=1, max_length=100)]
     units: Units = 1_000
     measured: bool = False
+    nodes: Annotated[list[Identifier], Meta(max_length=50)] = field(default_factory=list)
 
 
 class Questions(Record, frozen=True, kw_only=True):

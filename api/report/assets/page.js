@@ -31,7 +31,8 @@
       ...own,
     };
     for (const name of Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key))) {
-      layout[name] = { automargin: true, linecolor: line, tickcolor: line, gridcolor: line, ...layout[name] };
+      const axis = { automargin: true, linecolor: line, tickcolor: line, gridcolor: line, ...layout[name] };
+      layout[name] = axis.title ? { ...axis, title: { standoff: 12, ...axis.title } } : axis;
     }
     return layout;
   }
