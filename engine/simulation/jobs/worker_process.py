@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import gc
 import os
+import resource
 import signal
 import sys
 import threading
@@ -94,6 +96,9 @@ def main() -> None:
     """Do what standard input says, until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     give_way(NICENESS, idle=True)
+    with contextlib.suppress(ValueError, OSError):  # each run's trail is a file that is mapped for the answer
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     telling = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print must not stand between the lines
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
