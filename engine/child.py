@@ -8,13 +8,19 @@ import os
 import sys
 from asyncio.subprocess import PIPE, Process
 
+from engine.metrics import SHARED
+
 LINE_BYTES_MAX = 64 * 1024
 """The longest line that is read from one, unless the caller says another."""
 
 
 async def spawn(module: str, line_bytes_max: int = LINE_BYTES_MAX) -> Process:
-    """Run `python -m module`, in a session of its own and with one thread of linear algebra. Raises OSError."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    """Run `python -m module`, in a session of its own and with one thread of linear algebra. Raises OSError.
+
+    Its figures are not among those that service processes share: what it has to tell, it tells its parent.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != SHARED}
+    environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", module,
         stdin=PIPE, stdout=PIPE, env=environment, start_new_session=True, limit=line_bytes_max,

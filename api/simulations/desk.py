@@ -120,7 +120,11 @@ class SimulationDesk:
             raise NotFoundError(f"the simulation has no run of scenario {scenario!r} with seed {seed}")
         if not folder.has_run(runs.index(wanted)):
             raise NotFoundError(f"the run of scenario {scenario!r} with seed {seed} is not done")
-        return FileResponse(folder.decisions(runs.index(wanted)), media_type=PARQUET)
+        # A part of a table is of no use, and the framework's errors about ranges are no problem documents.
+        request.scope["headers"] = [(name, value) for name, value in request.scope["headers"] if name != b"range"]
+        response = FileResponse(folder.decisions(runs.index(wanted)), media_type=PARQUET)
+        del response.headers["accept-ranges"]
+        return response
 
     def endpoints(self) -> list[Endpoint]:
         """The routes."""

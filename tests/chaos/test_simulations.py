@@ -70,6 +70,9 @@ def test_several_service_processes_have_one_queue_and_perform_each_job_once(tmp_
             eventually(lambda path=path: show(service, path)["state"] == "done", BACK_S)
             assert [run["state"] for run in show(service, path)["runs"]] == ["done"] * 4
         eventually(lambda: show(service, long)["state"] == "running", BACK_S)
+        figures = service.ask("GET", "/metrics").body.decode().splitlines()
+        assert any(line.startswith("apportion_http_requests_total") for line in figures), "they are shared"
+        assert not [line for line in figures if line.startswith("apportion_orders_total")], "no live order was decided"
         assert service.ask("DELETE", long).json()["state"] == "cancelled"
         eventually(lambda: show(service, long)["ended_at"] is not None, BACK_S)
         assert service.stop() == 0

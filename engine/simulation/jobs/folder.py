@@ -113,6 +113,10 @@ class Folder:
         """The directory of a run's results, once they are there."""
         return self.path / "runs" / f"{number:04d}"
 
+    def drop_runs(self) -> None:
+        """Remove what all runs left."""
+        shutil.rmtree(self.path / "runs", ignore_errors=True)
+
     @contextmanager
     def coming(self, number: int) -> Iterator[Path]:
         """A directory for the results of a run, which becomes its own at the end, unless something is raised."""

@@ -25,7 +25,7 @@ NOTE_SECONDS = 0.5
 
 
 class Performing:
-    """One job under way. `refusal` may say why nothing may be written now, which fails the job; `told` sees every note
+    """One job under way. `refusal` may say why nothing may be written now, which ends the job; `told` sees every note
     of how far it is."""
 
     def __init__(
@@ -66,6 +66,10 @@ class Performing:
             while not working.done():
                 if self._folder.cancelled():
                     return self._end(State.CANCELLED)
+                if (refusal := self._refusal()) is not None:
+                    await _over(working)
+                    self._folder.drop_runs()  # orders need the room more
+                    return self._fail(f"it was ended, and what its runs left was dropped: {refusal}")
                 self._note()
                 await asyncio.wait({working}, timeout=NOTE_SECONDS)
             await working
@@ -91,8 +95,6 @@ class Performing:
     async def _runs(self, worker: Worker, numbers: Iterator[int]) -> None:
         for number in numbers:
             planned, course = self._job.runs[number], self.progress.runs[number]
-            if (refusal := self._refusal()) is not None:
-                raise WorkerLostError(f"no run could begin: {refusal}")
             course.state = State.RUNNING
             try:
                 await self._twice(worker, number, f"scenario {planned.scenario!r} with seed {planned.seed}", course)

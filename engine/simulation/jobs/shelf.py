@@ -55,12 +55,16 @@ class Shelf:
     def waiting(self) -> list[Folder]:
         """Jobs that have not ended, as far as is known, the oldest first."""
         found = []
-        for ticket in sorted(_names(self._waiting)):
-            job_id, _, partition = ticket.partition("~")
+        for job_id, partition in self._tickets():
             folder = Folder(self._partitions / partition / job_id)
             if folder.is_founded():
                 found.append(folder)
         return found
+
+    def _tickets(self) -> list[tuple[str, str]]:
+        """(job id, partition) of each ticket, the oldest first."""
+        parts = [name.partition("~") for name in sorted(_names(self._waiting))]
+        return [(job_id, partition) for job_id, _, partition in parts if _JOB_ID.fullmatch(job_id)]
 
     def ended(self, folder: Folder) -> None:
         """It waits no more."""
@@ -98,13 +102,14 @@ class Shelf:
         """Remove what a killed process left half there."""
         for partition in self.partitions():
             for each in _inside(self._partitions / partition):
-                stale = each.suffix == COMING and int(each.name[:13]) < now_ms - STALE_MS
+                coming = each.suffix == COMING and _JOB_ID.fullmatch(each.stem)
+                stale = coming and int(each.name[:13]) < now_ms - STALE_MS
                 if stale or each.suffix == GONE:
                     shutil.rmtree(each, ignore_errors=True)
-        for name in _names(self._waiting):
-            job_id, _, partition = name.partition("~")
-            if int(job_id[:13]) < now_ms - STALE_MS and not (self._partitions / partition / job_id).is_dir():
-                (self._waiting / name).unlink(missing_ok=True)
+        for job_id, partition in self._tickets():
+            folder = Folder(self._partitions / partition / job_id)
+            if int(job_id[:13]) < now_ms - STALE_MS and not folder.path.is_dir():
+                self.ended(folder)
 
     def lock(self) -> bool:
         """Be the process that performs, if no other is; until `unlock`, or until it dies."""

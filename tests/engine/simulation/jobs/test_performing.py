@@ -128,6 +128,14 @@ async def test_a_run_that_refuses_its_orders_is_not_tried_again(tmp_path):
     assert progress.runs[0].tries == 0
 
 
+async def test_a_job_makes_room_where_the_disk_gets_full(tmp_path):
+    """Protects orders: a store on a full disk takes none, so a simulation ends and lets go of what it wrote."""
+    folder = job(tmp_path / "job")
+    progress = await Performing(folder, [Worker(100.0)], CLOCK, refusal=lambda: "the disk is nearly full").perform()
+    assert (progress.state, "the disk is nearly full" in progress.problem) == (State.FAILED, True)
+    assert not (folder.path / "runs").exists()
+
+
 @pytest.mark.timeout(200)
 async def test_workers_stand_back_and_end_with_their_parent(tmp_path):
     """Protects orders: a run has only time that nobody wants, and no process of it outlives who started it."""
