@@ -32,7 +32,8 @@ async def end(process: Process, patience_s: float) -> None:
     if process.stdin is not None:
         process.stdin.close()
     try:
-        await asyncio.wait_for(process.wait(), patience_s)
+        async with asyncio.timeout(patience_s):
+            await process.wait()
     except TimeoutError:
         await kill(process)
 

@@ -63,6 +63,12 @@ def address() -> Iterator[str]:
     thread.join(10)
 
 
+@schemathesis.serializer("application/x-ndjson")
+def as_lines(_, value):
+    """A record a line; only one is drawn."""
+    return json.dumps(value).encode()
+
+
 @DOCUMENT.parametrize()
 @settings(max_examples=count(5, 5_000), deadline=None, suppress_health_check=list(HealthCheck))
 def test_answers_conform(case, address):

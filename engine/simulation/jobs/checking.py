@@ -78,7 +78,8 @@ class ProcessIntake:
         assert process.stdout is not None, "it was asked for"
         try:
             process.stdin.write(msgspec.json.encode(begin) + b"\n")
-            line = await asyncio.wait_for(process.stdout.readline(), self._seconds_max)
+            async with asyncio.timeout(self._seconds_max):
+                line = await process.stdout.readline()
         except TimeoutError:
             reason = f"checking the simulation took longer than {self._seconds_max:g} s: a shorter period is quicker"
             raise UnavailableError(reason, retry_after_s=60) from None

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
+from engine.background import AGAIN_SECONDS
 from engine.clock import Clock
 from engine.errors import InvalidInputError
 from engine.simulation.jobs.folder import Folder
@@ -65,6 +66,7 @@ class Performing:
         try:
             while not working.done():
                 if self._folder.cancelled():
+                    await _over(working)
                     return self._end(State.CANCELLED)
                 if (refusal := self._refusal()) is not None:
                     await _over(working)
@@ -84,12 +86,15 @@ class Performing:
     async def _work(self) -> None:
         """All runs by all workers, then the answer by one of them."""
         numbers = iter([n for n, course in enumerate(self.progress.runs) if course.state is not State.DONE])
+        working = [asyncio.create_task(self._runs(worker, numbers)) for worker in self._workers]
         try:
-            async with asyncio.TaskGroup() as group:
-                for worker in self._workers:
-                    group.create_task(self._runs(worker, numbers))
-        except BaseExceptionGroup as errors:  # its own way to say what one of them met
-            raise errors.exceptions[0] from None
+            await asyncio.wait(working, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for each in working:
+                await _over(each)
+        for each in working:
+            if not each.cancelled():
+                each.result()
         await self._twice(self._workers[0], ANSWER, "the answer", Course())
 
     async def _runs(self, worker: Worker, numbers: Iterator[int]) -> None:
@@ -142,8 +147,14 @@ class Performing:
 
 
 async def _over(task: asyncio.Task[None]) -> None:
-    """Cancel what is left of a task, and wait until its processes are gone."""
-    task.cancel()
-    await asyncio.wait({task})
+    """Cancel what is left of a task, and wait until its processes are gone.
+
+    A cancellation that meets the end of what was waited for can be lost, so it is said again. One of the caller is kept
+    waiting until then.
+    """
+    while not task.done():
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({task}, timeout=AGAIN_SECONDS)
     if not task.cancelled():
         task.exception()  # it was told already, or comes too late to matter

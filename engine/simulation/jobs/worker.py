@@ -90,7 +90,8 @@ class Worker:
     async def _heard(self, process: asyncio.subprocess.Process) -> Told:
         assert process.stdout is not None, "it was asked for"
         try:
-            line = await asyncio.wait_for(process.stdout.readline(), self._patience_s)
+            async with asyncio.timeout(self._patience_s):
+                line = await process.stdout.readline()
             if line:
                 return msgspec.json.decode(line, type=Told)
         except TimeoutError:
