@@ -45,7 +45,8 @@ def page(answer: Answer) -> bytes:
     made = asked.scenarios_of(answer)
     own = [report for report in compared if report.scenario not in made]
     answers = list(asked.answers(teller, answer))
-    headlines = [headline(teller, report, sections[report.scenario]) for report in own[:HEADLINES_TOLD]]
+    told = _largest(own)
+    headlines = [headline(teller, report, sections[report.scenario]) for report in told]
     library, script = _library(), _asset("page.js")
     context: dict[str, Any] = {
         "answer": answer,
@@ -56,7 +57,8 @@ def page(answer: Answer) -> bytes:
         "seeds": len(baseline.seeds),
         "scenarios": len(compared),
         "headlines": [*headlines, *(each.headline for each in answers)],
-        "untold": len(own) - len(headlines),
+        "told": len(told),
+        "own": len(own),
         "overview": _overview(teller, compared) if len(compared) > 1 else None,
         "summaries": tables.summaries(teller, [(report, sections[report.scenario]) for report in compared]),
         "answers": answers,
@@ -71,6 +73,13 @@ def page(answer: Answer) -> bytes:
         "script_hashes": [_hash_of(library), _hash_of(script)],
     }
     return _templates().get_template("page.html").render(context).encode()
+
+
+def _largest(reports: Sequence[Report]) -> list[Report]:
+    """All of them, or of many those that differ most, in their sequence."""
+    far = sorted(reports, key=lambda report: -abs(report.differences["cost"].difference))[:HEADLINES_TOLD]
+    names = {report.scenario for report in far}
+    return [report for report in reports if report.scenario in names]
 
 
 def _mean_cost(report: Report) -> float:

@@ -298,7 +298,7 @@ def test_a_large_simulation_stays_readable(told):
     body = page(large)
     reader = read(large)
     assert len(body) < 15_000_000
-    assert f"{50 - HEADLINES_TOLD} more scenarios below." in reader.words
+    assert f"The {HEADLINES_TOLD} largest differences of 50 scenarios; all are below." in reader.words
     assert reader.opened == [True] * OPEN_TOLD + [False] * (50 - OPEN_TOLD)
     assert "The 40 largest of 999 changed flows." in reader.words
     assert "200 of 1000 nodes." in reader.words
