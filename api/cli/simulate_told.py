@@ -76,6 +76,7 @@ def show(terminal: Terminal, answer: Answer) -> None:
         f"money in {answer.currency}"
     )
     for report in others[:SCENARIOS_SHOWN]:
+        terminal.say("")
         terminal.out.print(_table(report, answer.confidence))
     if len(others) > SCENARIOS_SHOWN:
         terminal.say(f"{len(others) - SCENARIOS_SHOWN} more scenarios are in the report")
@@ -101,4 +102,5 @@ def _row(found: Paired, written: Callable[[float], str]) -> list[str]:
 
 
 def _signed(value: float, written: Callable[[float], str]) -> str:
-    return ("+" if value > 0 else "") + written(value)
+    """A difference; of rates in points."""
+    return ("+" if value > 0 else "") + written(value).replace("%", "pt")

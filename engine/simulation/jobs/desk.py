@@ -85,6 +85,8 @@ class Simulations:
     async def stop(self) -> None:
         """Leave what is performed to be resumed."""
         await self._task.stop()
+        for worker in self.workers:
+            await worker.end()
         self._shelf.unlock()
 
     async def submit(self, partition: str, simulation: Simulation) -> Standing:

@@ -103,6 +103,6 @@ class Worker:
 
     async def end(self) -> None:
         """End the process, if there is one: at once, for what it leaves is there wholly or not at all."""
-        process, self._process = self._process, None
-        if process is not None:
-            await child.kill(process)
+        if self._process is not None:
+            await child.kill(self._process)
+            self._process = None  # not sooner: who cancels this may end it again, and wait
