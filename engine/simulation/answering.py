@@ -87,7 +87,8 @@ class Cell(Struct, frozen=True):
     run in which it had a price; `priced`: their share of all sheets.
 
     `by_price`: the price times the units. A first guess: too high where units are many, for each saves less than the
-    one before, and too low where stock runs out, for what is sold out has no price. `measured`: what a run with the units saved, where that was asked for.
+    one before, and too low where stock runs out, for what is sold out has no price. `measured`: what a run with the
+    units saved, where that was asked for.
     """
 
     node_id: str
