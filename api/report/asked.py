@@ -261,8 +261,8 @@ def _worth(teller: Teller, worth: tuple[Worth, ...]) -> Answered:
         (f"The {PLACES_TOLD} best places of each", "A unit", "Has a price", "Times units", "Measured", "95 % interval"),
         tuple(rows),
         "The price of a unit is what it is expected to save later while it lies there, in the mean over the sheets of "
-        "a run. Times the units it ranks places. As a forecast it is too high where units are many, for each saves "
-        "less than the one before, and too low where stock runs out, for what is sold out has no price; what "
+        "a run. Times the units it is a first guess: too high where units are many, for each saves less than the one "
+        "before, and too low where stock runs out, for what is sold out has no price. What "
         f"was measured, in runs with the units, has neither fault. Units a run that did not ship: {short}.",
     )
 
@@ -274,7 +274,7 @@ def _worth_headline(teller: Teller, best: Worth | None) -> Headline:
     cell, subject = best.cells[0], f"{best.units:,} more of {best.sku}"
     if cell.measured is None:
         sentence = f"are worth most at {cell.node_id}: {teller.money(cell.by_price)} a run by their shadow price."
-        hint = "The price is that of the next unit: it ranks places and is no forecast."
+        hint = "The price is that of the next unit: many units together may save far less."
         return _headline(teller, Estimate(-cell.by_price, None, None), subject, sentence, "worth", hint)
     ends = (None if end is None else 0.0 - end for end in (cell.measured.high, cell.measured.low))
     sentence = f"are worth most at {cell.node_id}: a run with them costs {teller.money(cell.measured.value)} less."

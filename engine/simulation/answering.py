@@ -86,9 +86,9 @@ class Cell(Struct, frozen=True):
     """One node. `price`: what a unit that lies there was expected to save later, in the mean over the price sheets of a
     run in which it had a price; `priced`: their share of all sheets.
 
-    `by_price`: the price times the units. That ranks places; as a forecast it is too high where units are many, for
-    each saves less than the one before, and too low where stock runs out, for what is sold out has no price.
-    `measured`: what a run with the units saved, where that was asked for.
+    `by_price`: the price times the units. A first guess: too high where units are many, for each saves less than the
+    one before, and too low where stock runs out, for what is sold out has no price. `measured`: what a run with the
+    units saved, where that was asked for.
     """
 
     node_id: str

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from pyarrow import parquet
@@ -82,3 +84,12 @@ def test_an_unknown_directory_is_told_at_once(tmp_path):
     """A job learns before it runs that its decisions cannot be written."""
     with pytest.raises(FileNotFoundError):
         DecisionsFile(tmp_path / "missing" / "decisions.parquet")
+
+
+def test_every_column_has_its_line_in_the_documentation(tmp_path):
+    """Whoever opens the file finds what its columns mean, and no column that is not there."""
+    file = DecisionsFile(tmp_path / "decisions.parquet")
+    file.close()
+    text = (Path(__file__).parents[3] / "docs" / "questions.md").read_text().partition("## Every decision")[2]
+    told = [name for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)]
+    assert told == parquet.read_schema(tmp_path / "decisions.parquet").names
