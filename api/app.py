@@ -33,6 +33,9 @@ from api.policies import PolicyDesk
 from api.prices import PriceDesk
 from api.problems import MethodNotAllowedError
 from api.reoptimisation import ReoptimisationDesk
+from api.simulations.desk import SimulationDesk
+from api.simulations.progress import ProgressDesk
+from api.simulations.uploads import UploadDesk
 from api.skus import SkuDesk
 from api.stock import StockDesk
 from engine.assembly import Engine
@@ -58,7 +61,8 @@ class Application(FastAPI):
             OrderDesk(engine), CommandDesk(engine), BulkDesk(engine), InquiryDesk(engine), StockDesk(engine),
             SkuDesk(engine), NetworkDesk(engine), MatrixDesk(engine), PolicyDesk(engine), PriceDesk(engine),
             ForecastDesk(engine),
-            HistoryDesk(engine), EventDesk(engine, self.closing), ReoptimisationDesk(engine), operations,
+            HistoryDesk(engine), EventDesk(engine, self.closing), ReoptimisationDesk(engine),
+            SimulationDesk(engine), ProgressDesk(engine, self.closing), UploadDesk(engine), operations,
         )  # fmt: skip
         self.endpoints = [endpoint for desk in desks for endpoint in desk.endpoints()]
         self._document = document(self.endpoints, _version())

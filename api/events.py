@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Protocol
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.requests import Request
@@ -54,7 +55,7 @@ class EventDesk:
         else:
             now = await self._engine.ledger.snapshot(partition, (), (), ())
             after, seen = f"{now.at_ms}-0", ""
-        return _EventStream(self, partition, after, seen)
+        return EventStream(self, lambda send: self.feed(partition, after, seen, send))
 
     async def feed(self, partition: str, after: str, seen: str, send: Send) -> None:
         """Send what happens after an entry until the process stops; `seen` is the last event the client has."""
@@ -63,9 +64,7 @@ class EventDesk:
                 entries = await self._engine.past.tail(partition, after, WAIT_MS)
             except (LedgerUnavailableError, LedgerRefusedError, LogTrimmedError, StoreUnavailableError):
                 return
-            await asyncio.wait_for(
-                _send(send, _render(entries, seen) if entries else KEEPALIVE_COMMENT), SEND_SECONDS_MAX
-            )
+            await push(send, _render(entries, seen) if entries else KEEPALIVE_COMMENT)
             if entries:
                 after = entries[-1].entry_id
 
@@ -90,22 +89,31 @@ class EventDesk:
         ]  # fmt: skip
 
 
-class _EventStream(Response):
-    """The answer: feeds until the client leaves or the process stops."""
+class Feeding(Protocol):
+    """Who has streams: how many are open, and when all of them shall end."""
+
+    subscribers: int
+
+    async def ended(self) -> None:
+        """Return when all streams shall end."""
+
+
+class EventStream(Response):
+    """The answer: `feed(send)` until it returns, the client leaves, or all streams end."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, desk: EventDesk, partition: str, after: str, seen: str) -> None:
+    def __init__(self, desk: Feeding, feed: Callable[[Send], Coroutine[None, None, None]]) -> None:
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._desk = desk
-        self._place = (partition, after, seen)
+        self._feed = feed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": b"retry: %d\n\n" % RETRY_MS, "more_body": True})
         self._desk.subscribers += 1
-        feeding = asyncio.create_task(self._desk.feed(*self._place, send))
+        feeding = asyncio.create_task(self._feed(send))
         tasks = [feeding, asyncio.create_task(self._desk.ended()), asyncio.create_task(client_left(receive))]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -117,8 +125,10 @@ class _EventStream(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _send(send: Send, body: bytes) -> None:
-    await send({"type": "http.response.body", "body": body, "more_body": True})
+async def push(send: Send, body: bytes) -> None:
+    """Some more of a stream. Raises TimeoutError where the client takes nothing."""
+    message = {"type": "http.response.body", "body": body, "more_body": True}
+    await asyncio.wait_for(send(message), SEND_SECONDS_MAX)
 
 
 def _render(entries: Sequence[Entry], seen: str) -> bytes:

@@ -151,8 +151,8 @@ def _problems(endpoint: Endpoint, known: dict[Any, Any]) -> dict[str, Any]:
             "headers": {"X-Request-Id": REQUEST_ID_HEADER},
             "content": {MEDIA_TYPE: {"schema": known[Problem]}},
         }
-        if status == 503:
-            answers["503"]["headers"] = {
+        if status in (429, 503):
+            answers[str(status)]["headers"] = {
                 "X-Request-Id": REQUEST_ID_HEADER,
                 "Retry-After": {"schema": {"type": "integer", "minimum": 0}, "description": "Seconds"},
             }

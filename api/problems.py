@@ -1,7 +1,7 @@
 """Every error a client can see, as application/problem+json (RFC 9457): one class, one status, one stable `type`.
 
 The errors of the engine are in `engine.errors`; those that only HTTP knows are here. Nothing answers with another
-5xx than 503, and every 503 says when to come back.
+5xx than 503, and every 429 and 503 says when to come back.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ STATUS: dict[type[EngineError], int] = {
     errors.NoNetworkError: 409,
     errors.UnavailableError: 503,
     errors.OverloadedError: 503,
+    errors.TooManyError: 429,
     errors.DeadlineError: 503,
     errors.StoppingError: 503,
     errors.StoreUnavailableError: 503,
@@ -179,7 +180,7 @@ def respond(error: EngineError, request_id: str) -> Response:
     """The HTTP answer to an error."""
     headers = {}
     status = status_of(error)
-    if status == 503:
+    if status in (429, 503):
         headers["retry-after"] = str(getattr(error, "retry_after_s", 1))
     if isinstance(error, MethodNotAllowedError):
         headers["allow"] = error.allow

@@ -36,10 +36,16 @@ from engine.records import Records
 from engine.registry import Registry
 from engine.reoptimising.task import Reoptimiser
 from engine.settings import Settings
+from engine.simulation.jobs.checking import ProcessIntake, Source
+from engine.simulation.jobs.desk import UPLOADS, Simulations
+from engine.simulation.jobs.terms import Terms
 from engine.stock import StockRoom
 from engine.sweeper import Sweeper
 
 log = structlog.get_logger("apportion.engine")
+
+SIMULATIONS = "simulations"
+"""Where jobs of simulation are, in the data directory."""
 
 READINESS_SECONDS = 0.25
 """How often the store is asked whether it is there."""
@@ -71,6 +77,7 @@ class Engine:
         pricing: Companion | None = None,
         archiving: Companion | None = None,
         process_id: str = "",
+        simulations: Simulations | None = None,
     ) -> None:
         process_id = process_id or secrets.token_hex(4)
         self.settings = settings
@@ -98,6 +105,8 @@ class Engine:
         self.gate = Gate(self.allocate, self._window_terms, settings, clock, metrics)
         self.reoptimiser = Reoptimiser(ledger, self.registry, self._desk, clock, metrics, process_id, self.gate.busy)
         self._standby = Background(self._prepare, "desk")
+        self.simulations = simulations or Simulations(None, None, Terms(), clock)
+        self.simulations.pressure = self.gate.pressure
         self._watch = Background(self._look, "readiness")
         self._pulse = Background(self._beat, "pulse")
         self._reasons = ["starting"]
@@ -130,6 +139,7 @@ class Engine:
         if self._pricing is not None:
             self._pricing.start()
         self.reoptimiser.start()
+        self.simulations.start()
 
     async def _prepare(self) -> None:
         """Have the desk's process loaded before it is needed, so that no order of many lines waits for that."""
@@ -165,6 +175,7 @@ class Engine:
         await self._pulse.stop()
         await self._watch.stop()
         self._reasons = ["stopping"]
+        await self.simulations.stop()
         await self.gate.drain()
         if self._pricing is not None:
             await self._pricing.stop()
@@ -195,7 +206,15 @@ def build(settings: Settings, redis_url: str, data_dir: Path | None = None) -> E
     begin = Begin(redis_url, secrets.token_hex(4), archive.url, settings.model_dump_json())
     pricing = pricing_companion(begin, clock, metrics) if settings.duties and settings.price_seconds else None
     archiving = archive_companion(begin, metrics) if settings.duties and not archive.in_memory else None
-    return Engine(settings, ledger, crew, clock, metrics, refusal, desk, archive, pricing, archiving)
+    directory, terms = settings.data_dir / SIMULATIONS, Terms()
+    source = Source(
+        url=redis_url, archive=archive.url, uploads=str(directory / UPLOADS), strict_skus=settings.strict_skus
+    )
+    intake = ProcessIntake(source, terms.intake_seconds)
+    simulations = Simulations(directory, intake, terms, clock, DiskWatermark(settings.data_dir))
+    return Engine(
+        settings, ledger, crew, clock, metrics, refusal, desk, archive, pricing, archiving, simulations=simulations
+    )
 
 
 def _never() -> None:
@@ -207,21 +226,30 @@ def archive_of(settings: Settings) -> Archive:
     return Archive(settings.archive_url or sqlite_url(settings.data_dir))
 
 
-def build_memory(settings: Settings | None = None, clock: Clock | None = None, *, archive_url: str = "") -> Engine:
+def build_memory(
+    settings: Settings | None = None,
+    clock: Clock | None = None,
+    *,
+    archive_url: str = "",
+    simulations: Path | None = None,
+    terms: Terms | None = None,
+) -> Engine:
     """The same engine on the memory twin, deciding in place: for tests, baselines and simulation.
 
-    `archive_url`: "" keeps no archive, `sqlite://` one in memory.
+    `archive_url`: "" keeps no archive, `sqlite://` one in memory. `simulations`: where their jobs are; None: there are
+    none. They are checked in place, for no other process sees this ledger, and performed as ever.
     """
-    clock = clock or SystemClock()
+    clock, settings, terms = clock or SystemClock(), settings or Settings(), terms or Terms()
+    ledger, archive = MemoryLedger(clock), Archive(archive_url) if archive_url else None
+    kept = None
+    if simulations is not None:
+        # Simulations are engines of this module, so this can only be loaded once there is one.
+        from engine.simulation.jobs.intake import InPlace
+
+        intake = InPlace(ledger, History(ledger, archive), simulations / UPLOADS, strict_skus=settings.strict_skus)
+        kept = Simulations(simulations, intake, terms, clock)
     crew = InlineCrew(time.monotonic)
-    return Engine(
-        settings or Settings(),
-        MemoryLedger(clock),
-        crew,
-        clock,
-        Metrics(),
-        archive=Archive(archive_url) if archive_url else None,
-    )
+    return Engine(settings, ledger, crew, clock, Metrics(), archive=archive, simulations=kept)
 
 
 def build_simulation(settings: Settings, clock: Clock) -> tuple[Engine, MemoryLedger]:

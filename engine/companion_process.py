@@ -29,13 +29,14 @@ def accompany(serve: Serve, *, niceness: int, idle: bool = False) -> None:
     `niceness`: 0 to 19, how far it stands back; `idle`: where the system knows idle time, it has only that.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _give_way(niceness, idle)
+    give_way(niceness, idle=idle)
     garbage.settle()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     asyncio.run(_main(serve))
 
 
-def _give_way(niceness: int, idle: bool) -> None:
+def give_way(niceness: int, *, idle: bool) -> None:
+    """Stand back behind other processes, as `accompany` says."""
     os.nice(niceness)
     if idle and sys.platform == "linux":
         with contextlib.suppress(OSError):  # not allowed everywhere

@@ -15,6 +15,7 @@ EngineError
 │   └── NoNetworkError           orders need a network first
 └── UnavailableError         not now; `retry_after_s` says when
     ├── OverloadedError          the queue is full
+    ├── TooManyError             the caller has as much under way as one may have
     ├── DeadlineError            it was not decided in time; the same order may be sent again
     ├── StoppingError            this process is shutting down
     └── StoreUnavailableError    the store does not answer or refuses writes
@@ -107,6 +108,11 @@ class UnavailableError(EngineError):
 class OverloadedError(UnavailableError):
     slug = "overloaded"
     title = "The queue is full"
+
+
+class TooManyError(UnavailableError):
+    slug = "too-many"
+    title = "As much is under way as one caller may have"
 
 
 class DeadlineError(UnavailableError):

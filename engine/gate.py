@@ -177,6 +177,11 @@ class Gate:
         """Whether orders wait for a window."""
         return self._orders > 0
 
+    def pressure(self) -> float:
+        """How full the queue is, 0 to 1."""
+        settings = self._settings
+        return max(self._orders / settings.queue_orders_max, self._lines / settings.queue_lines_max)
+
     async def submit(
         self,
         partition: str,

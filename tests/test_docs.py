@@ -9,15 +9,19 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic_settings import BaseSettings
 
 from api.app import create_app
 from engine.assembly import build_memory
 from engine.domain import Limits
 from engine.policy import Policy
 from engine.settings import Settings
+from engine.simulation.jobs.terms import Terms
+from engine.simulation.patches import Patch
+from engine.simulation.scenario import Simulation
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("network.md", "orders.md", "policies.md")
+PAGES = ("network.md", "orders.md", "policies.md", "simulation.md")
 EXAMPLE = re.compile(r"^```http\n(\w+) (\S+)\n(.*?)\n?\n(\d{3}) ?(.*?)\n```$", re.MULTILINE | re.DOTALL)
 
 
@@ -31,9 +35,9 @@ def holds(answer: Any, printed: Any) -> bool:
     return bool(answer == printed)
 
 
-async def test_every_example_is_answered_as_printed():
+async def test_every_example_is_answered_as_printed(tmp_path: Path):
     """A reader who types the examples in, page by page, sees what the pages say."""
-    engine = build_memory(archive_url="sqlite://")
+    engine = build_memory(archive_url="sqlite://", simulations=tmp_path)
     await engine.start()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(create_app(engine)), base_url="http://test") as client:
         for page in PAGES:
@@ -49,12 +53,20 @@ async def test_every_example_is_answered_as_printed():
 
 
 @pytest.mark.parametrize(
-    ("page", "kind"), [("docs/orders.md", Limits), ("docs/policies.md", Policy), ("README.md", Settings)]
+    ("page", "kind"),
+    [
+        ("docs/orders.md", Limits),
+        ("docs/policies.md", Policy),
+        ("docs/simulation.md", Simulation),
+        ("docs/simulation.md", Patch),
+        ("README.md", Settings),
+        ("docs/simulation.md", Terms),
+    ],
 )
 def test_every_field_has_its_line(page, kind):
     """Limits of an order, fields of a policy and settings of a process are all told, and nothing that is not there."""
-    if kind is Settings:
-        known = {f"APPORTION_{name.upper()}" for name in Settings.model_fields}
+    if issubclass(kind, BaseSettings):
+        known = {f"{kind.model_config['env_prefix']}{name}".upper() for name in kind.model_fields}
         told = set(re.findall(r"^\| `(APPORTION_\w+)`", (ROOT / page).read_text(), re.MULTILINE))
         assert told == known
         return

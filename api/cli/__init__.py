@@ -21,6 +21,7 @@ COMMANDS = {
     "replay": ("api.cli.replay", "replay", "Send an order file to a running service and report the figures."),
     "quote": ("api.cli.quote", "quote", "Show what an order would get now, without taking anything."),
     "explain": ("api.cli.explain", "explain", "Show why an order went where it went."),
+    "simulate": ("api.cli.simulate", "simulate", "Answer what-if scenarios, here or by a running service."),
     "reconcile": ("api.cli.reconcile", "reconcile", "Check a store against its own log of changes."),
     "export": ("api.cli.export", "export", "Write orders, decisions or stock changes from the archive."),
     "doctor": ("api.cli.doctor", "doctor", "Check that a service can run on this machine."),

@@ -107,7 +107,8 @@ def _row(each: Held | Known, base: Held, possible: float) -> str:
     )
 
 
-def _work(directory: Path, cut: str, days: int, seed: int, limit: int, lines_max: int | None) -> Workload:
+def work_of(directory: Path, cut: str, days: int, seed: int, limit: int, lines_max: int | None) -> Workload:
+    """The first `limit` orders of the recipe; `lines_max`: only orders of so many lines, and stock for them."""
     invoices = read_invoices(directory)
     if lines_max is not None:
         invoices = [invoice for invoice in invoices if len(invoice.items) <= lines_max]
@@ -163,7 +164,7 @@ def hold(
         print(msgspec.json.encode(result).decode(), file=sys.stderr, flush=True)
 
     for k in days or (3, 10, 30):
-        paced_work = paced(_work(directory, cut, k, seed, limit, lines_max), pace)
+        paced_work = paced(work_of(directory, cut, k, seed, limit, lines_max), pace)
         runs = list(product(hours or ("0", "1", "4"), prices or ("off", "on")))
         shipped: Shipped | None = None
         for held, by_price in [("0", "off"), *(run for run in runs if run != ("0", "off"))]:

@@ -57,6 +57,8 @@ def _claims(name: str, change: Any) -> list[Claim]:
             return []
         ends = ("node", change.to_node, "stock", "from", change.from_node)
         return [(*ends, sku) for sku in change.skus] or [ends]
+    if name == "add_stock":
+        return [("node", change.node_id, "more", change.sku)]
     if name in ("rate_card", "surcharge"):
         return [("service", change.carrier, *([change.service] if change.service is not None else []))]
     if name == "safety_stock":

@@ -18,6 +18,7 @@ from engine.simulation.demand_faults import demand_faults
 from engine.simulation.generated import Generated
 from engine.simulation.patches import Patch
 from engine.simulation.patching import Setting, setting_of
+from engine.simulation.questions_document import Questions
 from engine.simulation.scenario import (
     BASELINE,
     ORDERS_MAX,
@@ -27,6 +28,8 @@ from engine.simulation.scenario import (
     runs_of,
 )
 from engine.simulation.world import World, with_skus
+
+CONTRADICTS = "The simulation contradicts itself or names things that do not exist."
 
 
 def require(simulation: Simulation, world: World, recorded: int | None = None) -> None:
@@ -39,7 +42,13 @@ def require(simulation: Simulation, world: World, recorded: int | None = None) -
     if not faults:
         faults = list(_deep_faults(simulation, with_skus(world, simulation.skus), recorded))
     if faults:
-        refuse("The simulation contradicts itself or names things that do not exist.", faults)
+        refuse(CONTRADICTS, faults)
+
+
+def require_plain(simulation: Simulation, world: World) -> None:
+    """Raise InvalidInputError with the faults that can be seen without patching anything."""
+    if faults := list(_plain_faults(simulation, world)):
+        refuse(CONTRADICTS, faults)
 
 
 def _plain_faults(simulation: Simulation, world: World) -> Iterator[Fault]:
@@ -58,6 +67,8 @@ def _plain_faults(simulation: Simulation, world: World) -> Iterator[Fault]:
         yield Fault(
             "$.stock.generator", "stock is generated for a generated demand only: leave it out for stock as now"
         )
+    if not simulation.scenarios and simulation.questions in (None, Questions()):
+        yield Fault("$.scenarios", "there is nothing to compare: name a scenario, or ask a question")
     yield from _patch_faults(simulation.baseline, "$.baseline")
     names: set[str] = {BASELINE}
     for s, scenario in enumerate(simulation.scenarios):

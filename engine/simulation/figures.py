@@ -39,6 +39,21 @@ class Flow(Struct):
     mills: int = 0
 
 
+class Region(Struct):
+    """Where parcels of a region go: how many whose place is known, and the sums of their degrees, in millionths."""
+
+    parcels: int = 0
+    lat: int = 0
+    lon: int = 0
+
+
+class Price(Struct):
+    """What a unit that lies there was expected to save later, summed over the price sheets in which it had a price."""
+
+    mills: int = 0
+    sheets: int = 0
+
+
 class Short(Struct):
     """Units of a SKU that did not ship, and in how many orders."""
 
@@ -85,6 +100,10 @@ class Figures(Struct, kw_only=True):
     """By node and region."""
     short: dict[str, Short] = field(default_factory=dict)
     """By SKU."""
+    regions: dict[str, Region] = field(default_factory=dict)
+    """By region: what `flows` go to."""
+    prices: dict[str, dict[str, Price]] = field(default_factory=dict)
+    """By SKU, of those that were asked about, and node."""
 
     def merge(self, other: Figures) -> None:
         """Add another run's or part's sums."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from math import isfinite
 from typing import NamedTuple
 
 import msgspec
@@ -15,8 +17,9 @@ from engine.domain import Order, ShipTo, epoch_ms
 from engine.domain import mills as exact_mills
 from engine.network import Network
 from engine.pricing.observed import zone_of
+from engine.pricing.sheet import StoredSheet
 from engine.promise import local_day, to_day
-from engine.simulation.figures import Day, Figures, Flow, Load, Short
+from engine.simulation.figures import Day, Figures, Flow, Load, Price, Region, Short
 from engine.simulation.outcome import Outcome
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -91,6 +94,14 @@ class Meter:
         """One more price sheet was made."""
         self.figures.sheets[source] = self.figures.sheets.get(source, 0) + 1
 
+    def prices(self, sheet: StoredSheet, skus: Iterable[str]) -> None:
+        """What that sheet says of some SKUs."""
+        for sku in skus:
+            for keep in sheet.keeps(sku):
+                price = self.figures.prices.setdefault(sku, {}).setdefault(keep.node_id, Price())
+                price.mills += keep.mills
+                price.sheets += 1
+
     def order(self, order: Order, decided: Told, at: Instants, way: Way) -> Outcome:
         """One more order, as it was decided in the end."""
         figures, cost = self.figures, decided.cost
@@ -153,7 +164,9 @@ class Meter:
     def _parcels(self, decided: Told, way: Way) -> tuple[int, str]:
         """Book loads and flows; metres of all parcels, and the nodes that ship."""
         figures, length = self.figures, 0
-        region, metres = way
+        region, place, metres = way
+        if place is not None and decided.parcels:
+            self._place(region, place, len(decided.parcels))
         for parcel in decided.parcels:
             node_id = parcel.node_id
             units = sum([line.quantity for line in parcel.lines])
@@ -176,6 +189,14 @@ class Meter:
         if len(decided.parcels) == 1:
             return length, decided.parcels[0].node_id
         return length, "+".join(sorted({parcel.node_id for parcel in decided.parcels}))
+
+    def _place(self, region: str, place: tuple[int, int], parcels: int) -> None:
+        known = self.figures.regions.get(region)
+        if known is None:
+            known = self.figures.regions[region] = Region()
+        known.parcels += parcels
+        known.lat += parcels * place[0]
+        known.lon += parcels * place[1]
 
     def _lateness(self, order: Order, decided: Told) -> int:
         """Days from the order's date to the last parcel's arrival where it goes; 0 without a date or parcels."""
@@ -217,9 +238,11 @@ class Instants(Struct):
 
 
 class Way(NamedTuple):
-    """To one destination: its region, and whole metres from each node, 0 where unknown."""
+    """To one destination: its region, its place in millionths of a degree, and whole metres from each node, 0 where
+    unknown."""
 
     region: str
+    place: tuple[int, int] | None
     metres: dict[str, int]
 
 
@@ -236,8 +259,11 @@ class Ways:
         if way is None:
             if len(self._known) >= PLACES_MAX:
                 self._known.clear()
-            metres = np.nan_to_num(np.rint(self._network.distances([order]).every()[0])).astype(np.int64).tolist()
-            way = Way(region_of(order.ship_to), dict(zip(self._network.node_ids, metres, strict=True)))
+            found = self._network.distances([order])
+            metres = np.nan_to_num(np.rint(found.every()[0])).astype(np.int64).tolist()
+            lat, lon = float(found.lat_to[0]), float(found.lon_to[0])
+            place = (round(lat * 1e6), round(lon * 1e6)) if isfinite(lat + lon) else None
+            way = Way(region_of(order.ship_to), place, dict(zip(self._network.node_ids, metres, strict=True)))
             self._known[order.ship_to] = way
         return way
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
-from engine.domain import Count, Identifier, Instant, Record
+from engine.domain import Count, Identifier, Instant, Record, Units
 from engine.network_document import Carrier, Node
 from engine.simulation.demand_document import Factor, Share
 
@@ -126,6 +126,14 @@ class MoveStock(Record, frozen=True, kw_only=True):
     skus: Annotated[list[Identifier], Meta(max_length=100_000)] = field(default_factory=list)
 
 
+class AddStock(Record, frozen=True, kw_only=True):
+    """So many more units of a SKU at a node from the start."""
+
+    node_id: Identifier
+    sku: Identifier
+    units: Units
+
+
 class Patch(Record, frozen=True, kw_only=True):
     """One change: exactly one of these. `rate_card` replaces the carrier service of its name, or adds it."""
 
@@ -144,6 +152,7 @@ class Patch(Record, frozen=True, kw_only=True):
     strike: Strike | None = None
     demand_factor: Factor | None = None
     move_stock: MoveStock | None = None
+    add_stock: AddStock | None = None
 
     def said(self) -> dict[str, Any]:
         """The fields that are given, by name; one in a valid patch."""

@@ -9,19 +9,20 @@ import msgspec
 from msgspec import Struct, field
 
 from engine.documents import refuse
-from engine.domain import StockRow
+from engine.domain import UNITS_MAX, StockRow
 from engine.errors import Fault, InvalidInputError
 from engine.network_document import Capacity, Carrier, Node, semantic_faults
 from engine.policy import Policy
 from engine.simulation import patches
 from engine.simulation.patches import Patch, Strike
-from engine.simulation.scenario import Pricing, Replenishment, Simulation
+from engine.simulation.scenario import BASELINE, Pricing, Replenishment, Simulation
 from engine.simulation.world import World
 
 
 class Setting(Struct, frozen=True, kw_only=True):
     """All that a run depends on, but for its orders and `demand_factor` times more of them.
 
+    `priced_skus`: those whose shadow prices are told.
     `window_ms`: how long windows stay open; None: as the policies say. `hold_ms`: how long orders may still move.
     """
 
@@ -32,11 +33,15 @@ class Setting(Struct, frozen=True, kw_only=True):
     window_ms: int | None = None
     hold_ms: int | None = None
     strikes: tuple[Strike, ...] = field(default_factory=tuple)
+    priced_skus: tuple[str, ...] = ()
 
 
 def setting_of(simulation: Simulation, name: str, world: World) -> Setting:
     """What the named scenario is run on. Raises InvalidInputError with the paths of what cannot be."""
     setting = Setting(world=world, pricing=simulation.pricing, replenishment=simulation.stock.replenishment)
+    worth = None if simulation.questions is None else simulation.questions.worth
+    if name == BASELINE and worth is not None:
+        setting = msgspec.structs.replace(setting, priced_skus=tuple(worth.skus))
     common = [(f"$.baseline[{k}]", patch) for k, patch in enumerate(simulation.baseline)]
     own: list[tuple[str, Patch]] = []
     for s, scenario in enumerate(simulation.scenarios):
@@ -75,6 +80,21 @@ def _capacity(setting: Setting, change: patches.NodeCapacity, path: str) -> Sett
 def _cutoff(setting: Setting, change: patches.NodeCutoff, path: str) -> Setting:
     fields = {name: value for name, value in _given(change).items() if name != "node_id"}
     return _with_node(setting, change.node_id, path, **fields)
+
+
+def _add_stock(setting: Setting, change: patches.AddStock, path: str) -> Setting:
+    _node(setting, change.node_id, path)
+    if change.sku not in setting.world.known_skus():
+        refuse("The patch names a SKU that does not exist.", [Fault(f"{path}.sku", f"there is no SKU {change.sku!r}")])
+    rows = {(row.node_id, row.sku): row for row in setting.world.stock}
+    cell = change.node_id, change.sku
+    there = rows.get(cell) or StockRow(node_id=change.node_id, sku=change.sku, on_hand=0)
+    if there.on_hand + change.units > UNITS_MAX:
+        refuse(
+            "A cell cannot hold so much.", [Fault(f"{path}.units", f"more than {UNITS_MAX:,} units with those there")]
+        )
+    rows[cell] = msgspec.structs.replace(there, on_hand=there.on_hand + change.units)
+    return _replaced(setting, stock=tuple(rows.values()))
 
 
 def _rate_card(setting: Setting, change: Carrier, path: str) -> Setting:
@@ -198,6 +218,7 @@ _WAYS: dict[str, Callable[[Setting, Any, str], Setting]] = {
     "strike": _strike,
     "demand_factor": _demand_factor,
     "move_stock": _move_stock,
+    "add_stock": _add_stock,
 }
 
 

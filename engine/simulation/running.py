@@ -276,14 +276,18 @@ class _Course:
     async def _make_prices(self) -> None:
         """A round of the pricer; waits until windows go by what it made."""
         assert self._pricer is not None, "asked for only where prices are made"
+        priced = False
         for made in await self._pricer.round():
             self._priced_ms = self._clock.epoch_ms()
             self._meter.sheet("failed" if made.error else made.source)
+            priced = True
         versions = await self._ledger.versions(PARTITION)
         books = await self._registry.books(PARTITION, versions)
         while versions.prices and (books.prices is None or books.prices.version != versions.prices):
             await asyncio.sleep(0)
             books = await self._registry.books(PARTITION, versions)
+        if priced and books.prices is not None:
+            self._meter.prices(books.prices, self._setting.priced_skus)
 
     async def _end(self) -> None:
         """Close what is open, and let time pass until the last held order is released."""

@@ -15,6 +15,7 @@ from engine.domain import Count, Identifier, Instant, Record, Sku
 from engine.errors import Fault
 from engine.simulation.demand_document import Demand, Factor, Share, Upload
 from engine.simulation.patches import Hours, Patch
+from engine.simulation.questions_document import Questions
 
 BASELINE = "baseline"
 """The scenario that always runs beside the others, without patches of its own."""
@@ -113,7 +114,9 @@ class Simulation(Record, frozen=True, kw_only=True):
     )
     skus: Annotated[list[Sku], Meta(max_length=100_000)] = field(default_factory=list)
     """Catalogue entries that there are not yet, or that differ."""
-    scenarios: Annotated[list[Scenario], Meta(min_length=1, max_length=SCENARIOS_MAX)]
+    scenarios: Annotated[list[Scenario], Meta(max_length=SCENARIOS_MAX)] = field(default_factory=list)
+    questions: Questions | None = None
+    """Become scenarios beside the others (`questions.asked`)."""
     baseline: Annotated[list[Patch], Meta(max_length=PATCHES_MAX)] = field(default_factory=list)
     """What all runs differ from the present in, the baseline included; scenarios are patched on top of it."""
     pricing: Pricing = Pricing()

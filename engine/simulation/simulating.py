@@ -1,5 +1,6 @@
 """A simulation as pieces of work: what a job does in whatever processes it has.
 
+ask       once, if there are questions (`questions.asked`): they become scenarios, and all else goes by that simulation
 prepare   once: documents and stock that all runs begin with, checked; recorded orders are written down before
 perform   each run of `scenario.runs_of`, anywhere and in any sequence: its figures, and its trail
 report    once all runs of a scenario are there: beside the baseline
@@ -20,6 +21,7 @@ from engine.simulation.figures import Figures, Kpis, Utilisation, kpis, utilisat
 from engine.simulation.generated import Generated
 from engine.simulation.outcome import Outcome
 from engine.simulation.patching import setting_of
+from engine.simulation.questions import asked
 from engine.simulation.recorded import Recorded, Spool
 from engine.simulation.running import Watch, run
 from engine.simulation.scenario import BASELINE, Run, Simulation
@@ -33,6 +35,8 @@ def prepared(simulation: Simulation, world: World, spool: Spool | None = None) -
 
     `world`: documents and stock as they are now, or as uploaded. `spool`: the recorded orders, where demand is that.
     """
+    if asked(simulation, world) != simulation:
+        raise InvalidInputError("its questions are asked before a simulation is prepared")
     faults.require(simulation, world, None if spool is None else spool.orders)
     return furnished(simulation, with_skus(world, simulation.skus))
 

@@ -10,11 +10,17 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.simulation.outcome import Outcome
 from solvers.problem import Ints
+
+HEAD_BYTES = 8
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(tuple[int, int, tuple[str, ...]]).decode
 
 
 class Columns(NamedTuple):
@@ -56,19 +62,32 @@ class Trail:
 
 def save(columns: Columns, path: Path) -> None:
     """Write them where another process reads them."""
+    head = _pack((len(columns.key), columns.order_id.dtype.itemsize, columns.names))
     with path.open("wb") as file:
-        np.savez(
-            file,
-            key=columns.key,
-            total=columns.total,
-            nodes=columns.nodes,
-            order_id=columns.order_id,
-            names=np.array([name.encode() for name in columns.names], np.bytes_),
-        )
+        file.write(len(head).to_bytes(HEAD_BYTES, "little") + head)
+        file.write(bytes(_aligned(file.tell()) - file.tell()))
+        for column in columns[:4]:
+            file.write(np.ascontiguousarray(column).tobytes())
 
 
 def load(path: Path) -> Columns:
-    """What `save` wrote."""
-    with np.load(path) as file:
-        names = tuple(name.decode() for name in file["names"].tolist())
-        return Columns(file["key"], file["total"], file["nodes"], file["order_id"], names)
+    """What `save` wrote. The file is mapped, not read: the trails of many runs need no memory until they are looked at,
+    and then only as long as nobody else wants it."""
+    try:
+        body: NDArray[np.uint8] = np.memmap(path, np.uint8, "r")
+    except OSError:  # too many files are open
+        body = np.fromfile(path, np.uint8)
+    at = HEAD_BYTES + int.from_bytes(body[:HEAD_BYTES].tobytes(), "little")
+    orders, width, names = _unpack(body[HEAD_BYTES:at].tobytes())
+    start, found = _aligned(at), []
+    for kind in (np.uint64, np.int64, np.int64, f"S{width}"):
+        dtype: np.dtype[np.generic] = np.dtype(kind)
+        found.append(body[start : start + orders * dtype.itemsize].view(dtype))
+        start += orders * dtype.itemsize
+    key, total, nodes, order_id = found
+    return Columns(key, total, nodes, order_id, names)
+
+
+def _aligned(at: int) -> int:
+    """The next place for whole words."""
+    return -(-at // HEAD_BYTES) * HEAD_BYTES

@@ -8,6 +8,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
@@ -35,7 +37,10 @@ CHECKS = [
     response_schema_conformance,
     status_code_conformance,
 ]
-APPLICATION = create_app(build_memory(Settings(order_timeout_ms=5_000), archive_url="sqlite://"))
+_DIRECTORY = TemporaryDirectory(prefix="apportion-fuzz-")
+APPLICATION = create_app(
+    build_memory(Settings(order_timeout_ms=5_000), archive_url="sqlite://", simulations=Path(_DIRECTORY.name))
+)
 DOCUMENT = schemathesis.openapi.from_dict(APPLICATION.openapi()).exclude(path="/v1/events")
 DOCUMENT.config.phases.update(phases=["coverage", "fuzzing"] if FULL else ["fuzzing"])
 
@@ -56,6 +61,12 @@ def address() -> Iterator[str]:
     yield url
     server.should_exit = True
     thread.join(10)
+
+
+@schemathesis.serializer("application/x-ndjson")
+def as_lines(_, value):
+    """A record a line; only one is drawn."""
+    return json.dumps(value).encode()
 
 
 @DOCUMENT.parametrize()
@@ -111,6 +122,16 @@ def _mangled(body: bytes, chance: random.Random) -> bytes:
         ),
         ("PATCH", "/v1/nodes/NYC", {"costs": {"per_parcel": "1.00"}, "holidays": ["2026-12-25"]}),
         ("POST", "/v1/orders/O-1/cancel", {"command_id": "c"}),
+        (
+            "POST",
+            "/v1/simulations",
+            {
+                "demand": {"generator": {"since": "2026-11-23T00:00:00Z", "days": 1, "orders_per_day": 5}},
+                "skus": [{"sku": "A"}],
+                "scenarios": [{"name": "s", "patches": [{"close_node": {"node_id": "LAX"}}]}],
+                "seeds": [1, 1],
+            },
+        ),
     ],
 )
 def test_mangled_bodies_harm_nobody(method, path, body, address):

@@ -60,7 +60,7 @@ async def test_the_frameworks_own_errors_are_problems(empty):
 
 async def test_routes_of_later_stages_do_not_exist(client):
     """What is not built answers 404, not a stub's success."""
-    problem(await client.post("/v1/simulations", json=order()), 404, "no-route")
+    problem(await client.get("/v1/kpis"), 404, "no-route")
 
 
 async def test_the_unforeseen_is_a_503_and_logged(app, client, monkeypatch, capsys):

@@ -8,6 +8,7 @@ import pytest
 
 from engine.network import parse_network
 from engine.sample.world import build_world
+from engine.simulation.questions import asked
 from engine.simulation.scenario import Run, parse_simulation, runs_of
 from engine.simulation.simulating import performed, prepared
 from engine.simulation.world import World
@@ -32,7 +33,7 @@ async def test_an_example_is_sound_and_its_first_windows_run(path, sample):
         if came > 50:
             raise EnoughError
 
-    of = parse_simulation(path.read_bytes(), as_yaml=True)
+    of = asked(parse_simulation(path.read_bytes(), as_yaml=True), sample)
     begin = prepared(of, sample)
     for name in {one.scenario for one in runs_of(of)}:
         with pytest.raises(EnoughError):

@@ -179,10 +179,18 @@ def test_a_policy_whose_rules_leave_no_node_after_a_patch_is_refused():
 
 def test_the_document_is_read_strictly_from_json_and_yaml():
     """Unknown fields, wrong types and keys that stand twice are told with path or line, in both forms."""
-    body = {"demand": {"generator": GENERATOR | {"days": "two"}}, "scenarios": [], "what": 1}
+    body = {
+        "demand": {"generator": GENERATOR | {"days": "two"}},
+        "scenarios": [{"name": "one", "patches": []}],
+        "what": 1,
+    }
     with pytest.raises(InvalidInputError) as refused:
         parse_simulation(json.dumps(body).encode())
-    assert {fault.path for fault in refused.value.faults} == {"$.demand.generator.days", "$.scenarios", "$.what"}
+    assert {fault.path for fault in refused.value.faults} == {
+        "$.demand.generator.days",
+        "$.scenarios[0].patches",
+        "$.what",
+    }
     with pytest.raises(InvalidInputError) as refused:
         parse_simulation(b"name: a\nname: b\n", as_yaml=True)
     assert refused.value.faults[0].path == "line 1"

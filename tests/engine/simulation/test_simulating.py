@@ -10,9 +10,9 @@ import pytest
 from engine.domain import Limits
 from engine.errors import InvalidInputError
 from engine.policy.document import Policy, Rule, Then
-from engine.simulation.patches import Hold, Patch
 from engine.simulation.patching import setting_of
 from engine.simulation.questions import closings, price_of_policy, sweep
+from engine.simulation.questions_document import Sweep
 from engine.simulation.recorded import spooled
 from engine.simulation.scenario import BASELINE, Simulation, runs_of
 from engine.simulation.simulating import Report, expected_orders, performed, prepared, reported
@@ -143,18 +143,18 @@ def test_questions_make_one_scenario_for_each_answer():
     """Each rule and limit dropped alone and all together; each node closed; each value of a number."""
     policy = Policy(limits=Limits(max_parcels=1), rules=[Rule(name="east", then=Then(nodes=["E"]))])
     base = msgspec.structs.replace(world(), policies={"default": policy})
-    asked = price_of_policy("default", policy)
-    assert [each.name for each in asked] == [
+    drops = price_of_policy("default", policy)
+    assert [drop.scenario.name for drop in drops] == [
         "without rule east",
         "without limit max_parcels",
         "without rules and limits",
     ]
-    of = msgspec.structs.replace(simulation(), scenarios=asked)
-    rule, limit, both = (setting_of(of, each.name, base).world.policies["default"] for each in asked)
+    of = msgspec.structs.replace(simulation(), scenarios=[drop.scenario for drop in drops])
+    rule, limit, both = (setting_of(of, each.scenario.name, base).world.policies["default"] for each in drops)
     assert (rule.rules, rule.limits) == ([], policy.limits)
     assert (limit.rules, limit.limits) == (policy.rules, Limits())
     assert both == Policy()
     assert price_of_policy("default", Policy()) == []
-    assert [each.name for each in closings(base)] == ["close E", "close M", "close W"]
-    curve = sweep("held", [0, 1, 4], lambda hours: Patch(hold=Hold(hours=hours)))
-    assert [each.name for each in curve] == ["held 0", "held 1", "held 4"]
+    assert [each.name for each in closings(base).values()] == ["close E", "close M", "close W"]
+    curve = sweep(Sweep(name="held", parameter="hold", values=[0, 1, 4.5]))
+    assert [each.name for each in curve] == ["held 0", "held 1", "held 4.5"]
