@@ -99,7 +99,7 @@ async def test_many_writes_at_once(shop: Shop):
 
 @pytest.mark.parametrize("sequence", ["ascending", "descending", "any"])
 async def test_pages_of_stock_go_by_sku(shop: Shop, sequence: str):
-    """Protects listings: in whatever order SKUs came, pages of any size give each of them once, in the order of SKUs."""
+    """Protects listings: in whatever order SKUs came, pages of any size give each of them once, in order."""
     skus = sorted({f"S{k * k % 10_007:05}" for k in range(900)} | {"S", "Z" * 100, "\u00e4", "\U0001f4a1"})
     coming = list(reversed(skus)) if sequence == "descending" else list(skus)
     if sequence == "any":

@@ -260,7 +260,9 @@ async def test_an_error_at_any_statement(server: Server, store: RedisLedger, nam
 
 
 async def _again(trial: Trial, name: str, written: bool) -> None:
-    """The same call again: what was finished is not made twice."""
+    """All that has stock is listed, and the same call again does not make twice what was finished."""
+    listed = [sku for sku, _ in (await trial.store.stock_page(trial.shop.partition, "", 1_000))[1]]
+    assert listed == sorted({change.sku for entry in await trial.shop.log() for change in entry.cells})
     report = await reconcile(trial.store, trial.shop.partition)
     assert report.clean, report.differences
     answer = await trial.call(name)
