@@ -95,21 +95,19 @@ def _flat(problem: Problem, plans: Sequence[Sequence[Shipment]]) -> _Taken:
 
 def _goods(problem: Problem, taken: _Taken) -> Faults:
     """Quantities, eligibility and stock."""
-    lines, node = problem.lines, problem.options.node[taken.option]
-    found: Faults = []
+    lines, at = problem.lines, problem.options.node[taken.option][taken.of]
     empty = np.bincount(taken.of, minlength=len(taken.order)) == 0
-    found += [("units", f"order {o} has an empty shipment") for o in taken.order[empty].tolist()]
+    found: Faults = [("units", f"order {o} has an empty shipment") for o in taken.order[empty].tolist()]
     first, shipped = _shipped(problem, taken)
     for line in np.flatnonzero(shipped > lines.quantity[first]).tolist():
         found.append(("quantity", f"line {first[line]} ships {shipped[line]} of {lines.quantity[first[line]]}"))
-    at = node[taken.of]
     barred = ~lines.eligible[taken.take_line, at]
     for line, k in zip(taken.take_line[barred].tolist(), at[barred].tolist(), strict=True):
         found.append(("eligibility", f"line {line} may not ship from node {k}"))
     (item, k), used = _drawn(problem, lines.item[taken.take_line], at, taken.take_units)
-    there = problem.stock[item, k]
-    for cell in np.flatnonzero(used > there).tolist():
-        found.append(("stock", f"item {item[cell]} at node {k[cell]}: {used[cell]} of {there[cell]}"))
+    over = used > problem.stock[item, k]
+    for i, n, units in zip(item[over].tolist(), k[over].tolist(), used[over].tolist(), strict=True):
+        found.append(("stock", f"item {i} at node {n}: {units} of {problem.stock[i, n]}"))
     return found
 
 
@@ -132,13 +130,12 @@ def _recipe(problem: Problem, item: Ints) -> tuple[Ints, Ints]:
 def _drawn(problem: Problem, item: Ints, node: Ints, units: Ints) -> tuple[tuple[Ints, Ints], Ints]:
     """What these units take from the stock of real goods: the cells (item, node), each once, and units of each."""
     derived, (row, source) = problem.derived, _recipe(problem, item)
-    own = row < 0
+    own, place = row < 0, np.where(source >= 0, source, node)
     cells, amounts = [item[own] * problem.nodes + node[own]], [units[own]]
     for one in np.unique(row[~own]).tolist():
         mine = row == one
-        place = np.where(source >= 0, source, node)[mine]
         for at in range(int(derived.start[one]), int(derived.start[one + 1])):
-            cells.append(derived.part[at] * problem.nodes + place)
+            cells.append(derived.part[at] * problem.nodes + place[mine])
             amounts.append(units[mine] * derived.count[at])
     cell, which = np.unique(np.concatenate(cells), return_inverse=True)
     used = np.zeros(len(cell), np.int64)
