@@ -91,7 +91,7 @@ def takes_of(lowered: Lowered, use: Taken) -> list[tuple[Take, ...]]:
     np.add.at(units, at, use.count)
     cell, node = np.divmod(key, nodes)
     order, sku = np.divmod(cell, skus)
-    columns = sku, lowered.cells.place[sku, node], network.number_of[node], units, network.safety[node]
+    columns = sku, lowered.cells.place(sku, node), network.number_of[node], units, network.safety[node]
     return _by_order(list(map(Take, *(column.tolist() for column in columns))), order, lowered)
 
 

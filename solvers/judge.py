@@ -95,20 +95,19 @@ def _flat(problem: Problem, plans: Sequence[Sequence[Shipment]]) -> _Taken:
 
 def _goods(problem: Problem, taken: _Taken) -> Faults:
     """Quantities, eligibility and stock."""
-    lines, node = problem.lines, problem.options.node[taken.option]
-    found: Faults = []
+    lines, at = problem.lines, problem.options.node[taken.option][taken.of]
     empty = np.bincount(taken.of, minlength=len(taken.order)) == 0
-    found += [("units", f"order {o} has an empty shipment") for o in taken.order[empty].tolist()]
+    found: Faults = [("units", f"order {o} has an empty shipment") for o in taken.order[empty].tolist()]
     first, shipped = _shipped(problem, taken)
     for line in np.flatnonzero(shipped > lines.quantity[first]).tolist():
         found.append(("quantity", f"line {first[line]} ships {shipped[line]} of {lines.quantity[first[line]]}"))
-    at = node[taken.of]
     barred = ~lines.eligible[taken.take_line, at]
     for line, k in zip(taken.take_line[barred].tolist(), at[barred].tolist(), strict=True):
         found.append(("eligibility", f"line {line} may not ship from node {k}"))
-    used = _drawn(problem, lines.item[taken.take_line], at, taken.take_units)
-    for item, k in np.argwhere(used > problem.stock).tolist():
-        found.append(("stock", f"item {item} at node {k}: {used[item, k]} of {problem.stock[item, k]}"))
+    (item, k), used = _drawn(problem, lines.item[taken.take_line], at, taken.take_units)
+    over = used > problem.stock[item, k]
+    for i, n, units in zip(item[over].tolist(), k[over].tolist(), used[over].tolist(), strict=True):
+        found.append(("stock", f"item {i} at node {n}: {units} of {problem.stock[i, n]}"))
     return found
 
 
@@ -128,18 +127,20 @@ def _recipe(problem: Problem, item: Ints) -> tuple[Ints, Ints]:
     return row, np.where(row >= 0, np.append(derived.source, -1)[row], -1)
 
 
-def _drawn(problem: Problem, item: Ints, node: Ints, units: Ints) -> Ints:
-    """int64[I, N]: what these units take from the stock of real goods."""
+def _drawn(problem: Problem, item: Ints, node: Ints, units: Ints) -> tuple[tuple[Ints, Ints], Ints]:
+    """What these units take from the stock of real goods: the cells (item, node), each once, and units of each."""
     derived, (row, source) = problem.derived, _recipe(problem, item)
-    used = np.zeros(problem.stock.shape, np.int64)
-    own = row < 0
-    np.add.at(used, (item[own], node[own]), units[own])
+    own, place = row < 0, np.where(source >= 0, source, node)
+    cells, amounts = [item[own] * problem.nodes + node[own]], [units[own]]
     for one in np.unique(row[~own]).tolist():
         mine = row == one
-        place = np.where(source >= 0, source, node)[mine]
         for at in range(int(derived.start[one]), int(derived.start[one + 1])):
-            np.add.at(used, (derived.part[at], place), units[mine] * derived.count[at])
-    return used
+            cells.append(derived.part[at] * problem.nodes + place[mine])
+            amounts.append(units[mine] * derived.count[at])
+    cell, which = np.unique(np.concatenate(cells), return_inverse=True)
+    used = np.zeros(len(cell), np.int64)
+    np.add.at(used, which, np.concatenate(amounts))
+    return np.divmod(cell, problem.nodes), used
 
 
 def _limits(problem: Problem, taken: _Taken, packed: _Packed) -> Faults:
@@ -367,9 +368,9 @@ def _kept(problem: Problem, solution: Solution) -> int:
     guide, taken = problem.guide, _flat(problem, solution.plans)
     assert guide is not None, "only a guide has prices"
     node = problem.options.node[taken.option][taken.of]
-    drawn = _drawn(problem, problem.lines.item[taken.take_line], node, taken.take_units)
+    cells, drawn = _drawn(problem, problem.lines.item[taken.take_line], node, taken.take_units)
     bucket = problem.options.bucket[solution.boxes.option]
-    return int((drawn * guide.stock).sum()) + int(guide.room[bucket[bucket >= 0]].sum())
+    return int((drawn * guide.stock[cells]).sum()) + int(guide.room[bucket[bucket >= 0]].sum())
 
 
 def _box_money(problem: Problem, boxes: Boxes) -> tuple[Ints, Ints, Bools]:

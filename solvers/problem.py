@@ -380,7 +380,7 @@ class Problem:
             ("options.late_days not negative", bool((options.late_days >= 0).all())),
             ("curves", curves.price.shape == curves.up_to_g.shape and curves.price.ndim == 2),
             ("curves ascending", bool((np.diff(curves.up_to_g, axis=1) >= 0).all())),
-            ("stock not negative", bool((self.stock >= 0).all()) and self.stock.dtype == np.int64),
+            ("stock not negative", self.stock.min(initial=0) >= 0 and self.stock.dtype == np.int64),
             ("buckets", column(self.bucket_units, n_buckets) and column(self.bucket_parcels, n_buckets)),
             ("node_rank", column(self.node_rank, n_nodes)),
             ("distance_m", self.distance_m.shape == (n_orders, n_nodes)),

@@ -44,7 +44,14 @@ def used(problem: Problem, taken: Taken) -> Ints:
 
 def contested(problem: Problem, taken: Taken) -> Bools:
     """bool[resources]: more of it is taken than there is."""
-    over: Bools = used(problem, taken) > free(Supply.of(problem))
+    over = np.zeros(problem.stock.size + 2 * len(problem.bucket_parcels), np.bool_)
+    which, at = np.unique(taken.resource, return_inverse=True)
+    amount = np.zeros(len(which), np.int64)
+    np.add.at(amount, at, taken.amount)
+    cells = np.searchsorted(which, problem.stock.size)
+    room = np.concatenate([problem.bucket_parcels, problem.bucket_units])[which[cells:] - problem.stock.size]
+    # Of a large network few cells are taken from: all the others are not looked at.
+    over[which] = amount > np.concatenate([problem.stock.ravel()[which[:cells]], room])
     return over
 
 

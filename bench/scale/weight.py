@@ -34,7 +34,12 @@ class Scales:
 
     async def names(self) -> int:
         """Bytes of the list of stocked SKUs, by which pages of stock are read in order."""
-        return int(await self._client.memory_usage(f"{self._tag}:stocked", samples=0) or 0)
+        key = f"{self._tag}:stocked"
+        asking = self._client.pipeline(transaction=False)
+        asking.memory_usage(key, samples=0)
+        for head in await self._client.zrange(key, 0, -1):
+            asking.memory_usage(key.encode() + b":" + head, samples=0)
+        return sum(each or 0 for each in await asking.execute())
 
     async def settled(self) -> None:
         """Wait until the store does not write its file anew: that process is measured by nobody."""

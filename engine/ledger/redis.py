@@ -5,7 +5,8 @@ goes through scripts, each of which first finishes what an earlier one may have 
 
     {p}:meta      versions, and the id of the last log entry that is wholly applied
     {p}:log       the log: a stream of entries (kind, body, record, opaque parts; see `journal`)
-    {p}:stock:<sku>  {p}:load:<day>     packed rows and days (see `layout`);  {p}:stocked  {p}:days  their names
+    {p}:stock:<sku>  {p}:load:<day>     packed rows and days (see `layout`);  {p}:days  the days
+    {p}:stocked  {p}:stocked:<sku>      the SKUs that have a row, in runs (see lua/stocked.lua)
     {p}:order:<id>   content, order, decision, what it holds, its commands;  {p}:idem:<key>  its order
     {p}:soft:<field> units of soft holds (see lua/soft.lua);  {p}:due  fields, {p}:holds  orders, by deadline
     {p}:move:<id>    digest of a movement that was applied
@@ -66,7 +67,7 @@ from engine.ledger.retention import before
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.decode
 
-_ALWAYS = frozenset({"read", "snapshot", "archived", "evict", "queue", "order", "movable"})
+_ALWAYS = frozenset({"read", "page", "snapshot", "archived", "evict", "queue", "order", "movable"})
 """Scripts that run whatever `refusal` says: they read, or make room."""
 _LOG_PAGE = 16
 """Log entries per reading; one may be half a megabyte."""
@@ -222,9 +223,7 @@ class RedisLedger(RedisHolds, RedisRetention, RedisBacklog, RedisMoving, RedisPr
         self, partition: str, cursor: str, limit: int, *, as_logged: bool = False
     ) -> tuple[str, list[tuple[str, Row]]]:
         """As `Ledger.stock_page`, in order of SKU."""
-        start = f"({cursor}" if cursor else "-"
-        [found] = await self._read(partition, ("ZRANGEBYLEX", "stocked", start, "+", "LIMIT", 0, limit))
-        skus = [sku.decode() for sku in found]
+        skus = [sku.decode() for sku in await self._run("page", partition, cursor, limit)]
         rows = await self._rows(partition, skus, as_logged)
         return skus[-1] if len(skus) == limit else "", list(zip(skus, rows, strict=True))
 

@@ -17,7 +17,7 @@ from engine.ledger.port import LedgerRefusedError, LedgerUnavailableError
 
 Argument = str | bytes | int
 
-_BEGINNING = ("prelude", "states", "waits", "soft", "orders", "apply")
+_BEGINNING = ("prelude", "stocked", "rows", "states", "waits", "soft", "orders", "apply")
 _GIVING = (*_BEGINNING, "overlay", "giving")
 _PARTS = {
     "commit": (*_GIVING, "bloom", "commit"),
@@ -39,6 +39,7 @@ _PARTS = {
     "forecast": (*_BEGINNING, "forecast"),
     "prices": (*_BEGINNING, "prices"),
     "read": (*_BEGINNING, "read"),
+    "page": (*_BEGINNING, "page"),
     "archived": (*_BEGINNING, "archived"),
     "evict": (*_BEGINNING, "bloom", "evict"),
     "lease": ("lease",),

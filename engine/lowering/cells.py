@@ -27,10 +27,16 @@ class Cells:
     kept: Ints
     stocked: Ints
 
-    @cached_property
-    def place(self) -> Ints:
-        """The cell's slot in its row, -1 for none."""
-        return self._dense(self.places, -1)
+    def place(self, sku: Ints, node: Ints) -> Ints:
+        """The slots of some stocked cells in their rows."""
+        nodes = self.shape[1]
+        keys = self.at[0] * nodes + self.at[1]
+        sequence = np.argsort(keys)
+        wanted = sku * nodes + node
+        at = sequence[np.searchsorted(keys, wanted, sorter=sequence)]
+        assert np.array_equal(keys[at], wanted), "only what is stocked has a slot"
+        found: Ints = self.places[at]
+        return found
 
     @cached_property
     def held(self) -> Ints:
@@ -52,8 +58,8 @@ class Cells:
         """The same with holds, at least 0."""
         return self._dense(np.maximum(self.stocked - self.holding, 0))
 
-    def _dense(self, values: Ints, fill: int = 0) -> Ints:
-        grid = np.full(self.shape, fill, np.int64) if fill else np.zeros(self.shape, np.int64)
+    def _dense(self, values: Ints) -> Ints:
+        grid = np.zeros(self.shape, np.int64)
         grid[self.at] = values
         return grid
 

@@ -50,7 +50,8 @@ def ways_of(
     `reachable` bool[O, N, K] and `lanes` as of `RateBook.ways`; `supplied` bool[O, N]: the node has something for the
     order; `demand` int64[O]: its units.
     """
-    order, node = np.nonzero(supplied)  # few of all pairs: only these are looked at service by service
+    # Few of all pairs: only these are looked at service by service.
+    order, node = np.divmod(np.flatnonzero(supplied), supplied.shape[1])
     pair, service = np.nonzero(reachable[order, node])
     order, node = order[pair], node[pair]
     lane = np.broadcast_to(lanes, reachable.shape)[order, node, service]

@@ -17,16 +17,13 @@ class Prices(NamedTuple):
 
     stock: Ints
     room: Ints
-
-    @property
-    def any(self) -> bool:
-        """Whether anything has a price."""
-        return bool(self.stock.any() or self.room.any())
+    any: bool
+    """Whether anything has a price."""
 
 
 def prices_of(window: WindowInput, days: Days, stock: Ints) -> Prices:
     """`stock` int64[I, N]: that of the problem, of which the first rows are the window's SKUs."""
-    found = Prices(np.zeros_like(stock), np.zeros_like(days.room_parcels))
+    found = Prices(np.zeros(stock.shape, np.int64), np.zeros_like(days.room_parcels), any=False)
     sheet, weight = window.prices, thousandths(window.policy.objective.stock_price)
     if sheet is None or not weight:
         return found
@@ -40,4 +37,4 @@ def prices_of(window: WindowInput, days: Days, stock: Ints) -> Prices:
         if node is not None:
             bucket = days.bucket[:, :, node][days.ship[:, :, node] == price.day]
             found.room[bucket[bucket >= 0]] = min(price.mills * weight // 1000, DEAREST)
-    return found
+    return found._replace(any=bool(found.stock.any() or found.room.any()))

@@ -6,6 +6,7 @@ Orders that the same rules are for, and that limit themselves alike, share one s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -116,11 +117,19 @@ class Places:
 
     def __init__(self, network: Network | None) -> None:
         """None: there is no network yet, and so no node."""
-        ids = network.node_ids if network is not None else ()
-        kind = {node.node_id: node.kind for node in network.document.nodes} if network is not None else {}
-        self.count = len(ids)
-        self._index = {node_id: n for n, node_id in enumerate(ids)}
-        self._kinds = [kind[node_id] for node_id in ids]
+        self._network = network
+        self._ids = network.node_ids if network is not None else ()
+        self.count = len(self._ids)
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        """Of many nodes a millisecond's work, which windows without rules or limits on nodes are spared."""
+        return {node_id: n for n, node_id in enumerate(self._ids)}
+
+    @cached_property
+    def _kinds(self) -> list[str]:
+        kind = {node.node_id: node.kind for node in self._network.document.nodes} if self._network is not None else {}
+        return [kind[node_id] for node_id in self._ids]
 
     def index(self, node_id: str) -> int | None:
         """A node's index, None if the network does not have it."""

@@ -15,7 +15,7 @@ from solvers.menu import Supply
 from solvers.plan import use_of
 from solvers.problem import Objective, Problem
 from solvers.purse import Purse
-from solvers.resources import free, in_turn, take_all, taken_by, used
+from solvers.resources import contested, free, in_turn, take_all, taken_by, used
 from solvers.simplex import Simplex, Sparse
 from solvers.solution import Shipment, check
 from tests.solvers.worlds import Want, Way, World, random_limited_world, random_world
@@ -49,6 +49,8 @@ def test_a_window_is_added_up_as_its_orders_are(seed: int) -> None:
     taken = taken_by(problem, range(problem.orders), plans)
     expected = [one_at_a_time(problem, order, plan) for order, plan in enumerate(plans)]
     assert used(problem, taken).tolist() == np.sum(expected, axis=0).tolist()
+    over = np.sum(expected, axis=0) > free(Supply.of(problem))
+    assert contested(problem, taken).tolist() == over.tolist()
     for order, alone in enumerate(expected):
         mine = taken.owner == order
         assert dict(zip(taken.resource[mine].tolist(), taken.amount[mine].tolist(), strict=True)) == {

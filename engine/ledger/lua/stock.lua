@@ -14,6 +14,7 @@ local slots, later, index, moves, uses, used = {}, {}, {}, {}, {}, {}, {}
 local function later_slot(row, node)
   if not slots[row] then
     local key = row_key(skus[row + 1])
+    check_stocked(skus[row + 1])
     slots[row], later[row] = math.max(0, (call('STRLEN', key) - 4) / 18), {}
     for slot = seen_slots[row + 1], slots[row] - 1 do
       later[row][struct.unpack('<I2', call('GETRANGE', key, 4 + 18 * slot, 5 + 18 * slot))] = slot
@@ -115,6 +116,5 @@ end
 for _, use in ipairs(used) do
   body.use[#body.use + 1], body.use[#body.use + 2], body.use[#body.use + 3] = use[3], use[1], use[2]
 end
-call('ZSCORE', P .. 'stocked', '') -- a new row joins this list
 if #body.cells > 0 then append('stock', body, {}) end
 return outcomes

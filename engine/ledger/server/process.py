@@ -26,6 +26,7 @@ class GuardedProcess:
     def __init__(
         self,
         command: list[str],
+        environment: dict[str, str],
         *,
         lock_fd: int,
         log_file: Path,
@@ -54,6 +55,7 @@ class GuardedProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 pass_fds=(lock_fd,),
+                env=environment,
                 start_new_session=True,
                 cwd=log_file.parent,
             )

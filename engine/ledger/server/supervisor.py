@@ -11,6 +11,7 @@ delay, if it exits unasked. The data directory stays locked all the while, by th
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -258,6 +259,7 @@ class EmbeddedServer:
             self._tell(phase=Phase.STARTING, restarts=self._status.restarts + 1)
         with GuardedProcess(
             config.command(binary, self.data_dir, place.path, self._maxmemory_bytes),
+            config.environment(os.environ),
             lock_fd=lock.store_fd,
             log_file=files.log_path(self.data_dir),
             socket_file=place.path,

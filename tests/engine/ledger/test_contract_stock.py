@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import msgspec
 import pytest
 
@@ -93,6 +95,34 @@ async def test_many_writes_at_once(shop: Shop):
         if not cursor:
             break
     assert found == expected
+
+
+@pytest.mark.parametrize("sequence", ["ascending", "descending", "any"])
+async def test_pages_of_stock_go_by_sku(shop: Shop, sequence: str):
+    """Protects listings: in whatever order SKUs came, pages of any size give each of them once, in order."""
+    skus = sorted({f"S{k * k % 10_007:05}" for k in range(900)} | {"S", "Z" * 100, "\u00e4", "\U0001f4a1"})
+    coming = list(reversed(skus)) if sequence == "descending" else list(skus)
+    if sequence == "any":
+        random.Random(3).shuffle(coming)
+    for start in range(0, len(coming), 90):
+        writes = [StockWrite(sku, 0, StockKind.SNAPSHOT, 1) for sku in coming[start : start + 90]]
+        assert set(await shop.ledger.write_stock(shop.partition, writes)) == {StockOutcome.APPLIED}
+    for limit in (1_000, 100, 7):
+        found, cursor = await _listed(shop, "", limit)
+        while cursor:
+            page, cursor = await _listed(shop, cursor, limit)
+            found += page
+        assert found == skus
+    for cursor in (skus[0], skus[500], "S00500x", skus[-1]):
+        page, _ = await _listed(shop, cursor, 3)
+        assert page == [sku for sku in skus if sku > cursor][:3]
+
+
+async def _listed(shop: Shop, cursor: str, limit: int) -> tuple[list[str], str]:
+    """The SKUs of one page, and where the next begins."""
+    following, page = await shop.ledger.stock_page(shop.partition, cursor, limit, as_logged=True)
+    assert len(page) == limit or not following
+    return [sku for sku, _ in page], following
 
 
 async def test_the_catalogue_is_replaced_only_at_the_version_it_was_checked_at(shop: Shop):

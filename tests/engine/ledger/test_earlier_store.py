@@ -14,7 +14,7 @@ import redis
 
 from engine.assembly import Engine, build
 from engine.domain import Order
-from engine.ledger.port import Answer, Verdict
+from engine.ledger.port import Answer, StockKind, StockWrite, Verdict
 from engine.ledger.reconcile import reconcile
 from engine.ledger.redis import RedisLedger
 from engine.ledger.retention import START
@@ -150,6 +150,27 @@ async def test_a_change_of_an_earlier_version_is_finished(before: Shop, server: 
     assert await before.ledger.command(before.partition, "Q", "release") == (Answer.DONE, "released")
     while await before.ledger.sweep(before.partition):
         pass
+
+
+async def test_a_list_of_skus_of_an_earlier_version_goes_on(store: RedisLedger, server: Server, partition: str):
+    """Where all stocked SKUs lie on one list, pages give them with those that came since, each once and in order."""
+    shop = await Shop(store, partition).open(1)
+    skus = [f"S{k:03}" for k in range(400)]
+
+    async def stock(some: list[str]) -> None:
+        await store.write_stock(partition, [StockWrite(sku, 0, StockKind.SNAPSHOT, 1) for sku in some])
+
+    await stock(skus[100:200])
+    client, key = server.client(), "{" + partition + "}:stocked"
+    client.delete(key + ":", key)
+    client.zadd(key, dict.fromkeys(skus[100:200], 0))
+    await stock(skus)
+    cursor, found = "", list[str]()
+    while not found or cursor:
+        cursor, page = await store.stock_page(partition, cursor, 150)
+        found += [sku for sku, _ in page]
+    assert found == skus
+    assert (await reconcile(store, shop.partition)).clean
 
 
 async def test_the_history_of_an_earlier_store_reaches_the_archive(engine):

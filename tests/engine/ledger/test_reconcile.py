@@ -56,7 +56,7 @@ async def test_planted_losses_are_found(server: Server, store: RedisLedger, part
     await _busy(Shop(store, partition))
     tag, client = f"{{{partition}}}:", server.client()
     client.delete(f"{tag}order:O", f"{tag}stock:B")
-    client.zrem(f"{tag}stocked", "B")
+    client.zrem(f"{tag}stocked:", "B")
     client.hset(f"{tag}meta", "policy", 7)
     client.hset(f"{tag}forecast", "version", 3)
     report = await reconcile(store, partition)

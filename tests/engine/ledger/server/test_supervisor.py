@@ -44,6 +44,18 @@ def test_an_acknowledged_write_is_there_after_a_restart(data_dir):
         assert client(server.url).get("order") == b"decided"
 
 
+def test_the_store_keeps_freed_memory_at_hand(data_dir, tmp_path, monkeypatch):
+    """Protects the cost of scripts in a large store; what the machine's owner says of it comes last, and holds."""
+    told = tmp_path / "told"
+    program = wrapped_program(tmp_path, before=f'echo "$GLIBC_TUNABLES" > {shlex.quote(str(told))}')
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=9")
+    with EmbeddedServer(data_dir, program):
+        assert told.read_text() == "glibc.malloc.tcache_count=65535:glibc.malloc.tcache_count=9\n"
+    monkeypatch.delenv("GLIBC_TUNABLES")
+    with EmbeddedServer(data_dir, program):
+        assert told.read_text() == "glibc.malloc.tcache_count=65535\n"
+
+
 def test_the_store_is_configured_for_safety(data_dir):
     """No network, no eviction, every write on disk before its answer, crash-tolerant loading, no debug commands."""
     with EmbeddedServer(data_dir, maxmemory_bytes=256 * 2**20) as server:
