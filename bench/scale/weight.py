@@ -33,7 +33,7 @@ class Scales:
         return sum(weights) / len(weights)
 
     async def names(self) -> int:
-        """Bytes of the list of stocked SKUs, by which pages of stock are read in order."""
+        """Bytes of the lists of stocked SKUs, by which pages of stock are read in order."""
         key = f"{self._tag}:stocked"
         asking = self._client.pipeline(transaction=False)
         asking.memory_usage(key, samples=0)

@@ -19,7 +19,7 @@ took an eighth of the store's time, more than half of it compression, which is l
 PIECES_KEPT = 65_535
 """Freed pieces of memory of each small size that glibc keeps at hand, instead of 7; it counts no more. A script makes
 and drops tens of thousands, and otherwise looks for each in the whole heap, which is in holes once a log was trimmed: a
-fifth of the store's time in a large store, a sixth in a small one, for some tens of megabytes."""
+fifth of the store's time in a large store, a tenth in a small one, for some tens of megabytes."""
 
 
 def environment(inherited: Mapping[str, str]) -> dict[str, str]:
