@@ -22,10 +22,14 @@ from engine.simulation.simulating import Report
 HEADLINES_TOLD = 8
 OPEN_TOLD = 3
 """So many scenarios' details are open at first; the others open at a click."""
+PARTIAL = (
+    "Some runs of this scenario or of the baseline are missing. Differences of money and indicators are of the seeds "
+    "that both have; counts of parcels, flows and days are of all runs that are there."
+)
 
 
 class Detail(NamedTuple):
-    """The section of one scenario."""
+    """The section of one scenario. `partial`: why its charts compare other runs than its table; "" if they do not."""
 
     section: str
     headline: Headline
@@ -33,6 +37,7 @@ class Detail(NamedTuple):
     charts: tuple[Chart, ...]
     moved: tables.Moved
     seeds: str
+    partial: str
     opened: bool
 
 
@@ -121,6 +126,7 @@ def _detail(teller: Teller, answer: Answer, report: Report, section: str, *, ope
         tuple(each for each in drawn if each is not None),
         tables.moved(teller, report),
         seeds(report),
+        "" if report.seeds == baseline.seeds else PARTIAL,
         opened,
     )
 

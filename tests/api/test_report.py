@@ -266,6 +266,15 @@ async def test_a_scenario_that_changes_nothing_is_told_so():
     assert "None." not in words
 
 
+def test_missing_runs_are_told(told):
+    """Where a run failed, sums of different runs stand side by side in the charts: the page says so, and only then."""
+    warning = "Some runs of this scenario or of the baseline are missing."
+    assert warning not in read(told).words
+    short = msgspec.structs.replace(told.reports[1], seeds=told.reports[1].seeds[:1])
+    lacking = msgspec.structs.replace(told, reports=(told.reports[0], short, *told.reports[2:]))
+    assert read(lacking).words.count(warning) == 1
+
+
 async def test_a_run_in_which_nothing_ships_has_a_page():
     """Empty stock: no loads, no flows, no map of parcels, and no division by nothing."""
     of = simulation(pricing={"on": False}, scenarios=[{"name": "more", "patches": [{"demand_factor": 2}]}])
