@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from api.report import asked, charts, mapping, tables
@@ -18,6 +17,9 @@ from api.report.drawing import Chart, Span, intervals, money_axis
 from api.report.telling import Headline, Teller, headline, period, seeds
 from engine.simulation.answering import Answer, Estimate
 from engine.simulation.simulating import Report
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 HEADLINES_TOLD = 8
 OPEN_TOLD = 3
@@ -143,6 +145,8 @@ def _hash_of(script: str) -> str:
 
 @lru_cache(1)
 def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # loaded with the first page, not with a service
+
     return Environment(
         loader=PackageLoader("api.report", "assets"),
         autoescape=True,

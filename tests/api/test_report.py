@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import subprocess
+import sys
 from base64 import b64encode
 from hashlib import sha256
 from html.parser import HTMLParser
@@ -328,6 +330,16 @@ def test_money_is_told_as_people_write_it(value, plain, signed):
     """Signs before the currency, no minus zero, cents where they matter."""
     assert (Teller("USD").money(value), Teller("USD").money(value, signed=True)) == (plain, signed)
     assert Teller("SEK").money(1.5) == "SEK 1.50"
+
+
+def test_a_service_starts_without_what_only_pages_need():
+    """Arrow, SciPy's functions and the templates' compiler load with the first report, not with every service."""
+    code = (
+        "import sys, api.app; before = set(sys.modules); import api.report; "
+        "print(sorted({'pyarrow', 'plotly', 'jinja2', 'scipy.special'} & (set(sys.modules) - before)))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
 
 
 def test_the_baseline_is_the_first_report(told):
