@@ -31,6 +31,7 @@ from engine.simulation.jobs.folder import Folder
 from engine.simulation.jobs.intake import found, orders_max
 from engine.simulation.jobs.job import Job, Progress, State, come, eta_s, expected
 from engine.simulation.jobs.performing import Performing
+from engine.simulation.jobs.shelf import Shelf
 from engine.simulation.jobs.terms import Terms
 from engine.simulation.jobs.worker import Worker
 from engine.simulation.questions import asked
@@ -53,12 +54,14 @@ class Here(NamedTuple):
 
 async def simulate_here(terminal: Terminal, simulation: Simulation | None, here: Here) -> ExitCode:
     """Run it to its end; without a document go on with what lies in the directory."""
-    folder = Folder(here.directory / "job")
+    folder, shelf = Folder(here.directory / "job"), Shelf(here.directory)
     try:
         if simulation is not None:
             _accept(simulation, here, folder)
         elif not folder.is_founded():
             raise CommandError(f"{here.directory} holds no simulation that could go on")
+        if not shelf.lock():  # until this process ends
+            raise CommandError(f"another process is at the simulation in {here.directory}", ExitCode.UNAVAILABLE)
         progress = await _perform(terminal, folder, here)
     except OSError as error:
         raise CommandError(f"{here.directory} cannot be used: {error}") from error

@@ -116,6 +116,7 @@ def _policy(teller: Teller, answer: Answer) -> Answered:
 
 def _closings(teller: Teller, answer: Answer) -> Answered:
     first, last = answer.closings[0], answer.closings[-1]
+    unfilled = {each.scenario: each.differences["unfilled"].difference for each in answer.reports if each.differences}
     verb = "would save" if first.cost.value < 0 else "would cost least:"
     sentence = f"{verb} {teller.money(abs(first.cost.value))} a run"
     if last is not first:
@@ -133,12 +134,13 @@ def _closings(teller: Teller, answer: Answer) -> Answered:
                 money_axis(teller.currency, "Cost of a run beside the baseline"),
             ),
         ),
-        ("Node", "Closing costs a run", "95 % interval", "Parcels a run now"),
+        ("Node", "Closing costs a run", "95 % interval", "Of it units that do not ship", "Parcels a run now"),
         tuple(
             (
                 closing.node_id,
                 teller.money(closing.cost.value, signed=True),
                 teller.span(closing.cost),
+                teller.money(unfilled[closing.scenario], signed=True),
                 f"{closing.parcels:,.0f}",
             )
             for closing in answer.closings

@@ -90,7 +90,7 @@ def intervals(title: str, note: str, spans: Sequence[Span], axis: dict[str, Any]
         "hoverinfo": "text",
         "showlegend": False,
     }
-    zero = {"zeroline": True, "zerolinecolor": INK, "zerolinewidth": 1}
+    zero = {"rangemode": "tozero", "zeroline": True, "zerolinecolor": INK, "zerolinewidth": 1}
     return chart(
         title,
         note,

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from api.report import asked, charts, mapping, tables
@@ -19,13 +18,20 @@ from api.report.telling import Headline, Teller, headline, period, seeds
 from engine.simulation.answering import Answer, Estimate
 from engine.simulation.simulating import Report
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 HEADLINES_TOLD = 8
 OPEN_TOLD = 3
 """So many scenarios' details are open at first; the others open at a click."""
+PARTIAL = (
+    "Some runs of this scenario or of the baseline are missing. Differences of money and indicators are of the seeds "
+    "that both have; counts of parcels, flows and days are of all runs that are there."
+)
 
 
 class Detail(NamedTuple):
-    """The section of one scenario."""
+    """The section of one scenario. `partial`: why its charts compare other runs than its table; "" if they do not."""
 
     section: str
     headline: Headline
@@ -33,6 +39,7 @@ class Detail(NamedTuple):
     charts: tuple[Chart, ...]
     moved: tables.Moved
     seeds: str
+    partial: str
     opened: bool
 
 
@@ -121,6 +128,7 @@ def _detail(teller: Teller, answer: Answer, report: Report, section: str, *, ope
         tuple(each for each in drawn if each is not None),
         tables.moved(teller, report),
         seeds(report),
+        "" if report.seeds == baseline.seeds else PARTIAL,
         opened,
     )
 
@@ -137,6 +145,8 @@ def _hash_of(script: str) -> str:
 
 @lru_cache(1)
 def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # loaded with the first page, not with a service
+
     return Environment(
         loader=PackageLoader("api.report", "assets"),
         autoescape=True,

@@ -7,11 +7,11 @@ Student's t over the seeds; one seed says nothing of chance, so it has none.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 import numpy as np
 from msgspec import Struct
-from scipy.special import stdtrit
 
 from engine.simulation.figures import Figures, Kpis, kpis
 from engine.simulation.trail import Columns
@@ -37,9 +37,17 @@ def paired(baseline: Sequence[float], scenario: Sequence[float]) -> Paired:
     mean, low, high = float(differences.mean()), None, None
     if len(differences) > 1:
         error = float(differences.std(ddof=1)) / len(differences) ** 0.5
-        reach = float(stdtrit(len(differences) - 1, (1 + CONFIDENCE) / 2)) * error
+        reach = _reach(len(differences) - 1) * error
         low, high = mean - reach, mean + reach
     return Paired(float(np.mean(baseline)), float(np.mean(scenario)), mean, low, high)
+
+
+@lru_cache
+def _reach(freedom: int) -> float:
+    """How many standard errors the interval reaches to each side."""
+    from scipy.special import stdtrit  # a third of a second to load, which a service's start does without
+
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
 def compared(baseline: Sequence[Figures], scenario: Sequence[Figures], grams_per_parcel_km: float) -> dict[str, Paired]:

@@ -79,8 +79,8 @@ class Generator(Record, frozen=True, kw_only=True):
     """Orders that come independently of each other (Poisson), so many a day in the mean before all factors.
 
     `lines`, `quantities`: chances of 1, 2, 3 ... lines of an order and units of a line. `skus`: how well each sells;
-    none: all of the catalogue, the k-th best like k ** -`zipf`, which is which by seed. `destinations`: none: the large
-    metros of the US by population.
+    none: all of the catalogue, the k-th best like k ** -`zipf`, the same ones for every seed. `destinations`: none: the
+    large metros of the US by population.
     """
 
     since: Instant

@@ -22,6 +22,8 @@ from engine.simulation.demand_document import Destination, Generator, Season
 from solvers.problem import Ints
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+SELLERS = (1, 7)
+"""Seed of which SKU sells how well: seeds are other orders of the same merchant, whose stock suits what he sells."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Floats = NDArray[np.float64]
@@ -108,7 +110,7 @@ class Generated:
         if self._terms.skus:
             return np.array(list(self._terms.skus.values()), np.float64)
         ranks = np.arange(1, len(self._skus) + 1, dtype=np.float64)
-        return np.random.default_rng([self._seed, 7]).permutation(ranks**-self._terms.zipf)
+        return np.random.default_rng(SELLERS).permutation(ranks**-self._terms.zipf)
 
     def _members(self, skus: Sequence[str]) -> Ints:
         wanted = set(skus)

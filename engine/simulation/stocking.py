@@ -32,7 +32,7 @@ def stocked(world: World, terms: StockGenerator, units_per_day: dict[str, float]
 def furnished(simulation: Simulation, world: World) -> World:
     """The world with what the simulation itself says of catalogue and stock; uploads are in it already.
 
-    Generated stock is that of the first seed's sellers, so all seeds and scenarios begin with the same.
+    Generated stock suits what sells, which is the same for all seeds and scenarios.
     """
     terms, generator = simulation.stock.generator, simulation.demand.generator
     if terms is None or generator is None:

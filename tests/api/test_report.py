@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import subprocess
+import sys
 from base64 import b64encode
 from hashlib import sha256
 from html.parser import HTMLParser
@@ -266,6 +268,15 @@ async def test_a_scenario_that_changes_nothing_is_told_so():
     assert "None." not in words
 
 
+def test_missing_runs_are_told(told):
+    """Where a run failed, sums of different runs stand side by side in the charts: the page says so, and only then."""
+    warning = "Some runs of this scenario or of the baseline are missing."
+    assert warning not in read(told).words
+    short = msgspec.structs.replace(told.reports[1], seeds=told.reports[1].seeds[:1])
+    lacking = msgspec.structs.replace(told, reports=(told.reports[0], short, *told.reports[2:]))
+    assert read(lacking).words.count(warning) == 1
+
+
 async def test_a_run_in_which_nothing_ships_has_a_page():
     """Empty stock: no loads, no flows, no map of parcels, and no division by nothing."""
     of = simulation(pricing={"on": False}, scenarios=[{"name": "more", "patches": [{"demand_factor": 2}]}])
@@ -319,6 +330,16 @@ def test_money_is_told_as_people_write_it(value, plain, signed):
     """Signs before the currency, no minus zero, cents where they matter."""
     assert (Teller("USD").money(value), Teller("USD").money(value, signed=True)) == (plain, signed)
     assert Teller("SEK").money(1.5) == "SEK 1.50"
+
+
+def test_a_service_starts_without_what_only_pages_need():
+    """Arrow, SciPy's functions and the templates' compiler load with the first report, not with every service."""
+    code = (
+        "import sys, api.app; before = set(sys.modules); import api.report; "
+        "print(sorted({'pyarrow', 'plotly', 'jinja2', 'scipy.special'} & (set(sys.modules) - before)))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
 
 
 def test_the_baseline_is_the_first_report(told):

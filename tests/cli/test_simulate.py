@@ -68,6 +68,7 @@ def test_ctrl_c_ends_it_with_its_processes_and_it_can_be_resumed(tmp_path: Path)
         assert time.monotonic() < give_up
         time.sleep(0.02)
     [worker] = children_of(process.pid)
+    assert apportion("simulate", "--resume", str(output)).returncode == 3, "one process at a time"
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130

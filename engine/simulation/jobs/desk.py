@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -36,6 +37,8 @@ LOOK_SECONDS = 0.5
 """Between two looks for jobs to perform, while there are none."""
 CLEAR_UP_SECONDS = 60.0
 UPLOADS = "uploads"
+NOWHERE = Path(os.devnull)
+"""Nothing can be in it."""
 PRESSURE_MAX = 0.1
 """How full the queue of orders may be when a simulation is taken."""
 QUEUE_RETRY_S, INTAKE_RETRY_S = 60, 5
@@ -74,7 +77,7 @@ class Simulations:
         self._turns: dict[str, int] = {}
         """By partition: when one of its jobs was performed last."""
         self.workers = [Worker(terms.patience_seconds) for _ in range(terms.workers)]
-        self._shelf = Shelf(Path() if directory is None else directory / "jobs")
+        self._shelf = Shelf((directory or NOWHERE) / "jobs")
         self._task = Background(self._perform, "simulations")
 
     def start(self) -> None:

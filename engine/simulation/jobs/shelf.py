@@ -140,5 +140,5 @@ def _names(directory: Path) -> list[str]:
     """Names of what is in a directory; none if there is none."""
     try:
         return os.listdir(directory)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []

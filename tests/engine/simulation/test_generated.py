@@ -50,6 +50,13 @@ def test_seeds_give_other_orders_and_the_same_seed_the_same():
     assert [each.placed_at for each in demand(1).orders()] != [each.placed_at for each in demand(2).orders()]
 
 
+def test_what_sells_well_does_so_with_every_seed():
+    """Seeds are other weeks of one merchant: stock that suits one suits all, so seeds differ by chance only."""
+    assert demand(1).units_per_day() == demand(2).units_per_day()
+    sold = [Counter(line.sku for each in demand(seed).orders() for line in each.lines) for seed in (1, 2)]
+    assert sold[0].most_common(1)[0][0] == sold[1].most_common(1)[0][0]
+
+
 def test_seasons_peaks_and_promotions_swing_the_rate():
     """Hours, weekdays, dates, a peak day with its own curve, and SKUs that sell more for a while."""
     hours = [0.0] * 12 + [2.0] * 12

@@ -104,6 +104,7 @@ def test_every_patch_changes_what_it_says_and_nothing_else():
         {"strike": {"carrier": "usps", "since": MONDAY.isoformat(), "until": until}},
         {"demand_factor": 1.3},
         {"move_stock": {"from_node": "E", "to_node": "M", "share": 0.25, "skus": ["P"]}},
+        {"add_stock": {"node_id": "W", "sku": "Q", "units": 11}},
     )
     before, after = (setting_of(of, name, world()) for name in (BASELINE, "other"))
     east = after.world.network.nodes[0]
@@ -121,7 +122,12 @@ def test_every_patch_changes_what_it_says_and_nothing_else():
     changed = {
         (row.node_id, row.sku): (row.on_hand, row.safety) for row in after.world.stock if row not in before.world.stock
     }
-    assert changed == {("W", "P"): (100, 2), ("E", "P"): (75, None), ("M", "P"): (125, None)}
+    assert changed == {
+        ("W", "P"): (100, 2),
+        ("W", "Q"): (111, None),
+        ("E", "P"): (75, None),
+        ("M", "P"): (125, None),
+    }
     assert before == setting_of(simulation(), BASELINE, world())
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.clock import SystemClock
-from engine.errors import UnavailableError
+from engine.errors import NotFoundError, UnavailableError
 from engine.simulation.jobs.accepting import Accept
 from engine.simulation.jobs.desk import Simulations, Standing
 from engine.simulation.jobs.intake import found
@@ -115,3 +115,15 @@ async def test_what_is_not_taken_leaves_nothing(tmp_path):
         await submitted(made, "p", "refused")
     assert await made.page("p", "", 10) == []
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
+
+
+async def test_a_process_without_a_directory_takes_and_finds_nothing():
+    """Protects processes that keep none: no file anywhere is mistaken for a simulation."""
+    made = Simulations(None, None, Terms(), SystemClock())
+    made.start()
+    with pytest.raises(UnavailableError):
+        await submitted(made, "p", "nowhere")
+    assert await made.page("p", "", 10) == []
+    with pytest.raises(NotFoundError):
+        await made.look("p", "1795822838790-ff264be93d703111")
+    await made.stop()
