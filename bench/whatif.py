@@ -1,0 +1,61 @@
+"""`python -m bench.whatif DIR`: a large simulation as files that `apportion simulate` runs, to see how long that takes.
+
+The sample merchant with 50 nodes and 2,000 SKUs, orders of three lines, windows of a minute, prices on; one scenario, a
+closed node, beside the baseline.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from bench.merchant import merchant
+from engine.simulation.scenario import parse_simulation
+
+SINCE = "2026-11-30T00:00:00Z"
+
+
+def files(orders: int, days: float, nodes: int, skus: int) -> dict[str, bytes]:
+    """What is written, by name: network, catalogue and a sound document."""
+    world = merchant(nodes, skus)
+    closed = msgspec.json.decode(world.network)["nodes"][0]["node_id"]
+    generator = {"since": SINCE, "days": days, "orders_per_day": orders / days, "lines": [0, 0, 1]}
+    document: dict[str, Any] = {
+        "name": "what-if at size",
+        "demand": {"generator": generator},
+        "stock": {"generator": {"cover_days": 1.3 * days, "carried": 0.3}},
+        "baseline": [{"window": {"seconds": 60}}],
+        "scenarios": [{"name": f"{closed} closed", "patches": [{"close_node": {"node_id": closed}}]}],
+    }
+    found = {
+        "network.json": world.network,
+        "catalogue.ndjson": b"".join(msgspec.json.encode(sku) + b"\n" for sku in world.skus),
+        "large.json": msgspec.json.encode(document),
+    }
+    parse_simulation(found["large.json"])
+    return found
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command(help=__doc__)
+def whatif(
+    directory: Annotated[Path, typer.Argument(help="Where to write.")],
+    orders: Annotated[int, typer.Option(min=1, help="Of each run, in the mean.")] = 1_000_000,
+    days: Annotated[float, typer.Option(min=0.1, help="Over which they come.")] = 10.0,
+    nodes: Annotated[int, typer.Option(min=2, max=2_000)] = 50,
+    skus: Annotated[int, typer.Option(min=3)] = 2_000,
+) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, body in files(orders, days, nodes, skus).items():
+        (directory / name).write_bytes(body)
+    parts = f"--network {directory / 'network.json'} --catalogue {directory / 'catalogue.ndjson'}"
+    print(f"apportion simulate {directory / 'large.json'} {parts} --output {directory / 'large'}")
+
+
+if __name__ == "__main__":
+    app()
