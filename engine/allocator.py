@@ -45,14 +45,14 @@ class Allocator:
         self._window_ids = (f"{process}-{number}" for number in count(1))
         self._traffic: dict[str, Traffic] = {}
 
-    async def allocate(self, partition: str, tickets: Sequence[Ticket], aside: bool = False) -> None:
-        """Answer every ticket, by a decision or an error. Never raises. `aside`: no other waits for its first round."""
+    async def allocate(self, partition: str, tickets: Sequence[Ticket], aside: int = 0) -> None:
+        """Answer every ticket, by a decision or an error. Never raises. `aside`: rounds that no other waits for."""
         window = Window(next(self._window_ids), partition, tickets, self._clock.monotonic())
         self._metrics.window(window.waited_ms())
         try:
             while window.open:
-                await self._attempt(window, aside)
-                aside = False
+                await self._attempt(window, aside > 0)
+                aside -= 1
                 window.expire(self._clock.monotonic(), DeadlineError("the order was not decided in time; ask again"))
         except Exception as error:
             window.give_up(error)

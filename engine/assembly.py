@@ -116,8 +116,8 @@ class Engine:
         """What `/metrics` shows."""
         return self._metrics.registry
 
-    async def allocate(self, partition: str, tickets: Sequence[Ticket], aside: bool = False) -> None:
-        """Decide a window that was closed: what the gate calls. `aside`: no other waits for its first round."""
+    async def allocate(self, partition: str, tickets: Sequence[Ticket], aside: int = 0) -> None:
+        """Decide a window that was closed: what the gate calls. `aside`: rounds that no other waits for."""
         self.sweeper.serve(partition)
         await self._allocator.allocate(partition, tickets, aside)
 

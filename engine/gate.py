@@ -36,7 +36,10 @@ WINDOWS_AT_ONCE = 3
 ASIDE_LINES = 200
 """An order of so many lines is decided aside, one at a time of a partition: it takes as long as a full window."""
 
-BESIDE_ORDERS = 25
+ASIDE_ROUNDS = 3
+"""So often at most, then in line: each time another commit may overtake it."""
+
+BESIDE_ORDERS = 16
 """Patient orders of one window, while prompt ones come: what a prompt one may have to wait behind, some milliseconds.
 Alone they fill windows."""
 
@@ -148,8 +151,8 @@ class Lane:
     """When the last of them came back, in seconds of `Clock.monotonic`."""
 
 
-AllocateWindow = Callable[[str, list[Ticket], bool], Awaitable[None]]
-"""Partition, tickets, and whether the window is decided aside."""
+AllocateWindow = Callable[[str, list[Ticket], int], Awaitable[None]]
+"""Partition, tickets, and how many rounds of the window are decided aside."""
 
 WindowTermsOf = Callable[[str, Order], Awaitable[WindowTerms]]
 
@@ -290,7 +293,7 @@ class Gate:
         """One window's way through the allocator."""
         started = self._clock.monotonic()
         try:
-            await self._allocate(partition, tickets, False)
+            await self._allocate(partition, tickets, 0)
         finally:
             # Of two that overlap each counts what it took beyond the one before it.
             since, lane.back_at = max(started, lane.back_at), self._clock.monotonic()
@@ -302,7 +305,7 @@ class Gate:
         """The way of windows that are decided aside: the others go on, and learn nothing from how long these take."""
         while lane.aside:
             try:
-                await self._allocate(partition, lane.aside[0], True)
+                await self._allocate(partition, lane.aside[0], ASIDE_ROUNDS)
             finally:
                 lane.aside.popleft()
                 lane.arrival.set()

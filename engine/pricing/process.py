@@ -26,6 +26,8 @@ NICENESS = 19
 
 async def serve(begin: Begin, tell: Tell) -> None:
     """Rounds until cancelled."""
+    from solvers import shadow as _shadow  # noqa: F401  Seconds of idle time now, not when orders have begun to come.
+
     settings = Settings.model_validate_json(begin.settings)
     ledger, clock = RedisLedger(begin.url), SystemClock()
     registry = Registry(ledger, strict_skus=settings.strict_skus)

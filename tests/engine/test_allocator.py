@@ -87,12 +87,18 @@ class World:
         self.crew: Crew = InlineCrew(time.monotonic)
         self.allocator = self.process("test")
 
-    def process(self, process_id: str) -> Allocator:
-        """The allocator of one process on this ledger."""
+    def process(self, process_id: str, aside: Crew | None = None) -> Allocator:
+        """The allocator of one process on this ledger. `aside`: who decides what no other waits for."""
         metrics = Metrics()
         backorders = Backorders(self.ledger, self.registry, self.crew, self.clock, metrics, process_id)
         return Allocator(
-            Recall(self.ledger, None), self.registry, Crews(self.crew), self.clock, metrics, process_id, backorders.fill
+            Recall(self.ledger, None),
+            self.registry,
+            Crews(self.crew, aside),
+            self.clock,
+            metrics,
+            process_id,
+            backorders.fill,
         )
 
     async def setup(self, nodes: Sequence[dict], stock: dict[tuple[str, str], int]) -> None:
@@ -151,6 +157,34 @@ async def test_an_order_that_another_commit_overtook_is_solved_again(world: Worl
     (decision,) = await world.decide(order("O1", ("A", 1)))
     assert decision["status"] == "allocated"
     assert nodes_of(decision) == ["far"]
+
+
+async def test_an_order_that_is_overtaken_aside_stays_aside_as_often_as_allowed(world: World):
+    """Deciding a very large order again holds up no other window either, until its turns aside are used up."""
+    decided: list[str] = []
+
+    class Counting(InlineCrew):
+        def __init__(self, name: str) -> None:
+            super().__init__(time.monotonic)
+            self.name = name
+
+        async def decide(self, window):
+            decided.append(self.name)
+            return await super().decide(window)
+
+    world.crew = Counting("line")
+    allocator = world.process("test", Counting("aside"))
+    for price in ("6.00", "7.00"):
+
+        async def another_process(price: str = price) -> None:
+            nodes = [{"id": "near", "parcel": price}, {"id": "far", "parcel": "9.00"}]
+            await world.registry.put_network("p", network(*nodes))
+
+        world.ledger.before_commit.append(another_process)
+    ticket = world.ticket(order("O1", ("A", 1)))
+    await allocator.allocate("p", [ticket], 2)
+    assert msgspec.json.decode((await ticket.answer).decision)["status"] == "allocated"
+    assert decided == ["aside", "aside", "line"]
 
 
 async def test_a_refusal_is_solved_again_when_stock_came_back_meanwhile(world: World):

@@ -35,7 +35,7 @@ class Allocator:
         if free:
             self.free.set()
 
-    async def allocate(self, partition: str, tickets, aside=False) -> None:
+    async def allocate(self, partition: str, tickets, aside=0) -> None:
         self.windows.append([ticket.order.order_id for ticket in tickets])
         self.aside |= {ticket.order.order_id for ticket in tickets if aside}
         self.entered.set()

@@ -118,7 +118,7 @@ async def test_overlap_does_not_lengthen_the_estimate_of_a_wait():
     clock, ends = ManualClock(0), [asyncio.Event(), asyncio.Event()]
     pending = iter(ends)
 
-    async def allocate(_partition: str, tickets: list[Ticket], _aside: bool) -> None:
+    async def allocate(_partition: str, tickets: list[Ticket], _aside: int) -> None:
         await next(pending).wait()
         for ticket in tickets:
             ticket.resolve(Answer(False, b"{}"))
