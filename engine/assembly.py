@@ -50,6 +50,9 @@ SIMULATIONS = "simulations"
 READINESS_SECONDS = 0.25
 """How often the store is asked whether it is there."""
 
+STANDBY_SECONDS = 10.0
+"""From the start until the desk's process is loaded, unless it is needed sooner: the first orders have the processor."""
+
 DESK_NICENESS = 10
 """The process that explains, and decides aside, stands back behind the one whose windows callers wait for."""
 
@@ -143,6 +146,7 @@ class Engine:
 
     async def _prepare(self) -> None:
         """Have the desk's process loaded before it is needed, so that no order of many lines waits for that."""
+        await asyncio.sleep(STANDBY_SECONDS)
         try:
             await self._desk.start()
         except (CrewError, OSError) as error:

@@ -26,8 +26,6 @@ NICENESS = 19
 
 async def serve(begin: Begin, tell: Tell) -> None:
     """Rounds until cancelled."""
-    from solvers import shadow as _shadow  # noqa: F401  Seconds of idle time now, not when orders have begun to come.
-
     settings = Settings.model_validate_json(begin.settings)
     ledger, clock = RedisLedger(begin.url), SystemClock()
     registry = Registry(ledger, strict_skus=settings.strict_skus)
@@ -39,6 +37,9 @@ async def serve(begin: Begin, tell: Tell) -> None:
             try:
                 for told in await pricer.round():
                     tell(told)
+                if await ledger.partitions():
+                    # Seconds of idle time now, not when many orders come; nothing the second time.
+                    from solvers import shadow as _shadow  # noqa: F401
             except (LedgerUnavailableError, LedgerRefusedError) as error:
                 log.warning("prices_wait", reason=str(error))
             await asyncio.sleep(max(0.0, due - clock.monotonic()))
