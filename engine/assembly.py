@@ -51,7 +51,7 @@ READINESS_SECONDS = 0.25
 """How often the store is asked whether it is there."""
 
 STANDBY_SECONDS = 10.0
-"""From the start until the desk's process is loaded, unless it is needed sooner: the first orders have the processor."""
+"""From the start until the process of the desk is loaded, unless it is needed sooner: the first orders come first."""
 
 DESK_NICENESS = 10
 """The process that explains, and decides aside, stands back behind the one whose windows callers wait for."""
