@@ -187,13 +187,18 @@ class Projector:
     async def _begin(self, partition: str, follower: Follower, archive_id: str, retention: Retention) -> None:
         """Take up a partition: claim its log for this archive before anything of it is written."""
         at, entries = await self._archive.write(writing.begin, partition)
-        if retention.archive != archive_id:
-            if at != START:
-                raise ForeignArchiveError("the archive has a history of this partition that is not this store's")
+        # Another may project the same log meanwhile: whoever wrote to the archive had claimed the log before.
+        since = await self._ledger.retention(partition)
+        if retention.archive == archive_id:
+            if place(at) < place(retention.archived):
+                raise ForeignArchiveError(
+                    "the archive lacks entries that it once had: it was restored from an old copy"
+                )
+        elif at == START:
             await self._ledger.archived(partition, archive_id, START, START)
-        elif place(at) < place(retention.archived):
-            raise ForeignArchiveError("the archive lacks entries that it once had: it was restored from an old copy")
-        if place(retention.newest) < place(at):
+        elif since.archive != archive_id:
+            raise ForeignArchiveError("the archive has a history of this partition that is not this store's")
+        if place(since.newest) < place(at):
             raise ForeignArchiveError("the archive is ahead of the store: the store was restored from an old copy")
         follower.at, follower.entries, follower.sure = at, entries, True
 

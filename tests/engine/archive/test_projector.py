@@ -144,6 +144,35 @@ async def test_two_projectors_bring_each_entry_once(store: RedisLedger, partitio
         await archive.close()
 
 
+async def test_a_log_that_another_projector_claims_meanwhile_is_no_foreign_one(
+    store: RedisLedger, partition: str, tmp_path: Path
+):
+    """Protects the start of two projectors at once: one that looked before the other began goes on behind it."""
+    shop = await Shop(store, partition).open(stock={("A", 0): 5})
+    await _orders(shop, "O", 10)
+    first = Archive(sqlite_url(tmp_path))
+
+    class Late(Archive):
+        """The other projector does all its work before this one first asks the database."""
+
+        late = True
+
+        async def write(self, *arguments: Any, **named: Any) -> Any:
+            if self.late:
+                self.late = False
+                await follow(store, first, partition)
+            return await super().write(*arguments, **named)
+
+    second = Late(sqlite_url(tmp_path))
+    await second.archive_id()
+    second.late = True
+    await follow(store, second, partition)
+    retention = await store.retention(partition)
+    assert await second.read(reading.archived, partition) == (retention.newest, retention.entries)
+    for archive in (first, second):
+        await archive.close()
+
+
 class Away(Archive):
     """A database that can be away."""
 
