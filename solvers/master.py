@@ -172,19 +172,8 @@ class Master(Pool):
 
     def _fix(self, fixed: NDArray[np.float64], picked: NDArray[np.float64], bar: float) -> None:
         """Fix columns above the bar, largest first, as long as they fit together."""
-        left, (owner, resource, amount) = self.free.copy(), self.taken
-        start = np.searchsorted(owner, np.arange(self.size + 1))
-        held = np.isin(owner, np.flatnonzero(fixed))
-        np.subtract.at(left, resource[held], amount[held])
-        done = set(self.order[fixed > 0].tolist())
-        for index in np.lexsort((np.arange(len(picked)), -picked)).tolist():
-            if picked[index] < bar:
-                break
-            mine = slice(int(start[index]), int(start[index + 1]))
-            if (left[resource[mine]] >= amount[mine]).all() and int(self.order[index]) not in done:
-                fixed[index] = 1
-                left[resource[mine]] -= amount[mine]
-                done.add(int(self.order[index]))
+        sequence = np.lexsort((np.arange(len(picked)), -picked))
+        fixed[self.fitting(sequence[picked[sequence] >= bar].tolist(), np.flatnonzero(fixed))] = 1
 
     def relax(self, penalty: int, fixed: NDArray[np.float64] | None = None) -> Relaxed | None:
         """The LP over all columns. Each order and each unit of a fill row may fall short at `penalty` or `short` mills.

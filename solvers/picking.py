@@ -65,19 +65,9 @@ def _rounded(master: Master, liked: NDArray[np.float64]) -> list[int] | None:
     """What the LP likes most of each order while it fits, the cheaper of equals; None where an order finds nothing."""
     much = np.zeros(master.size)
     much[: len(liked)] = np.round(liked, 6)
-    left, done, chosen = master.free.copy(), ~master.orders, []
-    start = np.searchsorted(master.taken.owner, np.arange(master.size + 1))
-    for column in np.lexsort((np.arange(master.size), master.cost, -much)).tolist():
-        order = master.order[column]
-        if done[order]:
-            continue
-        mine = slice(start[column], start[column + 1])
-        resource, amount = master.taken.resource[mine], master.taken.amount[mine]
-        if (left[resource] >= amount).all():
-            left[resource] -= amount
-            done[order] = True
-            chosen.append(column)
-    return chosen if done.all() else None
+    sequence = np.lexsort((np.arange(master.size), master.cost, -much)).tolist()
+    chosen = master.fitting(sequence, np.zeros(0, np.int64))
+    return chosen if len(chosen) == master.orders.sum() else None
 
 
 def _as_full(master: Master, first: list[int], floors: Sequence[int]) -> Bools:

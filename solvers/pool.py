@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -65,6 +65,21 @@ class Pool:
         self._plans += fresh.plans
         self.orders[fresh.order] = True
         return True
+
+    def fitting(self, sequence: Iterable[int], beside: Ints) -> list[int]:
+        """The columns of a sequence that fit together and beside those chosen before, one for each order."""
+        left, (owner, resource, amount) = self.free.copy(), self.taken
+        start = np.searchsorted(owner, np.arange(self.size + 1))
+        held = np.isin(owner, beside)
+        np.subtract.at(left, resource[held], amount[held])
+        done, found = set(self.order[beside].tolist()), []
+        for column in sequence:
+            order, mine = int(self.order[column]), slice(int(start[column]), int(start[column + 1]))
+            if order not in done and (left[resource[mine]] >= amount[mine]).all():
+                left[resource[mine]] -= amount[mine]
+                done.add(order)
+                found.append(column)
+        return found
 
     def plan(self, column: int) -> Priced:
         """A column as a plan of its order."""
