@@ -105,6 +105,9 @@ class Pricer:
             if not await self._ledger.lease(DUTY, self._holder, ttl_ms):  # a round may take longer than a lease
                 self._kept.clear()
                 break
+            # Seconds to load: in idle time, once there is a partition, not when many orders have come.
+            from solvers import shadow as _shadow  # noqa: F401
+
             told = await self._tried(partition)
             found += [told] if told is not None else []
         return found

@@ -37,9 +37,6 @@ async def serve(begin: Begin, tell: Tell) -> None:
             try:
                 for told in await pricer.round():
                     tell(told)
-                if await ledger.partitions():
-                    # Seconds of idle time now, not when many orders come; nothing the second time.
-                    from solvers import shadow as _shadow  # noqa: F401
             except (LedgerUnavailableError, LedgerRefusedError) as error:
                 log.warning("prices_wait", reason=str(error))
             await asyncio.sleep(max(0.0, due - clock.monotonic()))
