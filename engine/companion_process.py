@@ -28,22 +28,17 @@ def accompany(serve: Serve, *, niceness: int, idle: bool = False) -> None:
 
     `niceness`: 0 to 19, how far it stands back; `idle`: where the system knows idle time, it has only that.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    give_way(niceness, idle=idle)
+    tell = settle_in(niceness, idle=idle)
     garbage.settle()
+    asyncio.run(_main(serve, tell))
+
+
+def settle_in(niceness: int, *, idle: bool = False) -> Tell:
+    """Be a process that its parent speaks to by lines: it stands back as `accompany` says, Ctrl-C is the parent's, and
+    standard output has nothing but what is told by what this returns; logs and stray prints go to standard error."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _give_way(niceness, idle)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    asyncio.run(_main(serve))
-
-
-def give_way(niceness: int, *, idle: bool) -> None:
-    """Stand back behind other processes, as `accompany` says."""
-    os.nice(niceness)
-    if idle and sys.platform == "linux":
-        with contextlib.suppress(OSError):  # not allowed everywhere
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-
-async def _main(serve: Serve) -> None:
     telling = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print must not stand between the lines
 
@@ -51,6 +46,17 @@ async def _main(serve: Serve) -> None:
         telling.write(msgspec.json.encode(told) + b"\n")
         telling.flush()
 
+    return tell
+
+
+def _give_way(niceness: int, idle: bool) -> None:
+    os.nice(niceness)
+    if idle and sys.platform == "linux":
+        with contextlib.suppress(OSError):  # not allowed everywhere
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+async def _main(serve: Serve, tell: Tell) -> None:
     stdin = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
     begin = msgspec.json.decode(await stdin.readline(), type=Begin)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -18,7 +17,7 @@ import structlog
 
 from engine.archive.database import Archive
 from engine.archive.history import History
-from engine.companion_process import give_way
+from engine.companion_process import settle_in
 from engine.errors import EngineError, StoreUnavailableError, UnavailableError
 from engine.ledger.port import LedgerRefusedError, LedgerUnavailableError
 from engine.ledger.redis import RedisLedger
@@ -57,11 +56,7 @@ async def _take(begin: Begin) -> Taken:
 
 def main() -> None:
     """One job."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    give_way(NICENESS, idle=False)
-    telling = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print must not stand in the line
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    tell = settle_in(NICENESS)
     begin = msgspec.json.decode(sys.stdin.buffer.readline(), type=Begin)
 
     def listen() -> None:
@@ -69,8 +64,7 @@ def main() -> None:
         os._exit(0)  # nobody waits for it any more
 
     threading.Thread(target=listen, daemon=True).start()
-    telling.write(msgspec.json.encode(asyncio.run(_take(begin))) + b"\n")
-    telling.flush()
+    tell(asyncio.run(_take(begin)))
     os._exit(0)
 
 

@@ -12,7 +12,6 @@ import contextlib
 import gc
 import os
 import resource
-import signal
 import sys
 import threading
 import traceback
@@ -21,11 +20,10 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import msgspec
-import structlog
 
 from engine import garbage
 from engine.clock import SystemClock
-from engine.companion_process import give_way
+from engine.companion_process import settle_in
 from engine.errors import InvalidInputError
 from engine.simulation.answering import answered
 from engine.simulation.decisions_file import DecisionsFile
@@ -70,8 +68,8 @@ class Performer:
             self._tell(Told(run=task.run, broken=f"{type(error).__name__}: {error}"))
 
     def _run(self, folder: Folder, simulation: Simulation, world: World, number: int) -> None:
-        planned = folder.job().runs[number]
-        spool = folder.spool if folder.job().recorded is not None else None
+        job = folder.job()
+        spool = folder.spool if job.recorded is not None else None
         told_s = self._monotonic()
 
         def through(orders: int, _: int) -> None:
@@ -82,7 +80,7 @@ class Performer:
 
         with folder.coming(number) as directory:
             decisions = DecisionsFile(directory / DECISIONS)
-            result = asyncio.run(performed(simulation, world, planned.run, spool, decisions.add, through))
+            result = asyncio.run(performed(simulation, world, job.runs[number].run, spool, decisions.add, through))
             decisions.close()
             leave(directory, result)
         self._tell(Told(run=number, orders=result.figures.orders))
@@ -94,20 +92,12 @@ class Performer:
 
 def main() -> None:
     """Do what standard input says, until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    give_way(NICENESS, idle=True)
+    tell = settle_in(NICENESS, idle=True)
     with contextlib.suppress(ValueError, OSError):  # each run's trail is a file that is mapped for the answer
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    telling = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print must not stand between the lines
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     garbage.settle()
     tasks: SimpleQueue[Task] = SimpleQueue()
-
-    def tell(told: Told) -> None:
-        telling.write(msgspec.json.encode(told) + b"\n")
-        telling.flush()
 
     def listen() -> None:
         for line in sys.stdin.buffer:
