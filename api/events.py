@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Protocol
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.requests import Request
@@ -35,27 +34,24 @@ _NUMBER_MAX = 2**63 - 1
 
 
 class EventDesk:
-    """The handler, and how many listen. `closing` ends all streams."""
+    """The handler. `closing` ends all streams."""
 
     def __init__(self, engine: Engine, closing: asyncio.Event) -> None:
         self._engine = engine
         self._closing = closing
-        self.subscribers = 0
+        self._streams = Streams(closing)
 
     async def stream(self, request: Request) -> Response:
         """Open a stream."""
         partition = partition_of(request)
         resume = header(request, b"last-event-id")
-        if self._closing.is_set():
-            raise StoppingError("this process is shutting down")
-        if self.subscribers >= SUBSCRIBERS_MAX:
-            raise OverloadedError(f"{SUBSCRIBERS_MAX} subscribers listen, which is the limit", retry_after_s=10)
+        self._streams.require_room(SUBSCRIBERS_MAX)
         if resume:
             after, seen = _place(resume)
         else:
             now = await self._engine.ledger.snapshot(partition, (), (), ())
             after, seen = f"{now.at_ms}-0", ""
-        return EventStream(self, lambda send: self.feed(partition, after, seen, send))
+        return EventStream(self._streams, lambda send: self.feed(partition, after, seen, send))
 
     async def feed(self, partition: str, after: str, seen: str, send: Send) -> None:
         """Send what happens after an entry until the process stops; `seen` is the last event the client has."""
@@ -67,10 +63,6 @@ class EventDesk:
             await push(send, _render(entries, seen) if entries else KEEPALIVE_COMMENT)
             if entries:
                 after = entries[-1].entry_id
-
-    async def ended(self) -> None:
-        """Return when all streams shall end."""
-        await self._closing.wait()
 
     def endpoints(self) -> list[Endpoint]:
         """The routes."""
@@ -89,13 +81,19 @@ class EventDesk:
         ]  # fmt: skip
 
 
-class Feeding(Protocol):
-    """Who has streams: how many are open, and when all of them shall end."""
+class Streams:
+    """The open streams of one kind: how many there are. `closing` ends them all."""
 
-    subscribers: int
+    def __init__(self, closing: asyncio.Event) -> None:
+        self.closing = closing
+        self.subscribers = 0
 
-    async def ended(self) -> None:
-        """Return when all streams shall end."""
+    def require_room(self, most: int) -> None:
+        """Raise StoppingError or OverloadedError if one more cannot be opened."""
+        if self.closing.is_set():
+            raise StoppingError("this process is shutting down")
+        if self.subscribers >= most:
+            raise OverloadedError(f"{most} subscribers listen, which is the limit", retry_after_s=10)
 
 
 class EventStream(Response):
@@ -103,22 +101,22 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, desk: Feeding, feed: Callable[[Send], Coroutine[None, None, None]]) -> None:
+    def __init__(self, streams: Streams, feed: Callable[[Send], Coroutine[None, None, None]]) -> None:
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]
-        self._desk = desk
+        self._streams = streams
         self._feed = feed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": b"retry: %d\n\n" % RETRY_MS, "more_body": True})
-        self._desk.subscribers += 1
+        self._streams.subscribers += 1
         feeding = asyncio.create_task(self._feed(send))
-        tasks = [feeding, asyncio.create_task(self._desk.ended()), asyncio.create_task(client_left(receive))]
+        tasks = [feeding, asyncio.create_task(self._streams.closing.wait()), asyncio.create_task(client_left(receive))]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._desk.subscribers -= 1
+            self._streams.subscribers -= 1
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -86,8 +86,7 @@ class SimulationDesk:
         partition, job_id = partition_of(request), path_id(request, "simulation_id")
         query_of(request, ())
         standing = await self._simulations.look(partition, job_id)
-        folder = self._simulations.folder(partition, job_id)
-        body = await asyncio.to_thread(view_of, standing, self._engine.clock.epoch_ms(), folder)
+        body = await asyncio.to_thread(view_of, standing, self._engine.clock.epoch_ms())
         return Response(body, media_type=JSON)
 
     async def let_go(self, request: Request) -> Response:
@@ -102,8 +101,7 @@ class SimulationDesk:
         standing = await self._simulations.look(partition, job_id)
         if standing.progress.state is not State.DONE:
             raise NotFoundError(f"the simulation has no report: it is {standing.progress.state}")
-        folder = self._simulations.folder(partition, job_id)
-        body = await asyncio.to_thread(lambda: page(_ANSWER.decode(folder.answer.read_bytes())))
+        body = await asyncio.to_thread(lambda: page(_ANSWER.decode(standing.folder.answer.read_bytes())))
         return Response(body, headers={"content-security-policy": PAGE_POLICY}, media_type="text/html")
 
     async def decisions(self, request: Request) -> Response:
@@ -112,8 +110,7 @@ class SimulationDesk:
         scenario, seed = path_id(request, "scenario"), path_id(request, "seed")
         if not (seed.isascii() and seed.isdigit() and len(seed) <= 10):
             raise invalid("path seed", "must be a whole number")
-        folder = self._simulations.folder(partition, job_id)
-        job = (await self._simulations.look(partition, job_id)).job
+        job, _, folder = await self._simulations.look(partition, job_id)
         runs = [planned.run for planned in job.runs]
         wanted = Run(scenario, int(seed))
         if wanted not in runs:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Send
 
 from api.endpoint import Endpoint, Reply
-from api.events import EventStream, push
+from api.events import EventStream, Streams, push
 from api.partition import partition_of, path_id
 from api.simulations.desk import SIMULATION_ID
 from api.simulations.views import entry_of
@@ -26,22 +26,19 @@ QUIET_LOOKS_MAX = 10
 
 
 class ProgressDesk:
-    """The handler, and how many listen. `closing` ends all streams."""
+    """The handler. `closing` ends all streams."""
 
     def __init__(self, engine: Engine, closing: asyncio.Event) -> None:
         self._engine = engine
         self._closing = closing
-        self.subscribers = 0
+        self._streams = Streams(closing)
 
     async def stream(self, request: Request) -> Response:
         """Open a stream."""
         partition, job_id = partition_of(request), path_id(request, "simulation_id")
         await self._engine.simulations.look(partition, job_id)
-        if self._closing.is_set():
-            raise StoppingError("this process is shutting down")
-        if self.subscribers >= SUBSCRIBERS_MAX:
-            raise OverloadedError(f"{SUBSCRIBERS_MAX} subscribers listen, which is the limit", retry_after_s=10)
-        return EventStream(self, lambda send: self._feed(partition, job_id, send))
+        self._streams.require_room(SUBSCRIBERS_MAX)
+        return EventStream(self._streams, lambda send: self._feed(partition, job_id, send))
 
     async def _feed(self, partition: str, job_id: str, send: Send) -> None:
         """Send what is new until it has ended, which is the last event."""
@@ -63,10 +60,6 @@ class ProgressDesk:
                 return
             before = entry
             await asyncio.sleep(LOOK_SECONDS)
-
-    async def ended(self) -> None:
-        """Return when all streams shall end."""
-        await self._closing.wait()
 
     def endpoints(self) -> list[Endpoint]:
         """The route."""

@@ -11,7 +11,6 @@ from msgspec import Struct
 from api.problems import FaultView
 from engine.simulation.answering import Answer
 from engine.simulation.jobs.desk import Standing
-from engine.simulation.jobs.folder import Folder
 from engine.simulation.jobs.job import State, come, eta_s, expected
 
 
@@ -67,9 +66,9 @@ def entry_of(standing: Standing, now_ms: int) -> SimulationEntry:
     return SimulationEntry(**_fields(standing, now_ms))
 
 
-def view_of(standing: Standing, now_ms: int, folder: Folder | None = None) -> bytes:
-    """All of it as JSON. `folder`: where its answer is, if it is done; that is passed on as it was written."""
-    job, progress = standing
+def view_of(standing: Standing, now_ms: int) -> bytes:
+    """All of it as JSON; the answer, if it is done, is passed on as it was written."""
+    job, progress, folder = standing
     runs = tuple(
         RunView(
             scenario=planned.scenario,
@@ -81,13 +80,13 @@ def view_of(standing: Standing, now_ms: int, folder: Folder | None = None) -> by
         for planned, course in zip(job.runs, progress.runs, strict=True)
     )
     answer = None
-    if folder is not None and progress.state is State.DONE:
+    if progress.state is State.DONE:
         answer = msgspec.Raw(folder.answer.read_bytes())
     return msgspec.json.encode(SimulationView(**_fields(standing, now_ms), runs=runs, answer=answer))  # type: ignore[arg-type]
 
 
 def _fields(standing: Standing, now_ms: int) -> dict[str, Any]:
-    job, progress = standing
+    job, progress, _ = standing
     return {
         "simulation_id": job.job_id,
         "name": job.name,

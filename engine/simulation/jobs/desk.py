@@ -21,6 +21,7 @@ import structlog
 from engine.background import Background
 from engine.clock import Clock
 from engine.errors import NotFoundError, OverloadedError, TooManyError, UnavailableError
+from engine.promise import DAY_MS
 from engine.simulation.jobs.accepting import Accept, Intake
 from engine.simulation.jobs.folder import Folder
 from engine.simulation.jobs.job import Course, Job, Progress, State
@@ -42,14 +43,14 @@ NOWHERE = Path(os.devnull)
 PRESSURE_MAX = 0.1
 """How full the queue of orders may be when a simulation is taken."""
 QUEUE_RETRY_S, INTAKE_RETRY_S = 60, 5
-DAY_MS = 86_400_000
 
 
 class Standing(NamedTuple):
-    """A job and how it stands."""
+    """A job, how it stands, and where its files are."""
 
     job: Job
     progress: Progress
+    folder: Folder
 
 
 class Simulations:
@@ -162,11 +163,11 @@ class Simulations:
 
         Raises NotFoundError.
         """
-        folder, standing = self.folder(partition, job_id), await self.look(partition, job_id)
-        if folder.progress().ended():
-            await asyncio.to_thread(self._shelf.remove, folder)
+        standing = await self.look(partition, job_id)
+        if standing.folder.progress().ended():
+            await asyncio.to_thread(self._shelf.remove, standing.folder)
             return standing
-        folder.cancel()
+        standing.folder.cancel()
         return await self.look(partition, job_id)
 
     def uploads(self, partition: str) -> Uploads:
@@ -256,4 +257,4 @@ def _standing(folder: Folder) -> Standing:
         progress.runs = [Course() for _ in job.runs]
     if folder.cancelled() and not progress.ended():
         progress.state = State.CANCELLED
-    return Standing(job, progress)
+    return Standing(job, progress, folder)
