@@ -85,7 +85,7 @@ def structural_faults(tree: Any, kind: Any, path: str = "$") -> list[Fault]:
     try:
         msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:
-        return _inner_faults(tree, kind, path) or [_fault(error, path)]
+        return _inner_faults(tree, kind, path) or [fault_of(error, path)]
     return []
 
 
@@ -113,9 +113,25 @@ def _inner_faults(tree: Any, kind: Any, path: str) -> list[Fault]:
     return faults
 
 
-def _fault(error: msgspec.ValidationError, path: str) -> Fault:
+def fault_of(error: msgspec.ValidationError, path: str) -> Fault:
+    """What msgspec says of a value that stands at `path`, at the place below it."""
     reason, _, where = str(error).partition(" - at `")
     return Fault(path + where.rstrip("`").removeprefix("$"), reason)
+
+
+def merge(target: Any, patch: dict[str, Any], removed_nothing: list[str], path: str = "$") -> dict[str, Any]:
+    """A JSON merge patch (RFC 7396): null removes a field. `removed_nothing` gets the paths where there was none."""
+    merged: dict[str, Any] = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            if key not in merged:
+                removed_nothing.append(f"{path}.{key}")
+            merged.pop(key, None)
+        elif isinstance(value, dict):
+            merged[key] = merge(merged.get(key), value, removed_nothing, f"{path}.{key}")
+        else:
+            merged[key] = value
+    return merged
 
 
 def _object(pairs: list[tuple[str, Any]]) -> _Object:

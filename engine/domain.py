@@ -6,13 +6,15 @@ aware datetimes until arithmetic needs them (`epoch_ms`).
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 UNITS_MAX = 2**31 - 1
 """The largest quantity of one line, one movement or one stock cell."""
@@ -184,6 +186,11 @@ def decimal(amount: int) -> str:
 def epoch_ms(instant: datetime) -> int:
     """Milliseconds since the epoch, UTC."""
     return round(instant.timestamp() * 1000)
+
+
+def instant_of(ms: int) -> datetime:
+    """The instant so many milliseconds since the epoch, in UTC: what `epoch_ms` gives back."""
+    return _EPOCH + timedelta(milliseconds=ms)
 
 
 def content_hash(order: Order) -> bytes:

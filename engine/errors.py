@@ -50,6 +50,11 @@ class InvalidInputError(EngineError):
     slug = "invalid-input"
     title = "The content is not valid"
 
+    @classmethod
+    def at(cls, path: str, reason: str) -> InvalidInputError:
+        """One fault at one place, which the text tells, too."""
+        return cls(f"{path}: {reason}", [Fault(path, reason)])
+
 
 class NotFoundError(EngineError):
     slug = "not-found"

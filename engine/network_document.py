@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, field
 
-from engine.documents import decode, parse, refuse, structural_faults
+from engine.documents import decode, merge, parse, refuse, structural_faults
 from engine.domain import Count, Country, Identifier, Money, Record, mills
 from engine.errors import Fault, NotFoundError
 from engine.promise import is_timezone
@@ -178,8 +178,9 @@ def patch_node(document: NetworkDocument, node_id: str, body: bytes) -> NetworkD
     patch = parse(body, "patch")
     if not isinstance(patch, dict):
         refuse("The patch is not an object.", [Fault("$", "expected an object")])
-    faults: list[Fault] = []
-    merged = _merge(msgspec.to_builtins(document.nodes[index]), patch, "$", faults)
+    removed_nothing: list[str] = []
+    merged = merge(msgspec.to_builtins(document.nodes[index]), patch, removed_nothing)
+    faults = [Fault(path, "unknown field") for path in removed_nothing]
     if merged.get("node_id", node_id) != node_id:
         faults.append(Fault("$.node_id", "a node cannot be renamed"))
     faults += structural_faults(merged, Node)
@@ -190,20 +191,6 @@ def patch_node(document: NetworkDocument, node_id: str, body: bytes) -> NetworkD
     if faults := [*_node_faults(node, "$"), *dict.fromkeys(_dock_faults(nodes, ["$"] * len(nodes)))]:
         refuse("The patched node contradicts itself or its dock.", faults)
     return msgspec.structs.replace(document, nodes=nodes)
-
-
-def _merge(target: Any, patch: dict[str, Any], path: str, faults: list[Fault]) -> dict[str, Any]:
-    merged: dict[str, Any] = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            if key not in merged:
-                faults.append(Fault(f"{path}.{key}", "unknown field"))
-            merged.pop(key, None)
-        elif isinstance(value, dict):
-            merged[key] = _merge(merged.get(key), value, f"{path}.{key}", faults)
-        else:
-            merged[key] = value
-    return merged
 
 
 def semantic_faults(document: NetworkDocument) -> list[Fault]:

@@ -263,8 +263,7 @@ class Registry:
         if policy_id not in books.policies:
             books = await self.books(partition, await self._ledger.versions(partition))
         if policy_id not in books.policies:
-            fault = Fault("$.policy_id", f"there is no policy {policy_id!r}")
-            raise InvalidInputError(f"{fault.path}: {fault.reason}", [fault])
+            raise InvalidInputError.at("$.policy_id", f"there is no policy {policy_id!r}")
         return books
 
     async def put_skus(self, partition: str, skus: Sequence[Sku]) -> int:

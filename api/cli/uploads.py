@@ -16,7 +16,7 @@ from api.cli.mapping import FieldMap, checked
 from api.cli.orderfile import OrderFile, read_records
 from api.cli.rows import Rejected
 from api.cli.terminal import CommandError
-from engine.documents import FAULTS_MAX
+from engine.documents import FAULTS_MAX, fault_of
 from engine.domain import StockRow
 from engine.errors import Fault, InvalidInputError
 from engine.simulation.demand_document import Upload
@@ -37,7 +37,7 @@ def orders_of(upload: Upload, file: Path, spool: Path, orders_max: int) -> Spool
             spooling.add(read.order)
         return spooling.finish()
     except CommandError as error:
-        raise _refused(path, error) from error
+        raise InvalidInputError.at(path, str(error)) from error
 
 
 def stock_of(upload: Upload, file: Path) -> tuple[StockRow, ...]:
@@ -47,7 +47,7 @@ def stock_of(upload: Upload, file: Path) -> tuple[StockRow, ...]:
         _, records = read_records(file, "stock", _mapping(upload, "stock", path))
         rows = [read.record for read in _sound(records, upload.file)]
     except CommandError as error:
-        raise _refused(path, error) from error
+        raise InvalidInputError.at(path, str(error)) from error
     cells = {(row.node_id, row.sku): row for row in rows if isinstance(row, StockRow)}
     return tuple(cells.values())
 
@@ -69,10 +69,4 @@ def _mapping(upload: Upload, kind: str, path: str) -> FieldMap:
     try:
         return checked(msgspec.convert(upload.mapping, FieldMap), kind, "the mapping")
     except msgspec.ValidationError as error:
-        reason, _, where = str(error).partition(" - at `")
-        inner = f"{path}.mapping{where.rstrip('`').removeprefix('$')}"
-        raise InvalidInputError(f"{inner}: {reason}", [Fault(inner, reason)]) from error
-
-
-def _refused(path: str, error: CommandError) -> InvalidInputError:
-    return InvalidInputError(f"{path}: {error}", [Fault(path, str(error))])
+        raise InvalidInputError.at(*fault_of(error, f"{path}.mapping")) from error

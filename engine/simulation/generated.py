@@ -8,7 +8,7 @@ come whose mark is below `factor`. So all scenarios with one seed share their or
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from math import ceil
 from typing import NamedTuple
@@ -16,15 +16,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.domain import Order, OrderLine, ShipTo, epoch_ms
+from engine.domain import Order, OrderLine, ShipTo, epoch_ms, instant_of
+from engine.promise import DAY_MS
 from engine.sample.places import METROS
 from engine.simulation.demand_document import Destination, Generator, Season
 from solvers.problem import Ints
 
-HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+HOUR_MS = 3_600_000
 SELLERS = (1, 7)
 """Seed of which SKU sells how well: seeds are other orders of the same merchant, whose stock suits what he sells."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Floats = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ def rates_of(terms: Generator) -> list[tuple[int, int, float]]:
     at = first
     while at < end:
         length = min(HOUR_MS, end - at)
-        moment = _EPOCH + timedelta(milliseconds=at)
+        moment = instant_of(at)
         date = moment.date().isoformat()
         season, factor = terms.season, 1.0
         if date in peaks:
@@ -213,7 +213,7 @@ class Generated:
         for k in np.argsort(at, kind="stable").tolist():
             which, i = int(layer[k]), int(index[k])
             number, at_ms, to, level, days, start, sku, quantity = columns[which]
-            placed = _EPOCH + timedelta(milliseconds=at_ms[i])
+            placed = instant_of(at_ms[i])
             first, last = start[i], start[i + 1]
             yield Order(
                 order_id=f"S{self._seed}-{hour}-{which}-{number[i]}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from math import isfinite
 from typing import NamedTuple
@@ -12,18 +12,16 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from engine.decisions import ParcelCost, ParcelLine
+from engine.decisions import Cost, ParcelCost, ParcelLine
 from engine.domain import Order, ShipTo, epoch_ms
 from engine.domain import mills as exact_mills
 from engine.network import Network
 from engine.pricing.observed import zone_of
 from engine.pricing.sheet import StoredSheet
-from engine.promise import local_day, to_day
+from engine.promise import DAY_MS, local_day, to_date, to_day
 from engine.simulation.figures import Day, Figures, Flow, Load, Price, Region, Short
 from engine.simulation.outcome import Outcome
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-DAY_MS = 86_400_000
 PLACES_MAX = 4_096
 """Destinations that are remembered."""
 
@@ -44,15 +42,6 @@ class _Left(Struct):
     quantity: int
 
 
-class _Cost(Struct):
-    shipping: str
-    handling: str
-    split: str
-    late: str
-    unfilled: str
-    total: str
-
-
 class _Window(Struct):
     window_id: str
     gap: float | None
@@ -66,7 +55,7 @@ class Told(Struct):
     parcels: list[_Parcel]
     unallocated: list[_Left]
     backordered: list[_Left]
-    cost: _Cost
+    cost: Cost
     window: _Window
 
 
@@ -275,7 +264,7 @@ def region_of(ship_to: ShipTo) -> str:
 
 @lru_cache(4_096)
 def _date(day: int) -> str:
-    return (_EPOCH + timedelta(days=day)).date().isoformat()
+    return to_date(day).isoformat()
 
 
 @lru_cache(4_096)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from engine.documents import refuse
+from engine.documents import fault_of, merge, refuse
 from engine.domain import UNITS_MAX, StockRow
 from engine.errors import Fault, InvalidInputError
 from engine.network_document import Capacity, Carrier, Node, semantic_faults
@@ -129,12 +129,11 @@ def _safety_stock(setting: Setting, change: patches.SafetyStock, path: str) -> S
 
 def _policy(setting: Setting, change: patches.PolicyChange, path: str) -> Setting:
     known = _policy_of(setting, change.policy_id, path)
-    merged = _merged(msgspec.to_builtins(known), change.merge)
+    merged = merge(msgspec.to_builtins(known), change.merge, [])
     try:
         policy = msgspec.convert(merged, Policy)
     except msgspec.ValidationError as error:
-        reason, _, where = str(error).partition(" - at `")
-        refuse("The merged policy is not one.", [Fault(f"{path}.merge{where.rstrip('`').removeprefix('$')}", reason)])
+        refuse("The merged policy is not one.", [fault_of(error, f"{path}.merge")])
     return _with_policy(setting, change.policy_id, policy)
 
 
@@ -242,19 +241,6 @@ def without_carrier(world: World, strikes: tuple[Strike, ...]) -> World:
 
 def _given(change: Struct) -> dict[str, Any]:
     return {name: value for name, value in msgspec.structs.asdict(change).items() if value is not msgspec.UNSET}
-
-
-def _merged(target: Any, patch: Any) -> Any:
-    """A JSON merge patch (RFC 7396)."""
-    if not isinstance(patch, dict):
-        return patch
-    found = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            found.pop(key, None)
-        else:
-            found[key] = _merged(found.get(key), value)
-    return found
 
 
 def _node(setting: Setting, node_id: str, path: str, name: str = "node_id") -> Node:

@@ -5,12 +5,12 @@ Documents are of one version each; stock is read page by page, so it is that of 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
 from engine.archive.history import History
-from engine.domain import IncomingRow, Order, Sku, StockRow, epoch_ms
+from engine.domain import IncomingRow, Order, Sku, StockRow, epoch_ms, instant_of
 from engine.errors import NoNetworkError
 from engine.ledger.port import Ledger
 from engine.network_document import NetworkDocument
@@ -20,7 +20,6 @@ from engine.simulation.recorded import Spooling
 from engine.simulation.world import World
 
 PAGE = 1_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _network = msgspec.json.Decoder(NetworkDocument).decode
 _policy = msgspec.json.Decoder(Policy).decode
@@ -91,7 +90,7 @@ async def _stock(
                         node_id=names[each.node],
                         sku=each.sku,
                         quantity=each.quantity,
-                        expected_at=_EPOCH + timedelta(milliseconds=each.expected_ms),
+                        expected_at=instant_of(each.expected_ms),
                     )
         if not cursor:
             return tuple(row for _, row in sorted(rows.items())), tuple(coming.values())
@@ -105,5 +104,5 @@ async def history_of(history: History, partition: str, since: datetime, until: d
     async for decided_ms, document in history.documents(partition, epoch_ms(since), epoch_ms(until)):
         order = _order(document)
         if order.placed_at is None:
-            order = msgspec.structs.replace(order, placed_at=_EPOCH + timedelta(milliseconds=decided_ms))
+            order = msgspec.structs.replace(order, placed_at=instant_of(decided_ms))
         spooling.add(order)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.domain import Order, epoch_ms
-from engine.errors import Fault, InvalidInputError
+from engine.errors import InvalidInputError
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Order).decode
@@ -98,8 +98,7 @@ def _refuse_repeats(ids: NDArray[np.uint64]) -> None:
 
 
 def _unfit(count: int, reason: str) -> InvalidInputError:
-    path = f"order {count + 1}"
-    return InvalidInputError(f"{path}: {reason}", [Fault(path, reason)])
+    return InvalidInputError.at(f"order {count + 1}", reason)
 
 
 def _mark_of(order_id: str) -> int:

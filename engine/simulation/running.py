@@ -21,11 +21,12 @@ import msgspec
 from engine.assembly import build_simulation
 from engine.clock import ManualClock
 from engine.domain import Order, content_hash, epoch_ms
-from engine.errors import Fault, InvalidInputError
+from engine.errors import InvalidInputError
 from engine.gate import Ticket
 from engine.ledger import states
 from engine.network import Network
 from engine.pricing.pricer import Pricer
+from engine.promise import DAY_MS
 from engine.settings import Settings
 from engine.simulation.agenda import Agenda
 from engine.simulation.figures import Figures
@@ -40,7 +41,6 @@ PARTITION = "default"
 FORGET_ORDERS = 1_000
 """Orders that are settled before they are forgotten together."""
 STOCK_ROWS = 10_000
-DAY_MS = 86_400_000
 _MOVED = "order." + states.PAST[states.REOPTIMISE]
 
 
@@ -156,8 +156,7 @@ class _Course:
             tally = await self._engine.stock.write(PARTITION, rows)
             if tally.faults:
                 row = tally.faults[0]
-                path = f"$.stock[{row.line - 1}].{row.path}"
-                raise InvalidInputError(f"{path}: {row.reason}", [Fault(path, row.reason)])
+                raise InvalidInputError.at(f"$.stock[{row.line - 1}].{row.path}", row.reason)
 
     async def _follow_strikes(self, at_ms: int) -> None:
         """The network without the carriers that strike now."""
@@ -311,5 +310,4 @@ def _placed_ms(order: Order) -> int:
 
 
 def _unfit(order: Order, field: str, reason: str) -> InvalidInputError:
-    path = f"order {order.order_id!r}: $.{field}"
-    return InvalidInputError(f"{path}: {reason}", [Fault(path, reason)])
+    return InvalidInputError.at(f"order {order.order_id!r}: $.{field}", reason)

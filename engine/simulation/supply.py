@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 import msgspec
 
 from engine.assembly import Engine
-from engine.domain import IncomingRow, Movement, StockRow, epoch_ms
+from engine.domain import IncomingRow, Movement, StockRow, epoch_ms, instant_of
 from engine.errors import InvalidInputError
 from engine.simulation.agenda import Agenda
 from engine.simulation.scenario import OrderUpTo, Replenishment
@@ -17,7 +16,6 @@ from engine.simulation.world import World
 
 HOUR_MS = 3_600_000
 PAGE = 1_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Supply:
@@ -99,7 +97,7 @@ class Supply:
                 node_id=move.node_id,
                 sku=move.sku,
                 quantity=move.quantity,
-                expected_at=_EPOCH + timedelta(milliseconds=due_ms),
+                expected_at=instant_of(due_ms),
             )
             for move in moves
         ]

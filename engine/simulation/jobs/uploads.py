@@ -59,7 +59,7 @@ class Uploads:
         """The records of a file; after a bad line the rest is only looked through for others."""
         if upload.mapping:
             reason = "a service reads records in its own form: `apportion simulate --url` maps files and uploads them"
-            raise InvalidInputError(f"{path}.mapping: {reason}", [Fault(f"{path}.mapping", reason)])
+            raise InvalidInputError.at(f"{path}.mapping", reason)
         decode = msgspec.json.Decoder(kind).decode
         faults: list[Fault] = []
         try:
@@ -78,6 +78,6 @@ class Uploads:
                         yield record
         except FileNotFoundError:
             reason = f"there is no upload {upload.file!r}: PUT /v1/simulation-uploads/{{file}} first"
-            raise InvalidInputError(f"{path}.file: {reason}", [Fault(f"{path}.file", reason)]) from None
+            raise InvalidInputError.at(f"{path}.file", reason) from None
         if faults:
             raise InvalidInputError(f"{upload.file} has lines that cannot be used", faults)
