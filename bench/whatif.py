@@ -1,7 +1,7 @@
 """`python -m bench.whatif DIR`: a large simulation as files that `apportion simulate` runs, to see how long that takes.
 
-The sample merchant with 50 nodes and 2,000 SKUs, orders of three lines, windows of a minute, prices on; one scenario, a
-closed node, beside the baseline.
+The sample merchant with 50 nodes and 2,000 SKUs, orders of three lines, windows that 500 orders fill, prices on; one
+scenario, a closed node, beside the baseline.
 """
 
 from __future__ import annotations
@@ -16,22 +16,28 @@ from bench.merchant import merchant
 from engine.simulation.scenario import parse_simulation
 
 SINCE = "2026-11-30T00:00:00Z"
+ROOM = 5.0
+"""Parcels that each node can send a day, as a multiple of its even share of the orders."""
 
 
 def files(orders: int, days: float, nodes: int, skus: int) -> dict[str, bytes]:
     """What is written, by name: network, catalogue and a sound document."""
     world = merchant(nodes, skus)
-    closed = msgspec.json.decode(world.network)["nodes"][0]["node_id"]
+    network = msgspec.json.decode(world.network)
+    for node in network["nodes"]:  # stock lies evenly, and is not to be out of reach behind a shop's few parcels a day
+        node["capacity"]["parcels_per_day"] = max(600, round(ROOM * orders / days / nodes))
+    closed = network["nodes"][0]["node_id"]
     generator = {"since": SINCE, "days": days, "orders_per_day": orders / days, "lines": [0, 0, 1]}
     document: dict[str, Any] = {
         "name": "what-if at size",
         "demand": {"generator": generator},
         "stock": {"generator": {"cover_days": 1.3 * days, "carried": 0.3}},
-        "baseline": [{"window": {"seconds": 60}}],
+        "pricing": {"minutes": 9, "programme_hours": 12},
+        "baseline": [{"window": {"seconds": 600, "max_orders": 500}}],
         "scenarios": [{"name": f"{closed} closed", "patches": [{"close_node": {"node_id": closed}}]}],
     }
     found = {
-        "network.json": world.network,
+        "network.json": msgspec.json.encode(network),
         "catalogue.ndjson": b"".join(msgspec.json.encode(sku) + b"\n" for sku in world.skus),
         "large.json": msgspec.json.encode(document),
     }

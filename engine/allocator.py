@@ -95,4 +95,4 @@ class Allocator:
                 flight.landed(outcomes)
         for proposal, outcome in zip(decided.proposals, outcomes, strict=True):
             window.settle(proposal, outcome)
-            self._metrics.verdict(outcome.verdict.value, proposal.state)
+        self._metrics.settled(decided.proposals, outcomes)

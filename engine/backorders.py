@@ -236,8 +236,7 @@ class Backorders:
         if proposals:
             batch = replace(decided.batch(question), proposals=tuple(proposals))
             outcomes = await self._ledger.commit(partition, batch)
-            for proposal, outcome in zip(proposals, outcomes, strict=True):
-                self._metrics.verdict(outcome.verdict.value, proposal.state)
+            self._metrics.settled(proposals, outcomes)
             if any(outcome.verdict is not Verdict.COMMITTED for outcome in outcomes):
                 return None
         return _used_up(skus, snapshot, books.network, proposals)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 import msgspec
@@ -94,7 +94,7 @@ def filled(
         window=new.window,
     )
     record = waiter.record
-    return replace(
+    return msgspec.structs.replace(
         proposal,
         content=record.content,
         order=record.order,

@@ -34,6 +34,8 @@ from solvers.limits import limited
 from solvers.problem import Ints
 from solvers.solution import Solution
 
+_encode = msgspec.json.Encoder().encode
+
 
 def lift(lowered: Lowered, solution: Solution, solve_ms: float) -> tuple[Proposal, ...]:
     """One proposal per order, in window order. `solve_ms` is told, never measured here."""
@@ -50,16 +52,21 @@ def lift(lowered: Lowered, solution: Solution, solve_ms: float) -> tuple[Proposa
     for o, order in enumerate(window.orders):
         parcels = writer.parcels(o, range(boxes[o], boxes[o + 1]))
         lacks = short.get(o, ())
-        missing = writer.missing(o, lacks)
-        waits = waiting(order, lowered.limits[o], window.items, parcels, missing) if lacks else []
+        waits: Sequence[bool] = ()
+        left: list[Missing] = []
+        short_skus: tuple[int, ...] = ()
+        short_days: tuple[int, ...] = ()
+        if lacks:
+            missing = writer.missing(o, lacks)
+            waits = waiting(order, lowered.limits[o], window.items, parcels, missing)
+            left = [each for each, waiting_too in zip(missing, waits, strict=True) if waiting_too]
+            short_skus, short_days = _claims(lowered, o, lacks, bool(keeps[o]))
         decision = writer.decision(o, parcels, lacks, waits)
-        left = [each for each, waiting_too in zip(missing, waits, strict=True) if waiting_too]
-        short_skus, short_days = _claims(lowered, o, lacks, bool(keeps[o]))
         proposals.append(
             Proposal(
                 order_id=order.order_id,
                 content=window.contents[o],
-                order=msgspec.json.encode(order),
+                order=_encode(order),
                 decision=encode(decision),
                 state=decision.status,
                 takes=takes[o],
@@ -69,8 +76,8 @@ def lift(lowered: Lowered, solution: Solution, solve_ms: float) -> tuple[Proposa
                 idempotency_key=window.idempotency_keys[o],
                 hold_ms=None if order.hold_seconds is None else order.hold_seconds * 1000,
                 again=window.again,
-                waits=waits_of(left, window.items, lowered.limits[o]),
-                rank=rank_of(order, window.snapshot.at_ms),
+                waits=waits_of(left, window.items, lowered.limits[o]) if left else (),
+                rank=rank_of(order, window.snapshot.at_ms) if left else 0,
                 closes_ms=writer.closes_ms(range(boxes[o], boxes[o + 1])),
             )
         )

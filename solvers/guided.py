@@ -138,6 +138,8 @@ def _tariffs(problem: Problem, guide: Guide, scale: int) -> Problem:
 
     def weighted(values: Ints, factor: int) -> Ints:
         # What cannot be paid stays so, whatever the weight.
+        if factor == 1:
+            return values
         return np.where(values >= BEYOND, values, times(values, np.array([factor], np.int64)))
 
     money = times(guide.rules + guide.balance + _of_room(guide.room, options.bucket), np.array([scale], np.int64))
@@ -156,7 +158,10 @@ def _tariffs(problem: Problem, guide: Guide, scale: int) -> Problem:
         lines=replace(
             lines, more_line=_signed(lines.more_line, handling), more_unit=_signed(lines.more_unit, handling)
         ),
-        curves=replace(curves, price=np.where(curves.price >= BEYOND, UNLIMITED, weighted(curves.price, shipping))),
+        # The very same where they do not change: what is derived from them is kept by identity (`tariff.steps_of`).
+        curves=curves
+        if shipping == 1
+        else replace(curves, price=np.where(curves.price >= BEYOND, UNLIMITED, weighted(curves.price, shipping))),
     )
 
 

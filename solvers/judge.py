@@ -157,8 +157,8 @@ def _limits(problem: Problem, taken: _Taken, packed: _Packed) -> Faults:
     something = np.bincount(shipments, minlength=size) > 0
     for order in np.unique(owner[~whole & (limits.complete & something)[owner]]).tolist():
         found.append(("ship_complete", f"order {order} ships, and not all of it"))
-    pairs = np.unique(np.stack([problem.lines.line[taken.take_line], taken.of]), axis=1)
-    line, leaves = np.unique(pairs[0], return_counts=True)
+    pairs = np.unique(problem.lines.line[taken.take_line] * len(shipments) + taken.of)
+    line, leaves = np.unique(pairs // len(shipments), return_counts=True)
     position = np.searchsorted(problem.lines.line[first], line)
     for at in position[(leaves > 1) & limits.whole_lines[owner[position]]].tolist():
         found.append(("split_lines", f"line {first[at]} leaves in several shipments"))
@@ -414,7 +414,7 @@ def _counted(problem: Problem, boxes: Boxes) -> tuple[Ints, Ints, Ints]:
         np.add.at(more, box, problem.toll[lines.item[row], node] * boxes.take_units)
     distinct = []
     for number in (lines.line, lines.draw):
-        pairs, held = np.unique(np.stack([box, number[row]]), axis=1, return_index=True)
-        distinct.append(np.bincount(pairs[0], minlength=count))
+        pairs, held = np.unique(number[row] * count + box, return_index=True)
+        distinct.append(np.bincount(pairs % count, minlength=count))
     np.add.at(more, box[held], lines.more_line[row[held]])
     return distinct[0], distinct[1], more

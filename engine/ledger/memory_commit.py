@@ -319,11 +319,12 @@ def _write(
     body.rows = [value for sku in index for value in (sku, partition.rows[sku].gain if sku in freer else -1)]
     put_waited(partition, waited, body)
     at_ms = partition.append(at_ms, "commit", body, tuple(raw), batch.record)
+    recorded = recorded or partition.newest()
     for (proposal, _), order in zip(chosen, kept, strict=True):
         if proposal.again is not None:
             order.history.append(Change(at_ms, "order." + states.PAST[proposal.again.command]))
         order.history.append(Change(at_ms, "order." + order.state))
-        order.recorded = recorded or partition.newest()
+        order.recorded = recorded
         partition.keep(proposal.order_id, order)
         if proposal.idempotency_key is not None:
             partition.keys[proposal.idempotency_key] = proposal.order_id
@@ -370,8 +371,8 @@ def _kept(batch: Batch, proposal: Proposal, old: Kept | None, at_ms: int) -> Kep
     again = proposal.again
     command = again.command if again is not None and old is not None else states.DECIDE
     first = old if command in (states.REROUTE, *states.UNASKED) else None
-    takes = tuple((batch.skus[take.sku], take.slot, take.node, take.units) for take in proposal.takes)
-    loads = tuple((load.day, load.node, load.parcels, load.units) for load in proposal.loads)
+    takes = tuple([(batch.skus[take.sku], take.slot, take.node, take.units) for take in proposal.takes])
+    loads = tuple([(load.day, load.node, load.parcels, load.units) for load in proposal.loads])
     state, deadline = proposal.state, _deadline(proposal, old, command, at_ms)
     if old is not None and command == states.FILL:
         takes, loads = old.takes + takes, old.loads + loads

@@ -7,6 +7,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from engine.ledger import layout, states
 from engine.ledger.backlog import ROOM, Incoming, Wait
 from engine.ledger.journal import Body, Logged
@@ -91,8 +93,7 @@ class Day:
         return layout.day_load(bytes(self.packed))
 
 
-@dataclass(slots=True)
-class Kept:
+class Kept(Struct):
     """An order as kept. `takes` are (sku, slot, node, units) still held."""
 
     content: bytes
@@ -113,7 +114,7 @@ class Kept:
     waits: tuple[Wait, ...] = ()
     rank: int = 0
     closes_ms: int = 0
-    commands: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    commands: dict[str, tuple[str, bytes]] = {}
     """What each command id asked and led to."""
 
     def judged(self, now_ms: int) -> str:

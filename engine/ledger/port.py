@@ -13,6 +13,7 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from engine.ledger.backlog import Backlogging, Expected, Incoming, Wait
@@ -133,8 +134,7 @@ class LoadTake(NamedTuple):
     units_max: int
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(Struct, frozen=True, array_like=True):
     """One order's outcome as decided, to be committed whole or not at all.
 
     `order` and `decision` are JSON bytes, kept as they are. `state` is the order's state after commit, once its hold is

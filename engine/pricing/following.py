@@ -7,7 +7,7 @@ place of the SKU times nodes, plus place of the node, both by name.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import msgspec
 import numpy as np
@@ -16,6 +16,7 @@ from engine.ledger.port import SLOT, Snapshot
 from engine.pricing.descent import STEP, Floats, Ints, gentle, renewed, stepped
 from engine.pricing.observed import Observed
 from engine.pricing.sheet import Keep, PriceSheet
+from engine.recording import joined_slots
 from engine.registry import Books
 from solvers.problem import DEAREST
 
@@ -49,10 +50,8 @@ class _Cells:
         some = np.flatnonzero(mills)
         row, place = np.divmod(cells[some], max(1, len(self.node_ids)))
         node_ids = self.node_ids
-        keeps = [
-            Keep(node_ids[at], much, zones.get(cell, ""))
-            for at, much, cell in zip(place.tolist(), mills[some].tolist(), cells[some].tolist(), strict=True)
-        ]
+        names, kept_for = map(node_ids.__getitem__, place.tolist()), map(zones.get, cells[some].tolist(), repeat(""))
+        keeps = list(map(Keep, names, mills[some].tolist(), kept_for))
         rows, first = np.unique(row, return_index=True)
         parts = zip(rows.tolist(), pairwise([*first.tolist(), len(keeps)]), strict=True)
         return {self.skus[at]: tuple(keeps[start:end]) for at, (start, end) in parts}
@@ -87,7 +86,7 @@ def followed(
 
 def _free(known: _Cells, numbers: Mapping[str, int], skus: Sequence[str], snapshot: Snapshot) -> tuple[Ints, Ints]:
     """The stocked cells, ascending, and the units free there."""
-    slots = np.concatenate([np.empty(0, SLOT), *(row.slots for row in snapshot.rows)])
+    slots = np.frombuffer(joined_slots(snapshot.rows), SLOT)
     row = np.repeat(np.array([known.row[sku] for sku in skus], np.int64), [len(each.slots) for each in snapshot.rows])
     place_of = np.full(max(numbers.values(), default=0) + 2, -1, np.int64)
     for node_id, number in numbers.items():

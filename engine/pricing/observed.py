@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from engine.destinations import plain_postal
-from engine.domain import Order, ShipTo, mills
+from engine.domain import ShipTo, mills
 from engine.forecast import ForecastRow
 from engine.ledger import states
 from engine.ledger.journal import CELL_STRIDE, Logged, again_of
@@ -45,6 +45,20 @@ class Destination(NamedTuple):
     level: str
 
 
+class _Line(msgspec.Struct):
+    sku: str
+    quantity: int
+
+
+class _Came(msgspec.Struct):
+    """What of an order is demand."""
+
+    ship_to: ShipTo
+    lines: list[_Line]
+    level: str = STANDARD
+    pickup_node: str | None = None
+
+
 class _Cost(msgspec.Struct):
     shipping: str
     handling: str
@@ -57,7 +71,7 @@ class _Told(msgspec.Struct):
     cost: _Cost
 
 
-_order = msgspec.json.Decoder(Order).decode
+_came = msgspec.json.Decoder(_Came).decode
 _told = msgspec.json.Decoder(_Told).decode
 
 
@@ -108,27 +122,28 @@ class Observed:
             self.received.update(rows[2 * cells[at]] for at in more)
         if logged.kind != "commit":
             return
-        again = [again_of(kept) for kept in logged.body.orders]
+        again, at_ms = [again_of(kept) for kept in logged.body.orders], place(logged.entry_id)[0]
         for k, before in enumerate(again):
             if before is None:
-                self._new(_order(logged.raw[4 * k + 2]), logged.raw[4 * k + 3], place(logged.entry_id)[0])
+                self._new(_came(logged.raw[4 * k + 2]), logged.raw[4 * k + 3], at_ms)
         if any(before is not None and before[0] in MOVING for before in again):
             return  # such a window has no other orders
-        rows, cells = logged.body.rows, logged.body.cells
-        for at in range(0, len(cells), CELL_STRIDE):
-            if cells[at + 8] > 0:
-                self.taken[rows[2 * cells[at]], cells[at + 2]] += cells[at + 8]
+        rows, cells, taken = logged.body.rows, logged.body.cells, self.taken
+        for row, node, held in zip(cells[::CELL_STRIDE], cells[2::CELL_STRIDE], cells[8::CELL_STRIDE], strict=True):
+            if held > 0:
+                cell = rows[2 * row], node
+                taken[cell] = taken.get(cell, 0) + held
 
-    def _new(self, order: Order, decision: bytes, at_ms: int) -> None:
+    def _new(self, order: _Came, decision: bytes, at_ms: int) -> None:
         self.orders += 1
         self.since += 1
         self._came_ms.append(at_ms)
         self.first_ms = self.first_ms or at_ms
         if order.pickup_node is not None:
             return  # it has no choice of nodes, so no price decides anything of it
-        basket: Counter[str] = Counter()
+        basket: dict[str, int] = {}
         for line in order.lines:
-            basket[line.sku] += line.quantity
+            basket[line.sku] = basket.get(line.sku, 0) + line.quantity
         zone = zone_of(order.ship_to)
         self.places[zone] = order.ship_to
         if self.demand.observe(Kind(tuple(sorted(basket.items())), Destination(zone, order.level))):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -82,7 +82,7 @@ class Standing:
             backordered=old.backordered,
             cost=cost_of(self.order, new.parcels, unfilled(old.unallocated, old.backordered), terms),
         )
-        return replace(
+        return msgspec.structs.replace(
             proposal,
             content=record.content,
             order=record.order,

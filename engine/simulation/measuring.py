@@ -13,8 +13,7 @@ import numpy as np
 from msgspec import Struct
 
 from engine.decisions import Cost, ParcelCost, ParcelLine
-from engine.domain import Order, ShipTo, epoch_ms
-from engine.domain import mills as exact_mills
+from engine.domain import Order, ShipTo, epoch_ms, mills
 from engine.network import Network
 from engine.pricing.observed import zone_of
 from engine.pricing.sheet import StoredSheet
@@ -24,8 +23,6 @@ from engine.simulation.outcome import Outcome
 
 PLACES_MAX = 4_096
 """Destinations that are remembered."""
-
-mills = lru_cache(1 << 16)(exact_mills)
 
 
 class _Parcel(Struct):

@@ -40,6 +40,8 @@ from engine.simulation.world import World
 PARTITION = "default"
 FORGET_ORDERS = 1_000
 """Orders that are settled before they are forgotten together."""
+UNSEEN_ORDERS = 10 * FORGET_ORDERS
+"""Settled orders of which the pricer is told at the latest, so that they can be forgotten, if no prices are due."""
 STOCK_ROWS = 10_000
 _MOVED = "order." + states.PAST[states.REOPTIMISE]
 
@@ -238,9 +240,14 @@ class _Course:
             self._watch.settled(self._settled)
             self._gone += [outcome.order_id for outcome in self._settled]
             self._settled = []
+        if self._pricer is None:
+            self._forget()
+        elif len(self._gone) >= UNSEEN_ORDERS:
+            await self._make_prices()
+
+    def _forget(self) -> None:
+        """What was settled, if it is worth the while. The pricer has seen it by now."""
         if len(self._gone) >= FORGET_ORDERS:
-            if self._pricer is not None:
-                await self._make_prices()
             self._ledger.forget(PARTITION, self._gone)
             self._gone = []
 
@@ -287,6 +294,7 @@ class _Course:
             books = await self._registry.books(PARTITION, versions)
         if priced and books.prices is not None:
             self._meter.prices(books.prices, self._setting.priced_skus)
+        self._forget()
 
     async def _end(self) -> None:
         """Close what is open, and let time pass until the last held order is released."""

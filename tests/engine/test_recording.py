@@ -64,7 +64,7 @@ def untimed(proposal: Proposal) -> Proposal:
     """A proposal without how long deciding took."""
     decision = msgspec.json.decode(proposal.decision)
     decision["window"]["solve_ms"] = 0
-    return replace(proposal, decision=msgspec.json.encode(decision))
+    return msgspec.structs.replace(proposal, decision=msgspec.json.encode(decision))
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
+
 from engine.archive import reading, writing
 from engine.archive.database import Archive
 from engine.archive.history import Witness
@@ -30,7 +32,7 @@ async def _again(shop: Shop, order_id: str, command: str, cells: dict[tuple[str,
     assert record is not None
     seen = await shop.look("A")
     again = Again(command, record.revision, f"T{record.revision}", "digest", "reason", ("N1",))
-    proposal = replace(shop.proposal(seen, order_id, cells), again=again, decision=ANOTHER, **more)
+    proposal = msgspec.structs.replace(shop.proposal(seen, order_id, cells), again=again, decision=ANOTHER, **more)
     assert await shop.commit(seen, proposal) == [Verdict.COMMITTED]
 
 
@@ -50,7 +52,9 @@ async def _lives(shop: Shop) -> Shop:
     await give(partition, "rerouted", "cancel", "X")
     await shop.order("moved", {("A", 0): 1}, closes_ms=9)
     seen = await shop.ledger.snapshot(partition, ["A"], (), (), moving=["moved"])
-    other = replace(shop.proposal(seen, "moved", {("A", 1): 1}, decision=ANOTHER), again=Again("reoptimise", 1, ""))
+    other = msgspec.structs.replace(
+        shop.proposal(seen, "moved", {("A", 1): 1}, decision=ANOTHER), again=Again("reoptimise", 1, "")
+    )
     assert await shop.ledger.swap(partition, shop.batch(seen, other), [[0]]) == [True]
     await give(partition, "moved", "cancel")
     await shop.order("replaced", {}, state="refused")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from engine.ledger.backlog import ROOM, Expected, Incoming, QueueAsked, Wait, rank
 from engine.ledger.port import Again, Ledger, StockKind, StockOutcome, Verdict

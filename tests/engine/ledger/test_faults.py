@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import redis
+from msgspec.structs import replace
 
 from engine.ledger import scripts
 from engine.ledger.backlog import Incoming, Wait

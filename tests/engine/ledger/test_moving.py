@@ -28,7 +28,7 @@ def _batch(shop: Shop, seen: Snapshot, moves: dict[str, Cells], **more: object) 
     """Each of these orders is to hold these cells instead."""
     nodes = msgspec.json.encode({"parcels": [{"node_id": "N1"}, {"node_id": "N1"}]})
     made = [
-        replace(
+        msgspec.structs.replace(
             shop.proposal(seen, order_id, cells, decision=nodes, closes_ms=CLOSES + 1, **more),
             again=Again("reoptimise", seen.moving.get(order_id, 1), "", saving=1250, before=("N0",)),
         )
@@ -59,7 +59,9 @@ async def test_orders_change_places(two):
     assert seen.days[DAY].nodes[:2].tolist() == [(0, 0), (0, 0)]
     batch = _batch(two, seen, {"O": {("A", 1): 1}, "P": {("A", 0): 1}})
     loads = ((load(1, most=1),), (load(0, most=1),))
-    proposals = tuple(replace(each, loads=taken) for each, taken in zip(batch.proposals, loads, strict=True))
+    proposals = tuple(
+        msgspec.structs.replace(each, loads=taken) for each, taken in zip(batch.proposals, loads, strict=True)
+    )
     entries = len(await two.log())
     assert await _swap(two, replace(batch, proposals=proposals)) == [True]
     assert len(await two.log()) == entries + 1

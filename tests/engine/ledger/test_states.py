@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from engine.ledger import scripts, states
@@ -59,10 +60,10 @@ async def _again(shop: Shop, command: str) -> Verdict:
     again = Again(command, revision, "C", "digest", "", ("N2",) if command == states.REROUTE else ())
     if command == states.REOPTIMISE:
         state = states.ALLOCATED if seen.standing is None else seen.standing.record.state
-        batch = shop.batch(seen, replace(proposal, again=again, state=state))
+        batch = shop.batch(seen, msgspec.structs.replace(proposal, again=again, state=state))
         [swapped] = await shop.ledger.swap(shop.partition, batch, [[0]])
         return Verdict.COMMITTED if swapped else Verdict.LOST
-    [verdict] = await shop.commit(seen, replace(proposal, again=again, hold_ms=3_600_000))
+    [verdict] = await shop.commit(seen, msgspec.structs.replace(proposal, again=again, hold_ms=3_600_000))
     return verdict
 
 
@@ -152,5 +153,5 @@ async def test_a_reroute_applies_once(ledger: Ledger, partition: str):
     seen = await ledger.snapshot(partition, ["A"], [], [], ("O", "C"))
     assert seen.standing is not None
     assert seen.standing.applied == ("digest", kept.current)
-    other = replace(shop.proposal(seen, "O", {}), again=Again("reroute", kept.revision, "C", "another"))
+    other = msgspec.structs.replace(shop.proposal(seen, "O", {}), again=Again("reroute", kept.revision, "C", "another"))
     assert await shop.commit(seen, other) == [Verdict.KEY_CONFLICT]

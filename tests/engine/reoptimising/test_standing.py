@@ -64,7 +64,7 @@ def test_only_what_ships_is_asked_again():
     other = msgspec.json.decode(proposal.decision, type=Decision)
     parcels = tuple(msgspec.structs.replace(parcel, node_id="X") for parcel in other.parcels)
     moved = found.moved(
-        replace(
+        msgspec.structs.replace(
             proposal, decision=msgspec.json.encode(msgspec.structs.replace(other, parcels=parcels, unallocated=()))
         ),
         100,

@@ -168,6 +168,7 @@ async def test_settled_orders_are_forgotten_so_that_memory_holds_any_run(monkeyp
     ledgers: list[MemoryLedger] = []
     monkeypatch.setattr(running, "build_simulation", watched)
     monkeypatch.setattr(running, "FORGET_ORDERS", 20)
+    monkeypatch.setattr(running, "UNSEEN_ORDERS", 20)
 
     def look(*_: int) -> None:
         kept = ledgers[0]._partition(PARTITION)
