@@ -32,7 +32,7 @@ def files(orders: int, days: float, nodes: int, skus: int) -> dict[str, bytes]:
         "name": "what-if at size",
         "demand": {"generator": generator},
         "stock": {"generator": {"cover_days": 1.3 * days, "carried": 0.3}},
-        "pricing": {"minutes": 9, "programme_hours": 12},
+        "pricing": {"minutes": 30, "programme_hours": 12},
         "baseline": [{"window": {"seconds": 600, "max_orders": 500}}],
         "scenarios": [{"name": f"{closed} closed", "patches": [{"close_node": {"node_id": closed}}]}],
     }

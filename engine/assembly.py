@@ -86,7 +86,9 @@ class Engine:
         self.settings = settings
         self.clock = clock
         self.ledger = ledger
-        self.registry = Registry(ledger, strict_skus=settings.strict_skus)
+        self.registry = Registry(
+            ledger, strict_skus=settings.strict_skus, prices_max_age_s=settings.price_max_age_seconds
+        )
         self.past = Recall(ledger, archive)
         self.history = History(ledger, archive)
         self.stock = StockRoom(self.past, self.registry)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import NamedTuple
 
 import msgspec
@@ -31,10 +32,6 @@ log = structlog.get_logger("apportion.registry")
 
 DEFAULT = "default"
 """The policy that exists from the start."""
-
-PRICES_MAX_AGE_MS = 600_000
-"""A price sheet steers windows for so long. The pricer makes one every few seconds, or twice in this time where nothing
-happens; where it is gone or switched off, what was scarce when it left says nothing of today."""
 
 POLICIES_MAX = 100
 """The most policies of one partition."""
@@ -65,6 +62,8 @@ class Books:
     items: dict[str, Sku] = field(default_factory=dict)
     prices: StoredSheet | None = None
     """The last sheet that was read: perhaps not the newest, for nothing waits for it."""
+    prices_max_age_s: float = inf
+    """See `Settings.price_max_age_seconds`."""
 
     def covers(self, versions: Versions | None) -> bool:
         """Whether each document is at least as new."""
@@ -72,7 +71,7 @@ class Books:
 
     def prices_of(self, skus: Sequence[str], snapshot: Snapshot) -> StoredSheet | None:
         """What the sheet at hand says of these SKUs and the snapshot's days; None if it says nothing, or is too old."""
-        if self.prices is None or snapshot.at_ms - self.prices.at_ms > PRICES_MAX_AGE_MS:
+        if self.prices is None or snapshot.at_ms - self.prices.at_ms > 1000 * self.prices_max_age_s:
             return None
         some = self.prices.only(skus, snapshot.days)
         return some if some.stock or some.room else None
@@ -81,9 +80,10 @@ class Books:
 class Registry:
     """Reads documents through a cache, writes them through the store."""
 
-    def __init__(self, ledger: Ledger, *, strict_skus: bool = False) -> None:
+    def __init__(self, ledger: Ledger, *, strict_skus: bool = False, prices_max_age_s: float = inf) -> None:
         self._ledger = ledger
         self._strict_skus = strict_skus
+        self._prices_max_age_s = prices_max_age_s
         self.catalogue = Catalogue(ledger)
         self.matrices = Matrices(ledger)
         self._books: dict[str, Books] = {}
@@ -162,6 +162,7 @@ class Registry:
             strict_skus=self._strict_skus,
             items=items,
             prices=known.prices if known is not None else None,
+            prices_max_age_s=self._prices_max_age_s,
         )
 
     async def _compile(self, partition: str, stored: port.Document, numbers: Mapping[str, int]) -> Network:

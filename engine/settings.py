@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     price_horizon_days: float = Field(default=7.0, gt=0)
     """How far ahead prices look: what stock, and room of days, can save until then; of a SKU that is to be replenished
     sooner, until that instant."""
+    price_max_age_seconds: float = Field(default=600.0, gt=0)
+    """Prices steer decisions for so long, and are made at least twice in this time though nothing happens; where no
+    more are made, what was scarce then says nothing of today."""
 
     window_linger_ms: float = Field(default=2.0, ge=0, le=1_000)
     """How long a window stays open for company although the allocator is idle."""

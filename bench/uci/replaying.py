@@ -27,7 +27,6 @@ from engine.domain import Order, epoch_ms, mills
 from engine.ledger import states
 from engine.policy import Policy, ReoptimiseTerms, SolverTerms, WindowTerms
 from engine.pricing.pricer import Pricer
-from engine.registry import PRICES_MAX_AGE_MS
 from engine.settings import Settings
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
@@ -122,6 +121,7 @@ class Replay:
         self._standing: deque[Order] = deque()
         self._pricer: Pricer | None = None
         self._priced_ms: int | None = None
+        self._max_age_ms = 0
         self._looked_ms = 0
         self._ahead_s = 0.0
         self._sheets = {"lp": 0, "adaptive": 0, "none": 0}
@@ -153,6 +153,7 @@ class Replay:
             ahead = Settings(
                 price_orders_min=self._terms.orders_min, price_horizon_days=max(0.01, self._between_days())
             )
+            self._max_age_ms = round(1000 * ahead.price_max_age_seconds)
             apart_s = self._terms.programme_minutes * 60.0
             self._pricer = Pricer(engine.ledger, engine.registry, ahead, self._seconds, "replay", apart_s=apart_s)
         for number, (delivery, orders) in enumerate(periods(self._work)):
@@ -194,7 +195,7 @@ class Replay:
             return
         self._target.set(at_ms)
         registry, ledger = self._target.engine.registry, self._target.engine.ledger
-        if self._priced_ms is None or at_ms >= self._priced_ms + PRICES_MAX_AGE_MS // 2:
+        if self._priced_ms is None or at_ms >= self._priced_ms + self._max_age_ms // 2:
             for told in await self._pricer.round():
                 self._priced_ms = at_ms
                 self._sheets[told.source or "none"] += 1
@@ -203,7 +204,7 @@ class Replay:
         while versions.prices and (books.prices is None or books.prices.version != versions.prices):
             await asyncio.sleep(0)
             books = await registry.books(PARTITION, versions)
-        late = books.prices is not None and at_ms - books.prices.at_ms > PRICES_MAX_AGE_MS
+        late = books.prices is not None and at_ms - books.prices.at_ms > self._max_age_ms
         self._sheets["none"] += late
 
     async def _until(self, to_ms: int) -> None:

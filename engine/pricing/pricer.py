@@ -25,7 +25,7 @@ from engine.pricing.observed import Observed
 from engine.pricing.outlook import Ahead, Horizon, days_ahead, futures_of, skus_of
 from engine.pricing.sheet import PriceSheet, packed
 from engine.pricing.standing import standing_orders
-from engine.registry import PRICES_MAX_AGE_MS, Registry
+from engine.registry import Registry
 from engine.settings import Settings
 
 log = structlog.get_logger("apportion.pricer")
@@ -164,7 +164,7 @@ class Pricer:
             sheet = await self._followed(partition, kept, horizon)
         version = await self._ledger.put_prices(partition, packed(sheet))
         observed.counted()
-        kept.priced, kept.renew_at = observed.at, started + PRICES_MAX_AGE_MS / 2000
+        kept.priced, kept.renew_at = observed.at, started + self._settings.price_max_age_seconds / 2
         kept.sheet = msgspec.structs.replace(sheet, version=version)
         cells = sum(map(len, sheet.stock.values()))
         return Told(partition, sheet.at_ms, sheet.source, cells, self._now() - started, error)

@@ -81,7 +81,7 @@ class Pricing(Record, frozen=True, kw_only=True):
     """
 
     on: bool = True
-    minutes: Annotated[float, Meta(ge=0.1, le=9)] = 5.0
+    minutes: Annotated[float, Meta(ge=0.1, le=24 * 60)] = 5.0
     programme_hours: Annotated[float, Meta(ge=0.01, le=24 * 30)] = 4.0
     orders_min: Annotated[int, Meta(ge=1)] = 500
     horizon_days: Annotated[float, Meta(gt=0, le=366)] = 7.0

@@ -22,6 +22,7 @@ from engine.ledger.memory import MemoryLedger
 from engine.ledger.port import Batch, LedgerUnavailableError, Outcome, Snapshot
 from engine.metrics import Metrics
 from engine.registry import Registry
+from engine.settings import Settings
 from engine.stock import StockRoom
 
 NOW_MS = 1_795_600_000_000
@@ -82,7 +83,7 @@ class World:
     def __init__(self) -> None:
         self.clock = ManualClock(NOW_MS)
         self.ledger = Meddler(self.clock)
-        self.registry = Registry(self.ledger)
+        self.registry = Registry(self.ledger, prices_max_age_s=Settings().price_max_age_seconds)
         self.stock = StockRoom(Recall(self.ledger, None), self.registry)
         self.crew: Crew = InlineCrew(time.monotonic)
         self.allocator = self.process("test")

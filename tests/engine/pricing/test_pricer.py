@@ -21,12 +21,12 @@ from engine.pricing.observed import Observed
 from engine.pricing.outlook import Ahead
 from engine.pricing.pricer import PAUSE_S, Pricer, Told, _Kept
 from engine.pricing.sheet import Keep, PriceSheet, StoredSheet, unpacked
-from engine.registry import PRICES_MAX_AGE_MS
 from engine.settings import Settings
 from tests.engine.test_allocator import NOW_MS, World, order
 
 NODES = [{"id": "near", "parcel": "5.00"}, {"id": "far", "parcel": "9.00"}]
 SETTINGS = Settings(price_orders_min=3, price_horizon_days=1 / 24)
+MAX_AGE_MS = round(1000 * SETTINGS.price_max_age_seconds)
 
 
 class Time:
@@ -485,7 +485,7 @@ async def test_an_old_sheet_steers_no_longer() -> None:
     while (await world.registry.books("p")).prices is None:  # noqa: ASYNC110 (a task does it)
         await asyncio.sleep(0.001)
     found = []
-    for name, ahead_ms in (("in time", PRICES_MAX_AGE_MS), ("late", 1)):
+    for name, ahead_ms in (("in time", MAX_AGE_MS), ("late", 1)):
         world.clock.advance(ahead_ms)
         found.append((await world.decide(order(name, ("A", 1))))[0]["window"]["price_version"])
     assert found == [1, 0]
@@ -497,8 +497,8 @@ async def test_a_sheet_is_renewed_before_it_is_too_old() -> None:
     pricer = pricer_of(world, now)
     assert len(await pricer.round()) == 1
     assert await pricer.round() == []
-    now.seconds = PRICES_MAX_AGE_MS / 2000
-    world.clock.advance(PRICES_MAX_AGE_MS // 2)
+    now.seconds = MAX_AGE_MS / 2000
+    world.clock.advance(MAX_AGE_MS // 2)
     assert len(await pricer.round()) == 1
     assert mills_of(await sheet_of(world)) == {"near": 4_000}
 
