@@ -13,30 +13,35 @@ import msgspec
 import typer
 
 from bench.merchant import merchant
+from engine.sample.world import World
 from engine.simulation.scenario import parse_simulation
 
 SINCE = "2026-11-30T00:00:00Z"
 
 
-def files(orders: int, days: float, nodes: int, skus: int) -> dict[str, bytes]:
-    """What is written, by name: network, catalogue and a sound document."""
-    world = merchant(nodes, skus)
+def document(world: World, orders: int, days: float) -> dict[str, Any]:
+    """A sound document: so many orders over so many days, in the mean, and the merchant's first node closed."""
     closed = msgspec.json.decode(world.network)["nodes"][0]["node_id"]
     generator = {"since": SINCE, "days": days, "orders_per_day": orders / days, "lines": [0, 0, 1]}
-    document: dict[str, Any] = {
+    found: dict[str, Any] = {
         "name": "what-if at size",
         "demand": {"generator": generator},
         "stock": {"generator": {"cover_days": 1.3 * days, "carried": 0.3}},
         "baseline": [{"window": {"seconds": 60}}],
         "scenarios": [{"name": f"{closed} closed", "patches": [{"close_node": {"node_id": closed}}]}],
     }
-    found = {
+    parse_simulation(msgspec.json.encode(found))
+    return found
+
+
+def files(orders: int, days: float, nodes: int, skus: int) -> dict[str, bytes]:
+    """What is written, by name: network, catalogue and document."""
+    world = merchant(nodes, skus)
+    return {
         "network.json": world.network,
         "catalogue.ndjson": b"".join(msgspec.json.encode(sku) + b"\n" for sku in world.skus),
-        "large.json": msgspec.json.encode(document),
+        "large.json": msgspec.json.encode(document(world, orders, days)),
     }
-    parse_simulation(found["large.json"])
-    return found
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
