@@ -140,7 +140,7 @@ class BesideSimulations:
         raise CommandError(f"the workers simulated nothing within {BUSY_S:.0f} s", ExitCode.PROBLEMS)
 
     async def _cancelled(self, path: str) -> None:
-        """End it, and wait until its workers are gone. It must not have ended by itself: then they had nothing to do."""
+        """End it, and wait until its workers are gone. It must not have ended by itself before."""
         if (state := (await self._client.request("DELETE", path)).json()["state"]) != "cancelled":
             raise CommandError(f"the simulation was {state} before the phase was over", ExitCode.PROBLEMS)
         give_up = time.monotonic() + CANCELLED_S
