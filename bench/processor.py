@@ -12,15 +12,18 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 
+SIMULATIONS = "simulations"
+
 ROLES = {
     "engine.crew_worker": "solvers",
     "engine.pricing": "prices",
     "engine.archive": "archive",
+    "engine.simulation": SIMULATIONS,
     "bench.peers.ticking": "service",
     "api.cli": "service",
 }
-"""What a command line has in it, and what its process is for: to decide, to make prices, to feed the archive, to serve.
-Any other that a service starts is its store or the store's guardian."""
+"""What a command line has in it, and what its process is for: to decide, to make prices, to feed the archive, to
+simulate, to serve. Any other that a service starts is its store or the store's guardian."""
 
 STORE = "store"
 

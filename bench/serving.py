@@ -41,7 +41,10 @@ async def serving(*arguments: str, errors: int | None = None) -> AsyncIterator[t
             said = await asyncio.wait_for(process.stdout.readline(), START_S)
         if not said:
             raise NotServingError("the service ended before it was ready, or took too long")
-        yield msgspec.json.decode(said)["url"], process
+        told = msgspec.json.decode(said)
+        if "url" not in told:
+            raise NotServingError(f"the service did not start, and said {said.decode().strip()}")
+        yield told["url"], process
     finally:
         await end(process)
 

@@ -13,6 +13,7 @@ import msgspec
 import typer
 
 from bench.merchant import merchant
+from engine.sample.world import World
 from engine.simulation.scenario import parse_simulation
 
 SINCE = "2026-11-30T00:00:00Z"
@@ -20,15 +21,11 @@ ROOM = 5.0
 """Parcels that each node can send a day, as a multiple of its even share of the orders."""
 
 
-def files(orders: int, days: float, nodes: int, skus: int) -> dict[str, bytes]:
-    """What is written, by name: network, catalogue and a sound document."""
-    world = merchant(nodes, skus)
-    network = msgspec.json.decode(world.network)
-    for node in network["nodes"]:  # stock lies evenly, and is not to be out of reach behind a shop's few parcels a day
-        node["capacity"]["parcels_per_day"] = max(600, round(ROOM * orders / days / nodes))
-    closed = network["nodes"][0]["node_id"]
+def document(world: World, orders: int, days: float) -> dict[str, Any]:
+    """A sound document: so many orders over so many days, in the mean, and the merchant's first node closed."""
+    closed = msgspec.json.decode(world.network)["nodes"][0]["node_id"]
     generator = {"since": SINCE, "days": days, "orders_per_day": orders / days, "lines": [0, 0, 1]}
-    document: dict[str, Any] = {
+    found: dict[str, Any] = {
         "name": "what-if at size",
         "demand": {"generator": generator},
         "stock": {"generator": {"cover_days": 1.3 * days, "carried": 0.3}},
@@ -36,13 +33,21 @@ def files(orders: int, days: float, nodes: int, skus: int) -> dict[str, bytes]:
         "baseline": [{"window": {"seconds": 600, "max_orders": 500}}],
         "scenarios": [{"name": f"{closed} closed", "patches": [{"close_node": {"node_id": closed}}]}],
     }
-    found = {
+    parse_simulation(msgspec.json.encode(found))
+    return found
+
+
+def files(orders: int, days: float, nodes: int, skus: int) -> dict[str, bytes]:
+    """What is written, by name: network, catalogue and document."""
+    world = merchant(nodes, skus)
+    network = msgspec.json.decode(world.network)
+    for node in network["nodes"]:  # stock lies evenly, and is not to be out of reach behind a shop's few parcels a day
+        node["capacity"]["parcels_per_day"] = max(600, round(ROOM * orders / days / nodes))
+    return {
         "network.json": msgspec.json.encode(network),
         "catalogue.ndjson": b"".join(msgspec.json.encode(sku) + b"\n" for sku in world.skus),
-        "large.json": msgspec.json.encode(document),
+        "large.json": msgspec.json.encode(document(world, orders, days)),
     }
-    parse_simulation(found["large.json"])
-    return found
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)

@@ -6,7 +6,6 @@ It ends when its standard input does, which is when its parent is gone, however 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -18,6 +17,7 @@ import structlog
 
 from engine import garbage
 from engine.companion import Begin
+from engine.standing_back import stand_back
 
 Tell: TypeAlias = Callable[[msgspec.Struct], None]
 Serve: TypeAlias = Callable[[Begin, Tell], Coroutine[None, None, None]]
@@ -37,7 +37,7 @@ def settle_in(niceness: int, *, idle: bool = False) -> Tell:
     """Be a process that its parent speaks to by lines: it stands back as `accompany` says, Ctrl-C is the parent's, and
     standard output has nothing but what is told by what this returns; logs and stray prints go to standard error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _give_way(niceness, idle)
+    stand_back(niceness, idle=idle)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     telling = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print must not stand between the lines
@@ -47,13 +47,6 @@ def settle_in(niceness: int, *, idle: bool = False) -> Tell:
         telling.flush()
 
     return tell
-
-
-def _give_way(niceness: int, idle: bool) -> None:
-    os.nice(niceness)
-    if idle and sys.platform == "linux":
-        with contextlib.suppress(OSError):  # not allowed everywhere
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 async def _main(serve: Serve, tell: Tell) -> None:

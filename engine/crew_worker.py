@@ -19,6 +19,7 @@ from engine.deciding import decide
 from engine.explaining import answer
 from engine.network import Network
 from engine.policy import Policy
+from engine.standing_back import stand_back
 from solvers import choose as _choose  # noqa: F401  Loaded now, not when the first window waits.
 
 HEADER = struct.Struct("<Q")
@@ -29,7 +30,7 @@ def main(niceness: int) -> None:
 
     `niceness`: 0 to 19, how far it stands back behind other processes.
     """
-    os.nice(niceness)
+    stand_back(niceness)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     questions = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)

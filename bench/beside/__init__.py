@@ -1,1 +1,1 @@
-"""Large beside small: what a very large order, and a very large upload, do to single orders that come meanwhile."""
+"""Single orders beside what is large: very large orders, a very large upload, a running simulation."""

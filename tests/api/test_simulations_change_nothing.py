@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import redis
+import redis.asyncio
 
 from api.app import Application, create_app
 from engine.archive.database import Archive, sqlite_url
+from engine.archive.history import Witness
 from engine.assembly import Engine
 from engine.clock import SystemClock
 from engine.crew import InlineCrew
+from engine.ledger.reconcile import reconcile
 from engine.ledger.redis import RedisLedger
 from engine.metrics import Metrics
 from engine.settings import Settings
@@ -105,17 +110,87 @@ async def test_simulations_change_no_key(client: httpx.AsyncClient, server: Serv
     assert writes_refused(server) == refused, "nobody even tried"
 
 
+async def write_refused(url: str) -> None:
+    """A write within a script, as `url`'s user: it must be refused."""
+    reader = redis.asyncio.Redis.from_url(url)
+    with pytest.raises(redis.exceptions.ResponseError, match="no permissions to run"):
+        await reader.eval("return redis.call('SET', KEYS[1], 'x')", 1, "nobody:nothing")
+    await reader.aclose()
+
+
+def ordered(order_id: str) -> dict[str, Any]:
+    """An order of the load: always the same by its id."""
+    return order(order_id, quantity=1 + int(order_id[-1]) % 2)
+
+
+CLIENTS = 8
+
+
+async def load(
+    client: httpx.AsyncClient, order_ids: Iterable[str], heard: Callable[[str, httpx.Response], None]
+) -> None:
+    """Post these orders by clients that each post one after the other; `heard` gets the answers as they come."""
+    waiting = iter(order_ids)
+
+    async def one() -> None:
+        for order_id in waiting:
+            heard(order_id, await client.post("/v1/orders", json=ordered(order_id)))
+
+    async with asyncio.TaskGroup() as clients:
+        for _ in range(CLIENTS):
+            clients.create_task(one())
+
+
 @pytest.mark.timeout(200)
-async def test_orders_beside_a_simulation_are_answered_and_only_they_change_stock(client: httpx.AsyncClient):
-    """Protects R15 under load: each order is decided while runs go on, and stock is what orders alone left."""
-    large: dict[str, Any] = {"since": "2026-11-23T00:00:00Z", "days": 60, "orders_per_day": 20_000, "skus": {"A": 1}}
-    path = await submitted(client, demand={"generator": large})
+async def test_orders_beside_a_simulation_are_decided_and_it_writes_nothing(
+    client: httpx.AsyncClient,
+    server: Server,  # noqa: F811
+    reading_url: str,
+    partition: str,  # noqa: F811
+    tmp_path: Path,
+):
+    """Protects R15 under load: while a simulation is taken and runs, each order of eight clients is decided and stands,
+    books are clean, nobody who may only read tried to write, and the simulation is done."""
+    plenty = [{"node_id": node, "sku": "A", "on_hand": 10_000} for node in ("NYC", "LAX")]
+    assert (await client.put("/v1/stock", json=plenty)).status_code == 200
+    refused = writes_refused(server)
+    generator = {"since": "2026-11-23T00:00:00Z", "days": 1, "orders_per_day": 700, "skus": {"A": 1}}
+    decided: dict[str, bytes] = {}
+    running: list[str] = []
+
+    def first(order_id: str, answer: httpx.Response) -> None:
+        assert (answer.status_code, answer.json()["status"]) == (201, "allocated"), answer.text
+        decided[order_id] = answer.content
+        running.extend([order_id] if ending is not None and not ending.done() else [])
+
+    def again(order_id: str, answer: httpx.Response) -> None:
+        assert (answer.status_code, answer.content) == (200, decided[order_id])
+
+    ending: asyncio.Task[dict[str, Any]] | None = None
+    taking = asyncio.create_task(submitted(client, demand={"generator": generator}))  # the store is read beside a load
+    await load(client, (f"taken-{number}" for number in range(100)), first)
+    path = await taking
     await shows(client, path, "orders")
-    for number in range(12):
-        answer = await client.post("/v1/orders", json=order(f"L-{number}"))
-        assert (answer.status_code, answer.json()["status"]) == (201, "allocated")
-    assert (await client.get(path)).json()["state"] == "running"
+    ending = asyncio.create_task(ended(client, path))
+    await load(client, (f"run-{number}" for number in range(400)), first)
+    assert len(running) >= 100, "runs went on beside the load"
+    assert (await ending)["state"] == "done"
+    await load(client, list(decided), again)
+    assert writes_refused(server) == refused, "nobody even tried"
+    await write_refused(reading_url)
+    assert writes_refused(server) == refused + 1, "who tries is counted"
     nodes = (await client.get("/v1/stock/A")).json()["nodes"]
-    assert sum(node["held"] for node in nodes) == 2 + 12
-    assert sum(node["on_hand"] for node in nodes) == 20
-    assert (await client.delete(path)).json()["state"] == "cancelled"
+    assert sum(node["held"] for node in nodes) == 2 + units(decided.values())
+    assert sum(node["on_hand"] for node in nodes) == 20_000
+    ledger, archive = RedisLedger(server.url), Archive(sqlite_url(tmp_path))
+    report = await reconcile(ledger, partition, past=Witness(archive))
+    await archive.close()
+    await ledger.close()
+    assert report.clean, report.differences
+
+
+def units(decisions: Iterable[bytes]) -> int:
+    """What these orders hold."""
+    return sum(
+        line["quantity"] for body in decisions for parcel in json.loads(body)["parcels"] for line in parcel["lines"]
+    )
