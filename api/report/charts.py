@@ -87,7 +87,7 @@ def split_histogram(baseline: Report, report: Report) -> Chart:
         wide=False,
         xaxis={"title": {"text": "Parcels"}, "tickmode": "array", "tickvals": counts, "ticktext": told},
         yaxis={"title": {"text": "Orders (%)"}, "gridcolor": LINE, "rangemode": "tozero"},
-        legend={"orientation": "h", "y": 1.12, "x": 0},
+        legend={"orientation": "h", "yref": "container", "y": 1, "yanchor": "top", "x": 0},
         bargap=0.25,
         bargroupgap=0.05,
     )
