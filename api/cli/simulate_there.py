@@ -17,7 +17,7 @@ from api.cli.client import Client, Response, ServiceUnreachableError
 from api.cli.codes import ExitCode
 from api.cli.replay import connect
 from api.cli.simulate_here import table_name
-from api.cli.simulate_told import Far, refused, show
+from api.cli.simulate_told import Far, as_file, refused, show
 from api.cli.terminal import CommandError, Terminal
 from api.cli.uploads import orders_of, stock_of
 from engine.errors import InvalidInputError
@@ -148,5 +148,5 @@ async def _fetch(client: Client, path: str, found: dict[str, Any], output: Path)
         if answer.status != 200:
             raise CommandError(f"{at} cannot be fetched: {answer.problem}", ExitCode.PROBLEMS)
         await asyncio.to_thread(target.write_bytes, answer.body)
-    told = msgspec.json.format(msgspec.json.encode(found["answer"]), indent=1)
+    told = as_file(msgspec.json.encode(found["answer"]))
     await asyncio.to_thread((output / "report.json").write_bytes, told)

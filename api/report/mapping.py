@@ -41,8 +41,9 @@ def flow_map(answer: Answer, baseline: Report, report: Report) -> Chart | None:
         "Sums over all seeds. Circles are as large as what a node ships; lines are as wide as the change. "
         "Names stand where they have room; all can be pointed at."
     )
-    if len(flows) > len(told):
-        note += f" The {len(told)} largest of {len(flows)} changed flows."
+    changed = len(flows) + report.left_off.get("flows", 0)
+    if changed > len(told):
+        note += f" The {len(told)} largest of {changed} changed flows."
     if len(nodes) > NODES_TOLD:
         note += f" {NODES_TOLD} of {len(nodes)} nodes."
     frame = view.frame
@@ -221,7 +222,7 @@ def _regions(report: Report, regions: Mapping[str, Place], flows: Sequence[FlowC
 
 def _nodes(baseline: Report, report: Report, nodes: Mapping[str, Place]) -> list[Spots]:
     """Those that did ship and do no more, and those that ship."""
-    before, after = ({name: _parcels(each, name) for name in nodes} for each in (baseline, report))
+    before, after = (_parcels(each, nodes) for each in (baseline, report))
     busiest = sorted(nodes, key=lambda name: (-max(before[name], after[name]), name))[:NODES_TOLD]
     largest = max((after[name] for name in busiest), default=0) or 1
     shipping = [name for name in busiest if after[name]]
@@ -255,5 +256,7 @@ def _spots(
     )
 
 
-def _parcels(report: Report, node_id: str) -> int:
-    return sum(load.parcels for load in report.figures.loads.get(node_id, {}).values())
+def _parcels(report: Report, nodes: Mapping[str, Place]) -> dict[str, int]:
+    """How many each of these nodes ships."""
+    shipped = report.shipped()
+    return {name: shipped[name].parcels if name in shipped else 0 for name in nodes}
