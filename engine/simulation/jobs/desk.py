@@ -223,6 +223,7 @@ class Simulations:
         finally:
             for worker in self.workers:
                 await worker.end()
+        folder.drop_coming()  # of one that ended while its process was killed
         self._shelf.ended(folder)
 
     def _clear_up(self) -> None:
