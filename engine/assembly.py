@@ -214,7 +214,10 @@ def build(settings: Settings, redis_url: str, data_dir: Path | None = None) -> E
     source = Source(
         url=redis_url, archive=archive.url, uploads=str(directory / UPLOADS), strict_skus=settings.strict_skus
     )
-    intake = ProcessIntake(source, terms.intake_seconds)
+    # Simulations are engines of this module, so what reads them can only be loaded once there is one.
+    from engine.simulation.jobs.glancing import Glancing
+
+    intake = Glancing(ledger, directory / UPLOADS, ProcessIntake(source, terms.intake_seconds))
     simulations = Simulations(directory, intake, terms, clock, DiskWatermark(settings.data_dir))
     return Engine(
         settings, ledger, crew, clock, metrics, refusal, desk, archive, pricing, archiving, simulations=simulations
@@ -248,10 +251,12 @@ def build_memory(
     kept = None
     if simulations is not None:
         # Simulations are engines of this module, so this can only be loaded once there is one.
+        from engine.simulation.jobs.glancing import Glancing
         from engine.simulation.jobs.intake import InPlace
 
-        intake = InPlace(ledger, History(ledger, archive), simulations / UPLOADS, strict_skus=settings.strict_skus)
-        kept = Simulations(simulations, intake, terms, clock)
+        uploads = simulations / UPLOADS
+        intake = InPlace(ledger, History(ledger, archive), uploads, strict_skus=settings.strict_skus)
+        kept = Simulations(simulations, Glancing(ledger, uploads, intake), terms, clock)
     crew = InlineCrew(time.monotonic)
     return Engine(settings, ledger, crew, clock, Metrics(), archive=archive, simulations=kept)
 

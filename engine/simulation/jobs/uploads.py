@@ -43,6 +43,14 @@ class Uploads:
             raise NotFoundError(f"there is no upload {name!r} in this partition") from None
         return size
 
+    def require(self, upload: Upload, path: str) -> None:
+        """Raise InvalidInputError, below this path, if there is no such file or it is to be mapped."""
+        if upload.mapping:
+            reason = "a service reads records in its own form: `apportion simulate --url` maps files and uploads them"
+            raise InvalidInputError.at(f"{path}.mapping", reason)
+        if not self.file(upload.file).exists():
+            raise _missing(upload, path)
+
     def orders(self, upload: Upload, spool: Path, orders_max: int) -> Spool:
         """The orders of a file, written down by instant. Raises InvalidInputError with the lines of all faults."""
         spooling = Spooling(spool, orders_max)
@@ -57,9 +65,7 @@ class Uploads:
 
     def _records(self, upload: Upload, kind: type[T], path: str) -> Iterator[T]:
         """The records of a file; after a bad line the rest is only looked through for others."""
-        if upload.mapping:
-            reason = "a service reads records in its own form: `apportion simulate --url` maps files and uploads them"
-            raise InvalidInputError.at(f"{path}.mapping", reason)
+        self.require(upload, path)
         decode = msgspec.json.Decoder(kind).decode
         faults: list[Fault] = []
         try:
@@ -77,7 +83,11 @@ class Uploads:
                     if not faults:
                         yield record
         except FileNotFoundError:
-            reason = f"there is no upload {upload.file!r}: PUT /v1/simulation-uploads/{{file}} first"
-            raise InvalidInputError.at(f"{path}.file", reason) from None
+            raise _missing(upload, path) from None
         if faults:
             raise InvalidInputError(f"{upload.file} has lines that cannot be used", faults)
+
+
+def _missing(upload: Upload, path: str) -> InvalidInputError:
+    reason = f"there is no upload {upload.file!r}: PUT /v1/simulation-uploads/{{file}} first"
+    return InvalidInputError.at(f"{path}.file", reason)
