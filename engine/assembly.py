@@ -110,6 +110,7 @@ class Engine:
         self._standby = Background(self._prepare, "desk")
         self.simulations = simulations or Simulations(None, None, Terms(), clock)
         self.simulations.pressure = self.gate.pressure
+        self.simulations.count = metrics.simulations
         self._watch = Background(self._look, "readiness")
         self._pulse = Background(self._beat, "pulse")
         self._reasons = ["starting"]
