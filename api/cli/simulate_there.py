@@ -72,11 +72,14 @@ async def _uploaded(client: Client, simulation: Simulation, file: Path) -> Async
             if demand.upload is not None:
                 spool = Path(directory) / "orders"
                 orders_of(demand.upload, file.parent / demand.upload.file, spool, orders_max(simulation))
-                names.append(await _put(client, spool.read_bytes()))
+                names.append(await _put(client, spool))
                 demand = msgspec.structs.replace(demand, upload=Upload(file=names[-1]))
             if stock.upload is not None:
                 rows = stock_of(stock.upload, file.parent / stock.upload.file)
-                names.append(await _put(client, b"".join(msgspec.json.encode(row) + b"\n" for row in rows)))
+                file_of_stock = Path(directory) / "stock"
+                with file_of_stock.open("wb") as lines:
+                    lines.writelines(msgspec.json.encode(row) + b"\n" for row in rows)
+                names.append(await _put(client, file_of_stock))
                 stock = msgspec.structs.replace(stock, upload=Upload(file=names[-1]))
         yield msgspec.structs.replace(simulation, demand=demand, stock=stock)
     finally:
@@ -84,9 +87,9 @@ async def _uploaded(client: Client, simulation: Simulation, file: Path) -> Async
             await client.request("DELETE", f"/v1/simulation-uploads/{name}")
 
 
-async def _put(client: Client, body: bytes) -> str:
+async def _put(client: Client, records: Path) -> str:
     name = f"simulate-{secrets.token_hex(8)}"
-    answer = await client.put(f"/v1/simulation-uploads/{name}", body, NDJSON)
+    answer = await client.put(f"/v1/simulation-uploads/{name}", records, NDJSON)
     if answer.status != 200:
         raise _refusal(answer)
     return name
