@@ -14,6 +14,7 @@ import pytest
 
 from api.report import page
 from engine.simulation.answering import Answer
+from engine.simulation.bounding import node_sums
 from tests.api.test_report import answer_of
 from tests.api.test_report_map import crowd
 from tests.engine.simulation.worlds import simulation, world
@@ -70,9 +71,12 @@ async def crowded() -> Answer:
     figures = [msgspec.structs.replace(each.figures, loads=other.figures.loads, regions=other.figures.regions)
                for each, other in ((base, before), (report, after))]  # fmt: skip
     scenarios = [
-        msgspec.structs.replace(report, scenario=f"s{k}", figures=figures[1], flows=after.flows) for k in range(5)
+        msgspec.structs.replace(
+            report, scenario=f"s{k}", figures=figures[1], nodes=node_sums(figures[1]), flows=after.flows
+        )
+        for k in range(5)
     ]
-    reports = (msgspec.structs.replace(base, figures=figures[0]), *scenarios)
+    reports = (msgspec.structs.replace(base, figures=figures[0], nodes=node_sums(figures[0])), *scenarios)
     return msgspec.structs.replace(answer, nodes=made.nodes, regions=made.regions, reports=reports)
 
 
