@@ -112,6 +112,7 @@ class Engine:
         self._standby = Background(self._prepare, "desk")
         self.simulations = simulations or Simulations(None, None, Terms(), clock)
         self.simulations.pressure = self.gate.pressure
+        self.simulations.count = metrics.simulations
         self._watch = Background(self._look, "readiness")
         self._pulse = Background(self._beat, "pulse")
         self._reasons = ["starting"]
@@ -216,7 +217,10 @@ def build(settings: Settings, redis_url: str, data_dir: Path | None = None) -> E
     source = Source(
         url=redis_url, archive=archive.url, uploads=str(directory / UPLOADS), strict_skus=settings.strict_skus
     )
-    intake = ProcessIntake(source, terms.intake_seconds)
+    # Simulations are engines of this module, so what reads them can only be loaded once there is one.
+    from engine.simulation.jobs.glancing import Glancing
+
+    intake = Glancing(ledger, directory / UPLOADS, ProcessIntake(source, terms.intake_seconds))
     simulations = Simulations(directory, intake, terms, clock, DiskWatermark(settings.data_dir))
     return Engine(
         settings, ledger, crew, clock, metrics, refusal, desk, archive, pricing, archiving, simulations=simulations
@@ -250,10 +254,12 @@ def build_memory(
     kept = None
     if simulations is not None:
         # Simulations are engines of this module, so this can only be loaded once there is one.
+        from engine.simulation.jobs.glancing import Glancing
         from engine.simulation.jobs.intake import InPlace
 
-        intake = InPlace(ledger, History(ledger, archive), simulations / UPLOADS, strict_skus=settings.strict_skus)
-        kept = Simulations(simulations, intake, terms, clock)
+        uploads = simulations / UPLOADS
+        intake = InPlace(ledger, History(ledger, archive), uploads, strict_skus=settings.strict_skus)
+        kept = Simulations(simulations, Glancing(ledger, uploads, intake), terms, clock)
     crew = InlineCrew(time.monotonic)
     return Engine(settings, ledger, crew, clock, Metrics(), archive=archive, simulations=kept)
 

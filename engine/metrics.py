@@ -110,6 +110,19 @@ class Metrics:
         )
         self._count_archive(registry)
         self._count_moves(registry)
+        self._simulations = Gauge(
+            "apportion_simulations",
+            "Simulations by state: queued, running; told by the process that performs them",
+            ["state"],
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.simulations(0, 0)
+
+    def simulations(self, queued: int, running: int) -> None:
+        """So many wait, and so many are performed."""
+        self._simulations.labels("queued").set(queued)
+        self._simulations.labels("running").set(running)
 
     def archived(self, told: Told) -> None:
         """The projector told how it fares."""

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import httptools
 import msgspec
+
+BLOCK_BYTES = 256 * 1024
+"""Of a file that is sent, at once."""
 
 
 class ServiceUnreachableError(Exception):
@@ -61,21 +65,26 @@ class Client:
         self,
         method: str,
         path: str,
-        body: bytes | None = None,
+        body: bytes | Path | None = None,
         content_type: str = "application/json",
         timeout_s: float | None = None,
     ) -> Response:
-        """Send one request and read its answer. Raises ServiceUnreachableError."""
+        """Send one request and read its answer; of a file as body a block at a time is in memory.
+
+        Raises ServiceUnreachableError.
+        """
         head = f"{method} {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n{self._headers}"
         if body is not None:
-            head += f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
-        message = head.encode() + b"\r\n" + (body or b"")
+            length = _length(body)
+            head += f"Content-Type: {content_type}\r\nContent-Length: {length}\r\n"
+        message = head.encode() + b"\r\n" + (body if isinstance(body, bytes) else b"")
+        file = body if isinstance(body, Path) else None
         async with self._turn:
             while True:
                 fresh = not self._idle
                 connection = self._idle.pop() if self._idle else await self._connect()
                 try:
-                    response = await asyncio.wait_for(connection.exchange(message), timeout_s or self._timeout_s)
+                    response = await asyncio.wait_for(connection.exchange(message, file), timeout_s or self._timeout_s)
                 except TimeoutError as error:
                     connection.close()
                     raise ServiceUnreachableError(f"{self.url}{path} gave no answer in time") from error
@@ -105,7 +114,7 @@ class Client:
     async def get(self, path: str) -> Response:
         return await self.request("GET", path)
 
-    async def put(self, path: str, body: bytes, content_type: str = "application/json") -> Response:
+    async def put(self, path: str, body: bytes | Path, content_type: str = "application/json") -> Response:
         return await self.request("PUT", path, body, content_type, timeout_s=max(self._timeout_s, 120.0))
 
     async def post(self, path: str, body: bytes, content_type: str = "application/json") -> Response:
@@ -115,6 +124,10 @@ class Client:
         """Close all idle connections."""
         while self._idle:
             self._idle.pop().close()
+
+
+def _length(body: bytes | Path) -> int:
+    return body.stat().st_size if isinstance(body, Path) else len(body)
 
 
 class _DroppedError(Exception):
@@ -127,6 +140,8 @@ class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[Response] | None = None
+        self._room = asyncio.Event()
+        self._room.set()
         self._start()
         self.reusable = True
 
@@ -135,13 +150,32 @@ class _Connection(asyncio.Protocol):
         self._answer_headers: dict[str, str] = {}
         self._chunks: list[bytes] = []
 
-    async def exchange(self, message: bytes) -> Response:
-        """Write one request, wait for its whole answer. Raises _DroppedError."""
+    async def exchange(self, message: bytes, file: Path | None = None) -> Response:
+        """Write one request, which goes on with a file's bytes, and wait for its whole answer. Raises _DroppedError."""
         if self._transport is None or self._transport.is_closing():
             raise _DroppedError
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(message)
+        if file is not None:
+            await self._write(self._transport, file, self._answer)
         return await self._answer
+
+    async def _write(self, transport: asyncio.Transport, file: Path, answer: asyncio.Future[Response]) -> None:
+        """The file's bytes as fast as they go, until an answer comes: then nobody reads the rest."""
+        with file.open("rb") as blocks:
+            while not answer.done() and (block := blocks.read(BLOCK_BYTES)):
+                transport.write(block)
+                await self._room.wait()
+            if blocks.read(1):
+                self.reusable = False  # the request is not whole
+
+    def pause_writing(self) -> None:
+        """The other end reads more slowly than we write."""
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self._room.set()
 
     def close(self) -> None:
         if self._transport is not None:
@@ -161,6 +195,7 @@ class _Connection(asyncio.Protocol):
 
     def _drop(self, cause: Exception | None) -> None:
         self.reusable = False
+        self._room.set()
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(_DroppedError(str(cause or "closed")))
 
@@ -178,5 +213,6 @@ class _Connection(asyncio.Protocol):
         self.reusable = self._parser.should_keep_alive()
         response = Response(status, self._answer_headers, b"".join(self._chunks))
         self._start()
+        self._room.set()
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(response)

@@ -16,7 +16,7 @@ from api.cli.codes import ExitCode
 from api.cli.mapping import FieldMap
 from api.cli.orderfile import read_records
 from api.cli.rows import Rejected
-from api.cli.simulate_told import Far, refused, show
+from api.cli.simulate_told import Far, as_file, refused, show
 from api.cli.terminal import CommandError, Terminal
 from api.cli.uploads import orders_of, stock_of
 from api.report import page
@@ -158,7 +158,7 @@ async def _perform(terminal: Terminal, folder: Folder, here: Here) -> Progress:
 
 def _write(folder: Folder, directory: Path, answer: Answer) -> None:
     """What people look at, beside the job."""
-    (directory / "report.json").write_bytes(msgspec.json.format(folder.answer.read_bytes(), indent=1))
+    (directory / "report.json").write_bytes(as_file(folder.answer.read_bytes()))
     (directory / "report.html").write_bytes(page(answer))
     tables = directory / "decisions"
     tables.mkdir(exist_ok=True)

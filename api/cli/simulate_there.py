@@ -17,7 +17,7 @@ from api.cli.client import Client, Response, ServiceUnreachableError
 from api.cli.codes import ExitCode
 from api.cli.replay import connect
 from api.cli.simulate_here import table_name
-from api.cli.simulate_told import Far, refused, show
+from api.cli.simulate_told import Far, as_file, refused, show
 from api.cli.terminal import CommandError, Terminal
 from api.cli.uploads import orders_of, stock_of
 from engine.errors import InvalidInputError
@@ -72,11 +72,14 @@ async def _uploaded(client: Client, simulation: Simulation, file: Path) -> Async
             if demand.upload is not None:
                 spool = Path(directory) / "orders"
                 orders_of(demand.upload, file.parent / demand.upload.file, spool, orders_max(simulation))
-                names.append(await _put(client, spool.read_bytes()))
+                names.append(await _put(client, spool))
                 demand = msgspec.structs.replace(demand, upload=Upload(file=names[-1]))
             if stock.upload is not None:
                 rows = stock_of(stock.upload, file.parent / stock.upload.file)
-                names.append(await _put(client, b"".join(msgspec.json.encode(row) + b"\n" for row in rows)))
+                file_of_stock = Path(directory) / "stock"
+                with file_of_stock.open("wb") as lines:
+                    lines.writelines(msgspec.json.encode(row) + b"\n" for row in rows)
+                names.append(await _put(client, file_of_stock))
                 stock = msgspec.structs.replace(stock, upload=Upload(file=names[-1]))
         yield msgspec.structs.replace(simulation, demand=demand, stock=stock)
     finally:
@@ -84,9 +87,9 @@ async def _uploaded(client: Client, simulation: Simulation, file: Path) -> Async
             await client.request("DELETE", f"/v1/simulation-uploads/{name}")
 
 
-async def _put(client: Client, body: bytes) -> str:
+async def _put(client: Client, records: Path) -> str:
     name = f"simulate-{secrets.token_hex(8)}"
-    answer = await client.put(f"/v1/simulation-uploads/{name}", body, NDJSON)
+    answer = await client.put(f"/v1/simulation-uploads/{name}", records, NDJSON)
     if answer.status != 200:
         raise _refusal(answer)
     return name
@@ -148,5 +151,5 @@ async def _fetch(client: Client, path: str, found: dict[str, Any], output: Path)
         if answer.status != 200:
             raise CommandError(f"{at} cannot be fetched: {answer.problem}", ExitCode.PROBLEMS)
         await asyncio.to_thread(target.write_bytes, answer.body)
-    told = msgspec.json.format(msgspec.json.encode(found["answer"]), indent=1)
+    told = as_file(msgspec.json.encode(found["answer"]))
     await asyncio.to_thread((output / "report.json").write_bytes, told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+import msgspec
 from rich.table import Table
 
 from api.cli.codes import ExitCode
@@ -16,6 +17,8 @@ from engine.simulation.simulating import Report
 
 SCENARIOS_SHOWN = 8
 FAULTS_SHOWN = 20
+INDENTED_BYTES_MAX = 2_000_000
+"""A longer answer is written without line breaks: they would double it, and nobody reads it by eye."""
 
 
 def _money(value: float) -> str:
@@ -50,6 +53,11 @@ def refused(what: str, error: EngineError) -> CommandError:
     more = len(error.faults) - len(faults)
     lines = [f"{what}: {error.detail}", *faults, *([f"  and {more} more"] if more > 0 else [])]
     return CommandError("\n".join(lines), ExitCode.USAGE)
+
+
+def as_file(answer: bytes) -> bytes:
+    """An answer as report.json has it."""
+    return msgspec.json.format(answer, indent=1) if len(answer) <= INDENTED_BYTES_MAX else answer
 
 
 class Far:

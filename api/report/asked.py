@@ -320,8 +320,8 @@ def _supply(teller: Teller, worth: Worth) -> Chart:
         "hovertemplate": "measured %{x:,.2f}<extra></extra>",
     }
     note = "What they would save in a run, by node."
-    if len(worth.cells) > len(cells):
-        note += f" The {len(cells)} best of {len(worth.cells)} nodes."
+    if (nodes := len(worth.cells) + worth.left_off) > len(cells):
+        note += f" The {len(cells)} best of {nodes} nodes."
     return chart(
         f"{worth.units:,} units of {worth.sku}",
         note,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
+from math import ceil
 
 from api.report.drawing import BASE, INK, LESS, LINE, MORE, MUTED, Chart, chart, money_axis, named_axis, text
 from api.report.telling import LABELS, TERMS, Teller
 from engine.simulation.figures import Figures, Utilisation
 from engine.simulation.simulating import Report
 
-NODES_TOLD = 25
+NODES_TOLD, COLUMNS_MAX = 25, 62
 PARCELS_TOLD = 5
 """Orders of so many parcels and more stand together."""
 
@@ -87,7 +89,7 @@ def split_histogram(baseline: Report, report: Report) -> Chart:
         wide=False,
         xaxis={"title": {"text": "Parcels"}, "tickmode": "array", "tickvals": counts, "ticktext": told},
         yaxis={"title": {"text": "Orders (%)"}, "gridcolor": LINE, "rangemode": "tozero"},
-        legend={"orientation": "h", "y": 1.12, "x": 0},
+        legend={"orientation": "h", "yref": "container", "y": 1, "yanchor": "top", "x": 0},
         bargap=0.25,
         bargroupgap=0.05,
     )
@@ -103,26 +105,37 @@ def _parcel_shares(figures: Figures, counts: Sequence[int]) -> list[float]:
 def utilisation(baseline: Report, report: Report) -> Chart | None:
     """How full each node's days are, in the baseline and beside it; in parcels where no node has a limit.
 
-    Of the first seed. None if nothing ships.
+    Of the first seed; of a long time the fullest day of each week or longer step. None if nothing ships.
     """
     both = (*baseline.utilisation, *report.utilisation)
     if not both:
         return None
-    limited = any(each.used is not None for each in both)
-    parcels: dict[str, int] = {}
-    for each in both:
-        parcels[each.node_id] = parcels.get(each.node_id, 0) + each.parcels
-    node_ids = sorted(parcels, key=lambda node_id: (-parcels[node_id], node_id))[:NODES_TOLD]
-    dates = sorted({each.date for each in both})
+    limited = any(row.used is not None for row in both)
+    totals: dict[str, int] = {}
+    untold: set[str] = set()
+    for each in (baseline, report):
+        shipped = each.shipped()
+        untold |= shipped.keys() - each.figures.loads.keys()
+        for name, load in shipped.items():
+            totals[name] = totals.get(name, 0) + load.parcels
+    known = totals.keys() - untold
+    node_ids = sorted(known, key=lambda node_id: (-totals[node_id], node_id))[:NODES_TOLD]
+    days = sorted({date.fromisoformat(row.date).toordinal() for row in both})
+    step = _step(days[-1] - days[0] + 1)
+    starts = sorted({day - (day - days[0]) % step for day in days})
+    dates = [date.fromordinal(start).isoformat() for start in starts]
     traces = [
-        _heat(rows, node_ids, dates, limited=limited) | {"xaxis": axis, "yaxis": "y"}
+        _heat(_fullest(rows, days[0], step, limited=limited), node_ids, dates, limited=limited)
+        | {"xaxis": axis, "yaxis": "y"}
         for rows, axis in ((baseline.utilisation, "x"), (report.utilisation, "x2"))
     ]
     dated = {"type": "category", "tickangle": -45, "showgrid": False, "nticks": 8}
     what = "% of the day's limit" if limited else "parcels of a day"
     note = f"By node and the day that parcels leave, first seed; {what}."
-    if len(parcels) > len(node_ids):
-        note += f" The {len(node_ids)} busiest of {len(parcels)} nodes."
+    if step > 1:
+        note += f" Of {step} days the fullest."
+    if len(totals) > len(node_ids):
+        note += f" The {len(node_ids)} busiest of {len(totals)} nodes."
     titles = [
         {"text": title, "x": x, "y": 1, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom"}
         | {"showarrow": False, "font": {"color": MUTED}}
@@ -146,10 +159,31 @@ def utilisation(baseline: Report, report: Report) -> Chart | None:
     )
 
 
+def _step(days: int) -> int:
+    """Days of a column: one, or as many weeks as it takes."""
+    return 1 if days <= COLUMNS_MAX else 7 * ceil(days / (7 * COLUMNS_MAX))
+
+
+def _fullest(
+    rows: Sequence[Utilisation], first: int, step: int, *, limited: bool
+) -> dict[tuple[str, str], Utilisation]:
+    """By node and the first day of a column: its fullest day."""
+    found: dict[tuple[str, str], Utilisation] = {}
+    for row in rows:
+        day = date.fromisoformat(row.date).toordinal()
+        at = row.node_id, date.fromordinal(day - (day - first) % step).isoformat()
+        if at not in found or _weight(row, limited=limited) > _weight(found[at], limited=limited):
+            found[at] = row
+    return found
+
+
+def _weight(row: Utilisation, *, limited: bool) -> tuple[float, int]:
+    return (row.used or 0.0) if limited else 0.0, row.parcels
+
+
 def _heat(
-    rows: Sequence[Utilisation], node_ids: Sequence[str], dates: Sequence[str], *, limited: bool
+    known: Mapping[tuple[str, str], Utilisation], node_ids: Sequence[str], dates: Sequence[str], *, limited: bool
 ) -> dict[str, object]:
-    known = {(each.node_id, each.date): each for each in rows}
     values: list[list[float | None]] = []
     told: list[list[str]] = []
     for node_id in node_ids:

@@ -6,16 +6,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import cos, radians, sqrt
 from typing import Any, NamedTuple
 
+from api.report import placing
 from api.report.drawing import BASE, INK, LESS, LINE, MORE, MUTED, PAPER, Chart, Trace, chart, text
+from api.report.placing import Frame, Point
+from api.report.telling import short
 from engine.simulation.answering import Answer, Place
 from engine.simulation.comparing import FlowChange
 from engine.simulation.simulating import Report
 
-FLOWS_TOLD, NODES_TOLD, NODES_NAMED, REGIONS_TOLD = 40, 200, 20, 40
+FLOWS_TOLD, NODES_TOLD, REGIONS_TOLD = 40, 200, 40
 FAR = 0.01
 """This share of all parcels, on each side, may go beyond the map."""
 WIDTHS = (1.0, 2.5, 5.0)
 """Pixels of a line, by its share of the largest change: up to an eighth, up to a half, above."""
+HEIGHT, BESIDE_PIXELS, ABOVE_PIXELS, LEGEND_PIXELS = 540, 84, 100, 60
+"""Pixels of the figure at most, what axes take of its width, axes and legend of its height, and a legend of several
+rows on a narrow map besides."""
+NODE_LETTERS, REGION_LETTERS, REGION_PIXELS, CROSS_PIXELS = 11, 10, 4, 13
 
 
 def flow_map(answer: Answer, baseline: Report, report: Report) -> Chart | None:
@@ -27,47 +34,58 @@ def flow_map(answer: Answer, baseline: Report, report: Report) -> Chart | None:
     flows = [flow for flow in report.flows if flow.parcels and flow.node_id in nodes and flow.region in regions]
     flows.sort(key=lambda flow: (-abs(flow.parcels), flow.node_id, flow.region))
     told = flows[:FLOWS_TOLD]
-    traces = [
-        *_lines(told, nodes, regions),
-        _regions(report, regions, told),
-        *_nodes(baseline, report, nodes),
-    ]
-    note = "Sums over all seeds. Circles are as large as what a node ships; lines are as wide as the change."
-    if len(flows) > len(told):
-        note += f" The {len(told)} largest of {len(flows)} changed flows."
+    view = _view(report, nodes, regions)
+    spots = [*_nodes(baseline, report, nodes), _regions(report, regions, told)]
+    traces = [*_lines(told, nodes, regions), *reversed(_named(spots, view.frame))]
+    note = (
+        "Sums over all seeds. Circles are as large as what a node ships; lines are as wide as the change. "
+        "Names stand where they have room; all can be pointed at."
+    )
+    changed = len(flows) + report.left_off.get("flows", 0)
+    if changed > len(told):
+        note += f" The {len(told)} largest of {changed} changed flows."
     if len(nodes) > NODES_TOLD:
         note += f" {NODES_TOLD} of {len(nodes)} nodes."
-    view = _view(report, nodes, regions)
+    frame = view.frame
     degrees = {"showgrid": True, "gridcolor": LINE, "zeroline": False, "ticksuffix": "°"}
-    middle = radians((view.south + view.north) / 2)
     if view.outside:
         note += f" {view.outside} far regions lie outside."
     return chart(
         "Where parcels go",
         note,
         traces,
-        540,
-        xaxis={**degrees, "title": {"text": "Longitude"}, "range": [view.west, view.east]},
+        HEIGHT,
+        xaxis={**degrees, "title": {"text": "Longitude"}, "range": [frame.west, frame.east]},
         yaxis={
             **degrees,
             "title": {"text": "Latitude"},
-            "range": [view.south, view.north],
+            "range": [frame.south, frame.north],
             "scaleanchor": "x",
-            "scaleratio": 1 / max(cos(middle), 0.1),
+            "scaleratio": frame.stretch,
         },
-        legend={"orientation": "h", "y": 1.06, "x": 0, "itemsizing": "constant"},
+        legend={"orientation": "h", "yref": "container", "y": 1, "yanchor": "top", "x": 0, "itemsizing": "constant"},
         hovermode="closest",
+        meta={"ratio": frame.ratio, "beside": BESIDE_PIXELS, "above": ABOVE_PIXELS, "legend": LEGEND_PIXELS},
     )
 
 
 class View(NamedTuple):
-    """What the map shows, in degrees; `outside`: regions beyond it."""
+    """What the map shows; `outside`: regions beyond it."""
 
-    west: float
-    east: float
-    south: float
-    north: float
+    frame: Frame
     outside: int
+
+
+class Spots(NamedTuple):
+    """Places that are drawn alike, those first that are named before others. `names` as they are written; `sizes`, in
+    pixels, and `letters`: of all of them; `firm`: as `placing.Point` says."""
+
+    trace: Trace
+    places: tuple[Place, ...]
+    names: tuple[str, ...]
+    sizes: tuple[float, ...]
+    letters: int
+    firm: bool = False
 
 
 def _view(report: Report, nodes: Mapping[str, Place], regions: Mapping[str, Place]) -> View:
@@ -76,7 +94,8 @@ def _view(report: Report, nodes: Mapping[str, Place], regions: Mapping[str, Plac
     west, east = _ends([(place.lon, sizes.get(place.name, 0)) for place in regions.values()], nodes, "lon")
     south, north = _ends([(place.lat, sizes.get(place.name, 0)) for place in regions.values()], nodes, "lat")
     inside = [west <= regions[name].lon <= east and south <= regions[name].lat <= north for name in sizes]
-    return View(west, east, south, north, len(inside) - sum(inside))
+    stretch = 1 / max(cos(radians((south + north) / 2)), 0.1)
+    return View(Frame(west, east, south, north, stretch), len(inside) - sum(inside))
 
 
 def _ends(parcels: Sequence[tuple[float, int]], nodes: Mapping[str, Place], axis: str) -> tuple[float, float]:
@@ -150,74 +169,94 @@ def _strokes(flows: Sequence[FlowChange], nodes: Mapping[str, Place], regions: M
     }
 
 
-def _regions(report: Report, regions: Mapping[str, Place], flows: Sequence[FlowChange]) -> Trace:
+def _named(spots: Sequence[Spots], frame: Frame) -> list[Trace]:
+    """Their traces with names. For each of some widths of the map `meta.sides` has a digit for each place: on which
+    side its name stands there, by `placing.SIDES`. What comes first in `spots` is named before the rest."""
+    sides: list[list[tuple[int, str]]] = [[] for _ in spots]
+    for width in placing.WIDTHS:
+        across = width - BESIDE_PIXELS
+        high = min(HEIGHT - ABOVE_PIXELS, across * frame.ratio)
+        points = [
+            Point(*frame.pixels(place.lon, place.lat, across, high), size, name, each.letters, each.firm)
+            for each in spots
+            for place, name, size in zip(each.places, each.names, each.sizes, strict=True)
+        ]
+        found = iter(placing.placed(points, across, high))
+        for k, each in enumerate(spots):
+            sides[k].append((width, "".join(str(next(found)) for _ in each.places)))
+    return [
+        each.trace
+        | {
+            "type": "scatter",
+            "mode": "markers+text",
+            "x": [place.lon for place in each.places],
+            "y": [place.lat for place in each.places],
+            "text": [text(name) for name in each.names],
+            "hoverinfo": "text",
+            "meta": {"sides": told},
+        }
+        for each, told in zip(spots, sides, strict=True)
+    ]
+
+
+def _regions(report: Report, regions: Mapping[str, Place], flows: Sequence[FlowChange]) -> Spots:
     """The regions that most parcels go to, and those that lines go to."""
     parcels = {name: known.parcels for name, known in report.figures.regions.items() if name in regions}
-    most = sorted(parcels, key=lambda name: (-parcels[name], name))[:REGIONS_TOLD]
-    names = sorted({*most, *(flow.region for flow in flows)})
+    most = sorted(parcels, key=lambda name: (-parcels[name], name))
+    led = {flow.region for flow in flows}
+    names = [*most[:REGIONS_TOLD], *(name for name in most[REGIONS_TOLD:] if name in led), *sorted(led - set(most))]
     country = _country(regions)
-    return {
-        "type": "scatter",
-        "mode": "markers+text",
-        "x": [regions[name].lon for name in names],
-        "y": [regions[name].lat for name in names],
-        "text": [text(name.removeprefix(country)) for name in names],
-        "textposition": "bottom center",
-        "textfont": {"size": 10, "color": MUTED},
-        "marker": {"size": 4, "color": MUTED},
-        "hovertext": [f"{text(name)}: {parcels.get(name, 0):,} parcels" for name in names],
-        "hoverinfo": "text",
-        "name": "Regions",
-    }
+    return Spots(
+        {
+            "textfont": {"size": REGION_LETTERS, "color": MUTED},
+            "marker": {"size": REGION_PIXELS, "color": MUTED},
+            "hovertext": [f"{text(name)}: {parcels.get(name, 0):,} parcels" for name in names],
+            "name": "Regions",
+        },
+        tuple(regions[name] for name in names),
+        tuple(short(name.removeprefix(country)) for name in names),
+        (REGION_PIXELS,) * len(names),
+        REGION_LETTERS,
+    )
 
 
-def _nodes(baseline: Report, report: Report, nodes: Mapping[str, Place]) -> list[Trace]:
-    """Those that ship, and those that did and ship no more."""
-    before, after = ({name: _parcels(each, name) for name in nodes} for each in (baseline, report))
+def _nodes(baseline: Report, report: Report, nodes: Mapping[str, Place]) -> list[Spots]:
+    """Those that did ship and do no more, and those that ship."""
+    before, after = (_parcels(each, nodes) for each in (baseline, report))
     busiest = sorted(nodes, key=lambda name: (-max(before[name], after[name]), name))[:NODES_TOLD]
-    named = {name for name in busiest[:NODES_NAMED] if before[name] or after[name]}
     largest = max((after[name] for name in busiest), default=0) or 1
     shipping = [name for name in busiest if after[name]]
     closed = [name for name in busiest if before[name] and not after[name]]
-    found = [
-        _spots(shipping, nodes, named, before, after)
-        | {"name": "Nodes"}
-        | {
-            "marker": {
-                "size": [6 + 18 * sqrt(after[name] / largest) for name in shipping],
-                "color": BASE,
-                "opacity": 0.85,
-                "line": {"color": PAPER, "width": 1},
-            }
-        }
-    ]
+    sizes = [6 + 18 * sqrt(after[name] / largest) for name in shipping]
+    circles = {"size": sizes, "color": BASE, "opacity": 0.85, "line": {"color": PAPER, "width": 1}}
+    found = [_spots("Nodes", circles, sizes, shipping, nodes, before, after)]
     if closed:
-        cross = {"size": 13, "color": INK, "symbol": "x-thin", "line": {"color": INK, "width": 3}}
-        found.append(_spots(closed, nodes, named, before, after) | {"name": "Ships no more", "marker": cross})
+        cross = {"size": CROSS_PIXELS, "color": INK, "symbol": "x-thin", "line": {"color": INK, "width": 3}}
+        sizes = [CROSS_PIXELS] * len(closed)
+        found.insert(0, _spots("Ships no more", cross, sizes, closed, nodes, before, after)._replace(firm=True))
     return found
 
 
 def _spots(
+    kind: str,
+    marker: dict[str, Any],
+    sizes: Sequence[float],
     names: Sequence[str],
     nodes: Mapping[str, Place],
-    named: set[str],
     before: Mapping[str, int],
     after: Mapping[str, int],
-) -> dict[str, Any]:
-    return {
-        "type": "scatter",
-        "mode": "markers+text",
-        "x": [nodes[name].lon for name in names],
-        "y": [nodes[name].lat for name in names],
-        "text": [text(name) if name in named else "" for name in names],
-        "textposition": "top center",
-        "textfont": {"size": 11, "color": INK},
-        "hovertext": [
-            f"<b>{text(name)}</b><br>{after[name]:,} parcels, {before[name]:,} in the baseline" for name in names
-        ],
-        "hoverinfo": "text",
-    }
+) -> Spots:
+    told = [f"<b>{text(name)}</b><br>{after[name]:,} parcels, {before[name]:,} in the baseline" for name in names]
+    return Spots(
+        {"name": kind, "marker": marker, "textfont": {"size": NODE_LETTERS, "color": INK}, "hovertext": told},
+        tuple(nodes[name] for name in names),
+        tuple(short(name) for name in names),
+        tuple(sizes),
+        NODE_LETTERS,
+    )
 
 
-def _parcels(report: Report, node_id: str) -> int:
-    return sum(load.parcels for load in report.figures.loads.get(node_id, {}).values())
+def _parcels(report: Report, nodes: Mapping[str, Place]) -> dict[str, int]:
+    """How many each of these nodes ships."""
+    shipped = report.shipped()
+    return {name: shipped[name].parcels if name in shipped else 0 for name in nodes}

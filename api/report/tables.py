@@ -62,14 +62,14 @@ class MoveRow(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """What changed for whom, over all seeds. `more`: shifts that are not told."""
+    """What changed for whom, over all seeds. `ways`: how many shifts there are, "" where all are told."""
 
     orders: int
     moved: int
     only_baseline: int
     only_scenario: int
     shifts: tuple[ShiftRow, ...]
-    more: int
+    ways: str
     cheapest: tuple[MoveRow, ...]
     dearest: tuple[MoveRow, ...]
 
@@ -92,6 +92,7 @@ def moved(teller: Teller, report: Report) -> Moved:
         )
         for (before, after), (orders, mills) in shifts[:SHIFTS_TOLD]
     ]
+    unknown = any(told.shifts_left_off for told in report.moves)
     cheapest = sorted((move for told in report.moves for move in told.cheapest), key=_by_money)
     dearest = sorted((move for told in report.moves for move in told.dearest), key=_by_money, reverse=True)
     return Moved(
@@ -100,7 +101,7 @@ def moved(teller: Teller, report: Report) -> Moved:
         sum(told.only_baseline for told in report.moves),
         sum(told.only_scenario for told in report.moves),
         tuple(rows),
-        len(shifts) - len(rows),
+        f"{'more than ' if unknown else ''}{len(shifts):,}" if len(shifts) > len(rows) else "",
         _move_rows(teller, cheapest),
         _move_rows(teller, dearest),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+from datetime import datetime
 
 import msgspec
 from msgspec import Struct
@@ -12,11 +12,14 @@ from starlette.responses import Response
 
 from api.bodies import check_head, chunks
 from api.endpoint import JSON, NDJSON, Body, Endpoint, Parameter, Reply
-from api.partition import IDENTIFIER_PATTERN, partition_of, path_id
+from api.paging import cursor_of, limit_of, sealed
+from api.partition import IDENTIFIER_PATTERN, partition_of, path_id, query_of
 from api.problems import TooLargeError
 from engine.assembly import Engine
-from engine.domain import Order, StockRow
+from engine.domain import Order, StockRow, instant_of
 from engine.errors import InvalidInputError, NotFoundError, OverloadedError, TooManyError, UnavailableError
+
+LIMIT_DEFAULT, LIMIT_MAX = 20, 100
 
 TEXT = """A record a line: orders as `POST /v1/orders` takes them, each with `placed_at`, or stock as `PUT /v1/stock`
 does. The lines are read, and their faults told, when a simulation names the file as `demand.upload` or `stock.upload`.
@@ -28,6 +31,24 @@ class SimulationUpload(Struct, frozen=True, kw_only=True):
 
     file: str
     bytes: int
+
+
+class SimulationUploadEntry(Struct, frozen=True, kw_only=True):
+    """A file of the list. `orders`: how many it holds, as its lines tell; null if it does not hold orders."""
+
+    file: str
+    format: str = "ndjson"
+    bytes: int
+    orders: int | None
+    created_at: datetime
+    expires_at: datetime
+
+
+class SimulationUploadList(Struct, frozen=True, kw_only=True):
+    """A page of files, by name. `next_cursor` is null at the end."""
+
+    items: list[SimulationUploadEntry]
+    next_cursor: str | None
 
 
 class UploadDesk:
@@ -42,18 +63,37 @@ class UploadDesk:
         limit = self._engine.settings.bulk_bytes_max
         check_head(request, limit)
         self._engine.simulations.require_upload_room(partition, name)
-        uploads = self._engine.simulations.uploads(partition)
-        await asyncio.to_thread(uploads.directory.mkdir, parents=True, exist_ok=True)
-        fresh, size = uploads.file(name).with_suffix("." + secrets.token_hex(4)), 0
+        uploads, size = self._engine.simulations.uploads(partition), 0
+        coming = await asyncio.to_thread(uploads.coming, name)
         try:
-            with fresh.open("wb") as file:
+            with coming.open("wb") as file:
                 async for chunk in chunks(request, limit):
                     await asyncio.to_thread(file.write, chunk)
                     size += len(chunk)
-            fresh.replace(uploads.file(name))
+            await asyncio.to_thread(uploads.place, name, coming)
         finally:
-            fresh.unlink(missing_ok=True)
+            coming.unlink(missing_ok=True)
         return Response(msgspec.json.encode(SimulationUpload(file=name, bytes=size)), media_type=JSON)
+
+    async def index(self, request: Request) -> Response:
+        """A page of them."""
+        partition, query = partition_of(request), query_of(request, ("cursor", "limit"))
+        limit, after = limit_of(query.get("limit"), LIMIT_DEFAULT, LIMIT_MAX), cursor_of(query.get("cursor"))
+        simulations = self._engine.simulations
+        found = await asyncio.to_thread(simulations.uploads(partition).listed)
+        rest = [each for each in found if each.name > after]
+        items = [
+            SimulationUploadEntry(
+                file=each.name,
+                bytes=each.bytes,
+                orders=each.orders,
+                created_at=instant_of(int(each.created_ms)),
+                expires_at=instant_of(int(simulations.upload_expires_ms(each.created_ms))),
+            )
+            for each in rest[:limit]
+        ]
+        cursor = sealed(items[-1].file) if len(rest) > limit else None
+        return Response(msgspec.json.encode(SimulationUploadList(items=items, next_cursor=cursor)), media_type=JSON)
 
     async def remove(self, request: Request) -> Response:
         """Remove a file."""
@@ -66,7 +106,17 @@ class UploadDesk:
         names = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": IDENTIFIER_PATTERN}
         file = (Parameter("file", "path", names, "Its name, as in the simulation", required=True),)
         path = "/v1/simulation-uploads/{file}"
+        limits = {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT}
+        pages = (
+            Parameter("cursor", "query", {"type": "string", "maxLength": 1024}, "`next_cursor` of the page before"),
+            Parameter("limit", "query", limits, "How many a page has at most"),
+        )
         return [
+            Endpoint(
+                "GET", "/v1/simulation-uploads", self.index, "list_simulation_uploads", "Uploads, by name",
+                (Reply(200, "A page", SimulationUploadList),), tag="simulations",
+                parameters=pages, problems=(InvalidInputError, UnavailableError),
+            ),
             Endpoint(
                 "PUT", path, self.put, "put_simulation_upload", "Upload orders or stock for simulations",
                 (Reply(200, "Kept", SimulationUpload),), TEXT, "simulations",

@@ -11,6 +11,7 @@ stocking      generated stock               supply     what comes in
 running       one scenario with one seed    windows    the gate in simulated time    agenda   what is due when
 measuring     from decisions to sums        figures    the sums, and what they say   outcome  one order's row
 comparing     scenarios beside the baseline trail      who ships what from where, in few bytes
-answering     all of it as one document     decisions_file   every decision as Parquet
+answering     all of it as one document     bounding  how long its lists may be
+decisions_file   every decision as Parquet
 jobs/         simulations that a service or the command line performs, in processes
 """

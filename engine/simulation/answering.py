@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from engine.network import Network
+from engine.simulation.bounding import PLACES, node_sums
 from engine.simulation.comparing import CONFIDENCE, Paired, paired
-from engine.simulation.figures import Figures, Price, Region
+from engine.simulation.figures import Figures, Price, Region, Short
 from engine.simulation.patching import setting_of
 from engine.simulation.questions import closings_of, places, price_of_policy, supplied, sweep
 from engine.simulation.questions_document import Parameter, Questions
 from engine.simulation.questions_document import Worth as WorthTerms
-from engine.simulation.scenario import BASELINE, Simulation
-from engine.simulation.simulating import Report, Result, reported
+from engine.simulation.scenario import BASELINE, Run, Simulation
+from engine.simulation.simulating import Finished, Report, reported
 from engine.simulation.world import World
 
 
@@ -101,12 +103,24 @@ class Cell(Struct, frozen=True):
 
 class Worth(Struct, frozen=True):
     """Where the next units of a SKU are worth most: that node first. By what was measured, else by price; nodes without
-    a price are left out if nothing was measured there. `short`: units of it that a run of the baseline did not ship."""
+    a price are left out if nothing was measured there. `short`: units of it that a run of the baseline did not ship;
+    `left_off`: how many nodes are not told."""
 
     sku: str
     units: int
     short: float
     cells: tuple[Cell, ...]
+    left_off: int = 0
+
+
+class Supply(NamedTuple):
+    """What questions need of a run of the baseline: parcels by node, and of the SKUs asked about prices and units that
+    did not ship; `sheets`: of prices, all of the run."""
+
+    parcels: dict[str, int]
+    prices: dict[str, dict[str, Price]]
+    short: dict[str, Short]
+    sheets: int
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -126,10 +140,11 @@ class Answer(Struct, frozen=True, kw_only=True):
     worth: tuple[Worth, ...] = ()
 
 
-def answered(simulation: Simulation, world: World, results: Sequence[Result]) -> Answer:
+def answered(simulation: Simulation, world: World, results: Sequence[Finished]) -> Answer:
     """What the results of any runs say; questions whose runs are missing are answered as far as they go.
 
-    `simulation`: as asked, `world`: of `prepared`.
+    `simulation`: as asked, `world`: of `prepared`. Figures are looked at one after the other and summed up, so that the
+    memory it takes grows with what one run has, not with how many there are.
     """
     reports = tuple(reported(simulation, world, results))
     base = setting_of(simulation, BASELINE, world).world
@@ -146,7 +161,10 @@ def answered(simulation: Simulation, world: World, results: Sequence[Result]) ->
         return answer
     by_name = {report.scenario: report for report in reports if report.differences}
     runs = [
-        each.figures for seed in simulation.seeds for each in results if each.run.seed == seed and _is_baseline(each)
+        _supply(each.figures, questions)
+        for seed in simulation.seeds
+        for each in results
+        if each.run == Run(BASELINE, seed)
     ]
     return msgspec.structs.replace(
         answer,
@@ -157,8 +175,14 @@ def answered(simulation: Simulation, world: World, results: Sequence[Result]) ->
     )
 
 
-def _is_baseline(result: Result) -> bool:
-    return result.run.scenario == BASELINE
+def _supply(figures: Figures, questions: Questions) -> Supply:
+    skus = () if questions.worth is None else questions.worth.skus
+    return Supply(
+        {node_id: load.parcels for node_id, load in node_sums(figures).items()},
+        {sku: figures.prices[sku] for sku in skus if sku in figures.prices},
+        {sku: figures.short[sku] for sku in skus if sku in figures.short},
+        sum(figures.sheets.values()),
+    )
 
 
 def _nodes(simulation: Simulation, world: World, reports: Sequence[Report]) -> tuple[Place, ...]:
@@ -212,13 +236,13 @@ def _price_of_policy(questions: Questions, base: World, by_name: Mapping[str, Re
 
 
 def _closings(
-    questions: Questions, base: World, by_name: Mapping[str, Report], runs: Sequence[Figures]
+    questions: Questions, base: World, by_name: Mapping[str, Report], runs: Sequence[Supply]
 ) -> tuple[Closing, ...]:
     found = []
     for node_id, scenario in closings_of(questions, base).items():
         if scenario.name not in by_name:
             continue
-        parcels = sum(load.parcels for run in runs for load in run.loads.get(node_id, {}).values()) / len(runs)
+        parcels = sum(run.parcels.get(node_id, 0) for run in runs) / len(runs)
         cost = _estimate(by_name[scenario.name].differences["cost"])
         found.append(Closing(node_id, scenario.name, cost, parcels))
     return tuple(sorted(found, key=lambda closing: (closing.cost.value, closing.node_id)))
@@ -237,7 +261,7 @@ def _curves(questions: Questions, by_name: Mapping[str, Report]) -> list[Curve]:
     return found
 
 
-def _worth(terms: WorthTerms, base: World, by_name: Mapping[str, Report], runs: Sequence[Figures]) -> list[Worth]:
+def _worth(terms: WorthTerms, base: World, by_name: Mapping[str, Report], runs: Sequence[Supply]) -> list[Worth]:
     scenarios = supplied(base, terms) if terms.measured else {}
     found = []
     for sku in terms.skus:
@@ -249,13 +273,13 @@ def _worth(terms: WorthTerms, base: World, by_name: Mapping[str, Report], runs: 
             if report is None and not any(price.sheets for price in prices):
                 continue
             price = _price(prices)
-            sheets = sum(sum(run.sheets.values()) for run in runs)
+            sheets = sum(run.sheets for run in runs)
             priced = sum(each.sheets for each in prices) / sheets if sheets else 0.0
             name, saved = (None, None) if report is None else (report.scenario, _saved(report.differences["cost"]))
             cells.append(Cell(node_id, price, priced, price.value * terms.units, name, saved))
         cells.sort(key=lambda cell: (-_rank(cell), -cell.price.value, cell.node_id))
         short = sum(run.short[sku].units for run in runs if sku in run.short) / max(1, len(runs))
-        found.append(Worth(sku, terms.units, short, tuple(cells)))
+        found.append(Worth(sku, terms.units, short, tuple(cells[:PLACES]), max(0, len(cells) - PLACES)))
     return found
 
 

@@ -6,19 +6,18 @@ Student's t over the seeds; one seed says nothing of chance, so it has none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 
-from engine.simulation.figures import Figures, Kpis, kpis
+from engine.simulation.bounding import MOVES_EACH, SHIFTS
+from engine.simulation.figures import Flow, Kpis
 from engine.simulation.trail import Columns
 
 CONFIDENCE = 0.95
-TOP = 20
-"""How many of the cheapest and of the dearest moves are told."""
 
 
 class Paired(Struct, frozen=True):
@@ -50,9 +49,9 @@ def _reach(freedom: int) -> float:
     return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
-def compared(baseline: Sequence[Figures], scenario: Sequence[Figures], grams_per_parcel_km: float) -> dict[str, Paired]:
+def compared(baseline: Sequence[Kpis], scenario: Sequence[Kpis]) -> dict[str, Paired]:
     """Every indicator by name, of runs of the same seeds. One that some run does not have is left out."""
-    ours, theirs = ([_plain(kpis(each, grams_per_parcel_km)) for each in runs] for runs in (scenario, baseline))
+    ours, theirs = ([_plain(each) for each in runs] for runs in (scenario, baseline))
     names = [name for name in Kpis.__struct_fields__ if all(each[name] is not None for each in (*ours, *theirs))]
     return {name: paired([each[name] for each in theirs], [each[name] for each in ours]) for name in names}
 
@@ -82,7 +81,8 @@ class Move(Struct, frozen=True):
 class Moves(Struct, frozen=True):
     """What changed for whom. `only_baseline`, `only_scenario`: orders that the other run does not have.
 
-    `shifts`: by nodes before and after, the most orders first. `cheapest`: the moves that save most.
+    `shifts`: by nodes before and after, the most orders first; `shifts_left_off`: how many ways are not told.
+    `cheapest`: the moves that save most.
     """
 
     orders: int
@@ -92,10 +92,11 @@ class Moves(Struct, frozen=True):
     shifts: tuple[Shift, ...]
     cheapest: tuple[Move, ...]
     dearest: tuple[Move, ...]
+    shifts_left_off: int = 0
 
 
-def moves(baseline: Columns, scenario: Columns) -> Moves:
-    """Two runs of one seed, order by order."""
+def moves(baseline: Columns, scenario: Columns, shifts_max: int = SHIFTS, top: int = MOVES_EACH) -> Moves:
+    """Two runs of one seed, order by order; told are `shifts_max` ways, and `top` of the cheapest and dearest moves."""
     _, at, to = np.intersect1d(baseline.key, scenario.key, assume_unique=True, return_indices=True)
     names = {name: k for k, name in enumerate(sorted({*baseline.names, *scenario.names}))}
     before = np.array([names[name] for name in baseline.names], np.int64)[baseline.nodes[at]]
@@ -107,20 +108,19 @@ def moves(baseline: Columns, scenario: Columns) -> Moves:
     orders = np.bincount(which, minlength=len(pairs))
     sums = np.zeros(len(pairs), np.int64)
     np.add.at(sums, which, mills[changed])
-    shifts = [
-        Shift(told[pair // len(told)], told[pair % len(told)], int(count), int(total))
-        for pair, count, total in zip(pairs.tolist(), orders.tolist(), sums.tolist(), strict=True)
-    ]
-    shifts.sort(key=lambda shift: (-shift.orders, shift.before, shift.after))
+    most = np.lexsort((pairs, -orders))[:shifts_max].tolist()
+    shifts = tuple(
+        Shift(told[pairs[k] // len(told)], told[pairs[k] % len(told)], int(orders[k]), int(sums[k])) for k in most
+    )
     by_money = changed[np.argsort(mills[changed], kind="stable")]
 
     def move(k: int) -> Move:
         return Move(baseline.order_id[at[k]].decode(), told[before[k]], told[after[k]], int(mills[k]))
 
-    cheapest = tuple(move(k) for k in by_money[:TOP].tolist() if mills[k] < 0)
-    dearest = tuple(move(k) for k in by_money[::-1][:TOP].tolist() if mills[k] > 0)
+    cheapest = tuple(move(k) for k in by_money[:top].tolist() if mills[k] < 0)
+    dearest = tuple(move(k) for k in by_money[::-1][:top].tolist() if mills[k] > 0)
     only = len(baseline.key) - len(at), len(scenario.key) - len(at)
-    return Moves(len(at), len(changed), *only, tuple(shifts), cheapest, dearest)
+    return Moves(len(at), len(changed), *only, shifts, cheapest, dearest, len(pairs) - len(shifts))
 
 
 class FlowChange(Struct, frozen=True):
@@ -133,11 +133,15 @@ class FlowChange(Struct, frozen=True):
     mills: int
 
 
-def shifted_flows(baseline: Figures, scenario: Figures) -> tuple[FlowChange, ...]:
+Flows = Mapping[str, Mapping[str, Flow]]
+"""By node and region, as `Figures.flows`."""
+
+
+def shifted_flows(baseline: Flows, scenario: Flows) -> tuple[FlowChange, ...]:
     """What goes from where to where now and did not before, or no more; flows that are the same are left out."""
     found = []
-    for node_id in sorted(baseline.flows.keys() | scenario.flows.keys()):
-        before, after = baseline.flows.get(node_id, {}), scenario.flows.get(node_id, {})
+    for node_id in sorted(baseline.keys() | scenario.keys()):
+        before, after = baseline.get(node_id, {}), scenario.get(node_id, {})
         for region in sorted(before.keys() | after.keys()):
             one, other = (_sums(flows.get(region)) for flows in (before, after))
             change = tuple(late - early for early, late in zip(one, other, strict=True))

@@ -5,14 +5,16 @@ Documents are of one version each; stock is read page by page, so it is that of 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
 from engine.archive.history import History
 from engine.domain import IncomingRow, Order, Sku, StockRow, epoch_ms, instant_of
 from engine.errors import NoNetworkError
-from engine.ledger.port import Ledger
+from engine.ledger.port import Ledger, Row
 from engine.network_document import NetworkDocument
 from engine.policy import Policy
 from engine.registry import BUILT_IN, DEFAULT
@@ -24,32 +26,54 @@ PAGE = 1_000
 _network = msgspec.json.Decoder(NetworkDocument).decode
 _policy = msgspec.json.Decoder(Policy).decode
 _order = msgspec.json.Decoder(Order).decode
-_sku = msgspec.json.Decoder(Sku).decode
+decoded_sku = msgspec.json.Decoder(Sku).decode
+
+
+class Documents(NamedTuple):
+    """A partition's documents. `nodes`: the id of each node by its number in stock rows; nodes that left have none."""
+
+    network: NetworkDocument
+    policies: dict[str, Policy]
+    nodes: dict[int, str]
 
 
 async def present(ledger: Ledger, partition: str, *, strict_skus: bool = False) -> World:
     """Network, matrices, policies, catalogue, free stock and what is to come in. Raises NoNetworkError."""
-    stored = await ledger.network(partition)
-    if stored is None:
-        raise NoNetworkError(f"partition {partition!r} has no network yet: PUT /v1/network first")
-    network = _network(stored[0].body)
+    found = await documents(ledger, partition)
+    assert found is not None, "any size will do"
+    network, policies, names = found
     matrices: dict[str, bytes] = {}
     for name in network.matrices:
         matrix = await ledger.matrix(partition, name)
         if matrix is not None:
             matrices[name] = matrix.body
-    _, policies = await ledger.policies(partition)
-    staying = {node.node_id for node in network.nodes}
-    names = {number: node_id for node_id, number in stored[1].items() if node_id in staying}
     stock, incoming = await _stock(ledger, partition, names)
     return World(
         network=network,
         matrices=matrices,
-        policies={DEFAULT: BUILT_IN.policy} | {name: _policy(document.body) for name, document in policies.items()},
+        policies=policies,
         skus=await _catalogue(ledger, partition),
         stock=stock,
         incoming=incoming,
         strict_skus=strict_skus,
+    )
+
+
+async def documents(ledger: Ledger, partition: str, network_bytes_max: int | None = None) -> Documents | None:
+    """Network and policies; None if the network is larger than that. Raises NoNetworkError."""
+    stored = await ledger.network(partition)
+    if stored is None:
+        raise NoNetworkError(f"partition {partition!r} has no network yet: PUT /v1/network first")
+    document, numbers = stored
+    if network_bytes_max is not None and len(document.body) > network_bytes_max:
+        return None
+    network = _network(document.body)
+    _, policies = await ledger.policies(partition)
+    staying = {node.node_id for node in network.nodes}
+    return Documents(
+        network,
+        {DEFAULT: BUILT_IN.policy} | {name: _policy(policy.body) for name, policy in policies.items()},
+        {number: node_id for node_id, number in numbers.items() if node_id in staying},
     )
 
 
@@ -58,7 +82,7 @@ async def _catalogue(ledger: Ledger, partition: str) -> tuple[Sku, ...]:
     version = 0
     while True:
         reached, changed = await ledger.skus_since(partition, version)
-        found.update((sku, _sku(body)) for sku, body in changed.items())
+        found.update((sku, decoded_sku(body)) for sku, body in changed.items())
         if reached == version:
             return tuple(found.values())
         version = reached
@@ -74,14 +98,7 @@ async def _stock(
     while True:
         cursor, page = await ledger.stock_page(partition, cursor, PAGE)
         for sku, row in page:
-            for node, on_hand, held, safety, blocked in row.slots.tolist():
-                if node in names:
-                    rows[sku, names[node]] = StockRow(
-                        node_id=names[node],
-                        sku=sku,
-                        on_hand=max(0, on_hand - held - blocked),
-                        safety=safety if safety >= 0 else None,
-                    )
+            rows.update({(sku, each.node_id): each for each in rows_of(sku, row, names)})
         for expected in await ledger.incoming(partition, [sku for sku, _ in page]):
             for each in expected:
                 if each.node in names:
@@ -94,6 +111,20 @@ async def _stock(
                     )
         if not cursor:
             return tuple(row for _, row in sorted(rows.items())), tuple(coming.values())
+
+
+def rows_of(sku: str, row: Row, nodes: Mapping[int, str]) -> list[StockRow]:
+    """What anybody could have of a SKU, node by node."""
+    return [
+        StockRow(
+            node_id=nodes[node],
+            sku=sku,
+            on_hand=max(0, on_hand - held - blocked),
+            safety=safety if safety >= 0 else None,
+        )
+        for node, on_hand, held, safety, blocked in row.slots.tolist()
+        if node in nodes
+    ]
 
 
 async def history_of(history: History, partition: str, since: datetime, until: datetime, spooling: Spooling) -> None:

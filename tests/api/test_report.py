@@ -299,7 +299,7 @@ def test_a_large_simulation_stays_readable(told):
     figures = msgspec.structs.replace(first.figures, loads=loads)
     flows = tuple(FlowChange(name, "US-NY", k - 500, k - 500, 0) for k, name in enumerate(names))
     reports = [base] + [
-        msgspec.structs.replace(first, scenario=f"s{k}", figures=figures, utilisation=usage, flows=flows)
+        msgspec.structs.replace(first, scenario=f"s{k}", figures=figures, nodes={}, utilisation=usage, flows=flows)
         for k in range(50)
     ]
     nodes = tuple(Place(name, 30 + k % 20, -120 + k % 50) for k, name in enumerate(names))

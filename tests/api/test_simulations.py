@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,59 @@ async def test_simulations_are_shed_first_and_bounded(app: Application, client: 
     problem(await client.post("/v1/simulations", json=simulation()), 503, "overloaded")
     problem(await client.put("/v1/simulation-uploads/a", content=b"{}"), 503, "overloaded")
     assert (await client.get("/v1/simulations")).status_code == 200
+
+
+async def test_uploads_are_listed_with_what_they_hold_and_when_they_go(app: Application, client):
+    """Who has uploaded sees what is there, and what counts against the limit; half a file is not there."""
+    assert (await client.get("/v1/simulation-uploads")).json() == {"items": [], "next_cursor": None}
+    orders = ndjson(order("O-1"), order("O-2"))
+    stock = ndjson({"node_id": "NYC", "sku": "A", "on_hand": 7})
+    assert (await client.put("/v1/simulation-uploads/my orders", content=orders)).status_code == 200
+    assert (await client.put("/v1/simulation-uploads/stock", content=stock)).status_code == 200
+    uploads = app.engine.simulations.uploads("default")
+    uploads.coming("third").write_bytes(b"{")
+    first = (await client.get("/v1/simulation-uploads?limit=1")).json()
+    rest = (await client.get(f"/v1/simulation-uploads?limit=1&cursor={first['next_cursor']}")).json()
+    assert rest["next_cursor"] is None
+    found = {each["file"]: each for each in (*first["items"], *rest["items"])}
+    assert {name: (each["format"], each["bytes"], each["orders"]) for name, each in found.items()} == {
+        "my orders": ("ndjson", len(orders), 2),
+        "stock": ("ndjson", len(stock), None),
+    }
+    came, goes = (datetime.fromisoformat(found["stock"][name]) for name in ("created_at", "expires_at"))
+    assert abs((datetime.now(UTC) - came).total_seconds()) < 60
+    assert goes - came == timedelta(days=30)
+    assert uploads.count() == 2
+    async with client_of(app, "other") as other:
+        assert (await other.get("/v1/simulation-uploads")).json()["items"] == []
+    assert (await client.delete("/v1/simulation-uploads/stock")).status_code == 200
+    assert [each["file"] for each in (await client.get("/v1/simulation-uploads")).json()["items"]] == ["my orders"]
+    assert list(uploads.directory.glob("*.json")) == [uploads.file("my orders").with_suffix(".json")]
+
+
+@pytest.mark.timeout(180)
+async def test_metrics_tell_how_many_simulations_wait_and_run(client: httpx.AsyncClient):
+    """An operator sees a queue that grows without asking every partition."""
+
+    async def told() -> dict[str, float]:
+        lines = [line for line in (await client.get("/metrics")).text.splitlines() if "apportion_simulations{" in line]
+        return {line.split('"')[1]: float(line.rpartition(" ")[2]) for line in lines}
+
+    async def become(queued: int, running: int) -> None:
+        async with asyncio.timeout(SECONDS):
+            while True:
+                if await told() == {"queued": queued, "running": running}:
+                    return
+                await asyncio.sleep(0.05)
+
+    await become(0, 0)
+    large = {"generator": GENERATOR | {"days": 60, "orders_per_day": 20_000}}
+    first, second = [await submitted(client, demand=large) for _ in range(2)]
+    await become(1, 1)
+    await client.delete(second)
+    await become(0, 1)
+    await client.delete(first)
+    await become(0, 0)
 
 
 async def test_the_list_is_read_page_by_page(client: httpx.AsyncClient):

@@ -37,12 +37,40 @@
     return layout;
   }
 
+  // Names of a map: which are written, and on which side of their points, is told for some widths by a digit each.
+  const SIDES = ["", "top center", "bottom center", "middle right", "middle left"];
+
+  function named(trace, width, paper) {
+    const told = trace.meta && trace.meta.sides;
+    if (!told) return trace;
+    const fitting = told.filter(([least]) => least <= width);
+    const digits = [...(fitting.length ? fitting[fitting.length - 1][1] : "")].map(Number);
+    const text = trace.text.map((name, k) => (digits[k] ? name : ""));
+    const textposition = trace.text.map((_, k) => SIDES[digits[k]] || SIDES[1]);
+    const shadow = Array(4).fill("0 0 2px " + paper).join(", "); // lines run below names
+    return { ...trace, text, textposition, textfont: { ...trace.textfont, shadow } };
+  }
+
+  // A map is not higher than what it shows is, which on a narrow page is less than it may be; its legend is higher there.
+  function fitted(plot, layout) {
+    const { ratio, beside, above, legend } = layout.meta || {};
+    if (!ratio) return layout;
+    plot.dataset.height ||= plot.clientHeight;
+    const high = Math.round((plot.clientWidth - beside) * ratio) + above + legend;
+    const narrow = high < plot.dataset.height;
+    plot.style.height = (narrow ? high : plot.dataset.height) + "px";
+    return narrow ? { ...layout, margin: { l: 60, r: 20, t: 36 + legend, b: 48, pad: 4 } } : layout;
+  }
+
   function draw(plot) {
     const style = getComputedStyle(document.documentElement);
     const figure = JSON.parse(plot.parentElement.querySelector("script").textContent);
     const { data, layout } = coloured(figure, style);
+    const paper = style.getPropertyValue("--paper").trim();
+    const traces = data.map((trace) => named(trace, plot.clientWidth, paper));
     drawn.add(plot);
-    Plotly.react(plot, data, layoutOf(layout, style, plot.clientHeight), { responsive: true, displayModeBar: false });
+    const own = fitted(plot, layout);
+    Plotly.react(plot, traces, layoutOf(own, style, plot.clientHeight), { responsive: true, displayModeBar: false });
   }
 
   const plots = [...document.querySelectorAll(".plot")];
@@ -57,10 +85,40 @@
   );
   plots.forEach((plot) => sight.observe(plot));
 
-  const again = () => [...drawn].forEach(draw);
+  // What is not to be seen now has no width: it is drawn when it comes into sight again.
+  function again() {
+    for (const plot of [...drawn]) {
+      if (plot.clientWidth > 0) {
+        draw(plot);
+      } else {
+        drawn.delete(plot);
+        sight.observe(plot);
+      }
+    }
+  }
+
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
   matchMedia("print").addEventListener("change", again);
-  addEventListener("beforeprint", () => plots.filter((plot) => plot.clientWidth > 0).forEach(draw));
+  let resized = 0;
+  addEventListener("resize", () => {
+    clearTimeout(resized);
+    resized = setTimeout(again, 200);
+  });
+
+  // Paper has no clicks: all sections are open on it. Charts are drawn before the style sheet is that of paper.
+  let closed = [];
+  addEventListener("beforeprint", () => {
+    document.documentElement.classList.add("printing");
+    closed = [...document.querySelectorAll("details:not([open])")];
+    for (const each of closed) each.open = true;
+    plots.forEach(draw);
+  });
+  addEventListener("afterprint", () => {
+    document.documentElement.classList.remove("printing");
+    for (const each of closed) each.open = false;
+    closed = [];
+    again();
+  });
 
   // A link to a section that is closed opens it.
   function open() {

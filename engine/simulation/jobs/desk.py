@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,6 +75,8 @@ class Simulations:
         self._refusal = refusal
         self.pressure: Callable[[], float] = lambda: 0.0
         """How full the queue of orders is: simulations are shed before anything else is (R19)."""
+        self.count: Callable[[int, int], None] = lambda *_: None
+        """Told how many wait and how many run, by the process that performs."""
         self._intakes = 0
         self._turns: dict[str, int] = {}
         """By partition: when one of its jobs was performed last."""
@@ -176,6 +179,10 @@ class Simulations:
             raise UnavailableError("this process keeps no simulations", retry_after_s=60)
         return Uploads(self._directory / UPLOADS / partition)
 
+    def upload_expires_ms(self, created_ms: float) -> float:
+        """When an upload that came at that instant is removed."""
+        return created_ms + self._terms.keep_days * DAY_MS
+
     def require_upload_room(self, partition: str, name: str) -> None:
         """Raise TooManyError if one more file is too many, OverloadedError if nothing may be written now."""
         uploads = self.uploads(partition)
@@ -195,6 +202,7 @@ class Simulations:
                         await asyncio.to_thread(self._clear_up)
                     while (folder := self._next()) is not None:
                         await self._perform_one(folder)
+                    self._count(None)
             except Exception as error:  # a disk that fails now may serve later, and orders do not depend on it
                 log.error("simulation_desk", exc_info=error)
             await asyncio.sleep(LOOK_SECONDS)
@@ -215,7 +223,8 @@ class Simulations:
     async def _perform_one(self, folder: Folder) -> None:
         try:
             if not folder.progress().ended():
-                await Performing(folder, self.workers, self._clock, self._refusal).perform()
+                count = partial(self._count, folder)
+                await Performing(folder, self.workers, self._clock, self._refusal, count).perform()
         except (OSError, ValueError, msgspec.MsgspecError) as error:
             log.error("simulation_unreadable", job=folder.path.name, exc_info=error)
             now_ms = self._clock.epoch_ms()
@@ -223,7 +232,14 @@ class Simulations:
         finally:
             for worker in self.workers:
                 await worker.end()
+        folder.drop_coming()  # of one that ended while its process was killed
         self._shelf.ended(folder)
+
+    def _count(self, performed: Folder | None, *_: object) -> None:
+        """Tell how many wait beside the one that is performed."""
+        waiting = {folder.path for folder in self._shelf.waiting() if not folder.cancelled()}
+        running = performed is not None and performed.path in waiting
+        self.count(len(waiting) - running, int(running))
 
     def _clear_up(self) -> None:
         """Let go of what is old, and of what a killed process left half there."""
@@ -237,14 +253,9 @@ class Simulations:
             for number, folder in enumerate(ended):
                 if number < surplus or folder.last_noted_ms() < oldest_ms:
                     self._shelf.remove(folder)
-        self._clear_up_uploads(oldest_ms)
-
-    def _clear_up_uploads(self, oldest_ms: float) -> None:
         assert self._directory is not None, "only then anything is performed"
-        for file in (self._directory / UPLOADS).glob("*/*"):
-            with contextlib.suppress(FileNotFoundError):
-                if file.stat().st_mtime * 1000 < oldest_ms:
-                    file.unlink()
+        for directory in (self._directory / UPLOADS).glob("*/"):
+            Uploads(directory).clear_up(oldest_ms, now_ms)
 
 
 def _standing(folder: Folder) -> Standing:

@@ -117,6 +117,14 @@ class Folder:
         """Remove what all runs left."""
         shutil.rmtree(self.path / "runs", ignore_errors=True)
 
+    def drop_coming(self) -> None:
+        """Remove what somebody who is gone left half there. Only for who performs the job, while no process writes."""
+        for path in (*self.path.glob(f"*{COMING}"), *self.path.glob(f"runs/*{COMING}")):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
     @contextmanager
     def coming(self, number: int) -> Iterator[Path]:
         """A directory for the results of a run, which becomes its own at the end, unless something is raised."""

@@ -27,7 +27,7 @@ NOTE_SECONDS = 0.5
 
 class Performing:
     """One job under way. `refusal` may say why nothing may be written now, which ends the job; `told` sees every note
-    of how far it is."""
+    of how far it is. What a process that was killed left half there goes at once, and so does what this leaves so."""
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class Performing:
         self._refusal = refusal
         self._told = told
         self._job = folder.job()
+        folder.drop_coming()
         self.progress = self._taken_up()
 
     def _taken_up(self) -> Progress:
@@ -81,6 +82,7 @@ class Performing:
             return self._fail(str(error))
         finally:
             await _over(working)
+            self._folder.drop_coming()
         return self._end(State.DONE)
 
     async def _work(self) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import atexit
 import contextlib
 import gc
+import logging
 import os
 import resource
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import msgspec
+import structlog
 
 from engine import garbage
 from engine.clock import SystemClock
@@ -93,6 +95,9 @@ class Performer:
 def main() -> None:
     """Do what standard input says, until it ends."""
     tell = settle_in(NICENESS, idle=True)
+    # What the engine tells of an ordinary day (each look at orders that may move) would be thousands of lines of days
+    # that never were. Warnings stay.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with contextlib.suppress(ValueError, OSError):  # each run's trail is a file that is mapped for the answer
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from engine.simulation.comparing import Shift, compared, moves, paired, shifted_flows
+from engine.simulation.figures import kpis
 from engine.simulation.running import Watch, run
 from engine.simulation.trail import Trail, load, save
 from tests.engine.simulation.worlds import WEST, order, setting, world
@@ -44,9 +45,11 @@ async def test_orders_that_move_are_told_by_where_from_and_where_to():
     assert {move.order_id for move in found.dearest} == {"e0", "e1", "e2"}
     assert found.cheapest == ()
     assert moves(other, base).shifts == (Shift("M", "E", 3, -3 * 2_000),)
-    flows = {(each.node_id, each.region): (each.parcels, each.mills) for each in shifted_flows(before, after)}
+    flows = {
+        (each.node_id, each.region): (each.parcels, each.mills) for each in shifted_flows(before.flows, after.flows)
+    }
     assert flows == {("E", "US-NY"): (-3, -15_000), ("M", "US-NY"): (4, 28_000)}
-    assert compared([before], [after], 0.2)["orders"].difference == 1
+    assert compared([kpis(before, 0.2)], [kpis(after, 0.2)])["orders"].difference == 1
 
 
 async def test_trails_pass_from_process_to_process(tmp_path):

@@ -101,11 +101,17 @@ async def test_old_simulations_leave_and_those_that_wait_do_not(tmp_path):
         uploads.file(name).write_bytes(b"{}")
         at = SystemClock().epoch_ms() / 1000 - age_s
         os.utime(uploads.file(name), (at, at))
+    dead, alive = uploads.coming("dead"), uploads.coming("alive")
+    for path, age_s in ((dead, 2 * DAY_S), (alive, 60)):
+        path.touch()
+        at = SystemClock().epoch_ms() / 1000 - age_s
+        os.utime(path, (at, at))
     made.start()
-    await until(lambda: not uploads.file("old").exists())
+    await until(lambda: not uploads.file("old").exists() and not dead.exists())
     await made.stop()
     assert [standing.job.name for standing in await made.page("p", "", 10)] == ["waiting", "3"]
     assert uploads.file("new").exists()
+    assert alive.exists(), "somebody may be writing it"
 
 
 async def test_what_is_not_taken_leaves_nothing(tmp_path):

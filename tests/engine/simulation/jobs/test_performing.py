@@ -12,15 +12,20 @@ from typing import Any
 import pytest
 
 from engine.clock import SystemClock
+from engine.policy import ReoptimiseTerms
 from engine.simulation.jobs.accepting import Accept
+from engine.simulation.jobs.desk import Simulations
 from engine.simulation.jobs.folder import Folder
 from engine.simulation.jobs.intake import found
 from engine.simulation.jobs.job import Progress, State, eta_s, expected
 from engine.simulation.jobs.performing import Performing
+from engine.simulation.jobs.results import results_of
+from engine.simulation.jobs.shelf import Shelf
+from engine.simulation.jobs.terms import Terms
 from engine.simulation.jobs.worker import Worker
 from engine.simulation.recorded import spooled
 from tests.engine.simulation.jobs.waiting import until
-from tests.engine.simulation.worlds import order, simulation, world
+from tests.engine.simulation.worlds import days_later, order, simulation, with_policy, world
 
 GENERATOR = {"since": "2026-11-23T00:00:00Z", "days": 1, "orders_per_day": 30}
 HISTORY = {"since": "2026-11-23T00:00:00Z", "until": "2026-11-24T00:00:00Z"}
@@ -128,6 +133,24 @@ async def test_a_run_that_refuses_its_orders_is_not_tried_again(tmp_path):
     assert progress.runs[0].tries == 0
 
 
+@pytest.mark.timeout(200)
+async def test_what_the_engine_tells_of_an_ordinary_day_is_not_told_of_simulated_ones(tmp_path, capfd):
+    """Who simulates on a terminal sees how far it is, not a line for each look at orders that may move."""
+    path = tmp_path / "job"
+    path.mkdir()
+    folder = Folder(path)
+    arrival = {"at": days_later(0.05).isoformat(), "node_id": "E", "sku": "P", "quantity": 5}
+    of = simulation(
+        demand={"history": HISTORY}, pricing={"on": False}, baseline=[{"hold": {"hours": 3}}],
+        stock={"replenishment": {"arrivals": [arrival]}},
+    )  # fmt: skip
+    base = with_policy(world({("W", "P"): 5}), reoptimise=ReoptimiseTerms(mode="on", every_seconds=600))
+    found(Accept(folder, "job", "default", 0, of), base, spooled([order("O-1", 1)], folder.spool, 10))
+    assert (await performed(folder)).state is State.DONE
+    assert [result.figures.moves for result in results_of(folder, folder.job())] == [1, 1]
+    assert "reoptimised" not in capfd.readouterr().err
+
+
 async def test_a_job_makes_room_where_the_disk_gets_full(tmp_path):
     """Protects orders: a store on a full disk takes none, so a simulation ends and lets go of what it wrote."""
     folder = job(tmp_path / "job")
@@ -162,13 +185,55 @@ async def test_a_killed_process_leaves_no_half_result(tmp_path):
     worker = Worker(100.0)
     doing = asyncio.create_task(worker.do(folder.path, 0))
     coming = folder.run(0).with_suffix(".coming")
-    await until(coming.exists)
+    await until((coming / "decisions.parquet.part").exists)
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)
     await asyncio.wait({doing})
     assert doing.exception() is not None
     assert not folder.has_run(0)
-    assert coming.exists(), "it was in the middle of it"
+    assert half(folder), "it was in the middle of it"
+    (folder.path / "progress.json.coming").touch()
+    Performing(folder, [], CLOCK)
+    assert half(folder) == [], "whoever goes on clears up first"
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("cancelled", [True, False], ids=["cancelled", "left"])
+async def test_a_run_that_was_ended_leaves_nothing_half_there(tmp_path, cancelled):
+    """Protects the disk: whether somebody cancelled the job or its performer leaves it, what was coming goes."""
+    folder = job(tmp_path / "job", demand={"generator": GENERATOR | {"days": 60, "orders_per_day": 20_000}})
+    worker = Worker(100.0)
+    doing = asyncio.create_task(Performing(folder, [worker], CLOCK).perform())
+    await until((folder.run(0).with_suffix(".coming") / "decisions.parquet.part").exists)
+    if cancelled:
+        folder.cancel()
+    else:
+        doing.cancel()
+    await asyncio.wait({doing})
+    assert half(folder) == []
+    assert (folder.progress().state is State.CANCELLED) == cancelled
+    await worker.end()
+
+
+async def test_a_job_that_had_ended_when_its_process_was_killed_is_cleared_up_at_the_next_start(tmp_path):
+    """Between its last note and its leaving the list a process may die: the next one finishes that."""
+    made = Simulations(tmp_path, None, Terms(), CLOCK)
+    shelf = Shelf(tmp_path / "jobs")
+    _, reserved = shelf.reserve("default", CLOCK.epoch_ms())
+    found(Accept(reserved, "job", "default", 0, simulation(demand={"generator": GENERATOR})), world(), None)
+    folder = shelf.place(reserved)
+    folder.note(Progress(state=State.CANCELLED))
+    folder.run(0).with_suffix(".coming").mkdir()
+    made.start()
+    await until(lambda: not shelf.waiting())
+    await made.stop()
+    assert half(folder) == []
+    assert folder.progress().state is State.CANCELLED
+
+
+def half(folder: Folder) -> list[Path]:
+    """What is half there."""
+    return [path for path in folder.path.rglob("*") if path.suffix in (".coming", ".part")]
 
 
 def test_the_time_left_is_told_by_the_pace_since_it_was_taken_up(tmp_path):
