@@ -38,6 +38,7 @@ from engine.reoptimising.task import Reoptimiser
 from engine.settings import Settings
 from engine.simulation.jobs.checking import ProcessIntake, Source
 from engine.simulation.jobs.desk import UPLOADS, Simulations
+from engine.simulation.jobs.glancing import Glancing
 from engine.simulation.jobs.terms import Terms
 from engine.stock import StockRoom
 from engine.sweeper import Sweeper
@@ -217,9 +218,6 @@ def build(settings: Settings, redis_url: str, data_dir: Path | None = None) -> E
     source = Source(
         url=redis_url, archive=archive.url, uploads=str(directory / UPLOADS), strict_skus=settings.strict_skus
     )
-    # Simulations are engines of this module, so what reads them can only be loaded once there is one.
-    from engine.simulation.jobs.glancing import Glancing
-
     intake = Glancing(ledger, directory / UPLOADS, ProcessIntake(source, terms.intake_seconds))
     simulations = Simulations(directory, intake, terms, clock, DiskWatermark(settings.data_dir))
     return Engine(
@@ -254,7 +252,6 @@ def build_memory(
     kept = None
     if simulations is not None:
         # Simulations are engines of this module, so this can only be loaded once there is one.
-        from engine.simulation.jobs.glancing import Glancing
         from engine.simulation.jobs.intake import InPlace
 
         uploads = simulations / UPLOADS

@@ -16,6 +16,7 @@ from engine.archive.history import History
 from engine.assembly import Engine, build_memory
 from engine.errors import Fault, InvalidInputError, NoNetworkError
 from engine.settings import Settings
+from engine.simulation import faults
 from engine.simulation.jobs import glancing
 from engine.simulation.jobs.accepting import Accept
 from engine.simulation.jobs.folder import Folder
@@ -163,13 +164,13 @@ async def test_a_partition_without_a_network_is_told_so_at_a_glance(engine: Engi
 
 async def test_the_event_loop_goes_on_while_a_document_is_glanced_at(engine: Engine, tmp_path: Path, monkeypatch):
     """Protects orders: however long a glance should take, nothing waits for it."""
-    looked_at = glancing.faults.require
+    looked_at = faults.require
 
     def slowly(*arguments: Any) -> None:
         time.sleep(0.6)  # a thread's, for which the loop would wait if it were its own
         looked_at(*arguments)
 
-    monkeypatch.setattr(glancing.faults, "require", slowly)
+    monkeypatch.setattr(faults, "require", slowly)
     gaps, loop = [0.0], asyncio.get_running_loop()
     taking = asyncio.create_task(
         Glancing(engine.ledger, tmp_path / "uploads", Behind()).take(accept_of(parsed(), tmp_path / "one"))

@@ -16,11 +16,8 @@ import msgspec
 
 from engine.domain import Sku
 from engine.ledger.port import Ledger
-from engine.simulation import faults
 from engine.simulation.jobs.accepting import Accept, Intake
 from engine.simulation.jobs.uploads import Uploads
-from engine.simulation.present import decoded_sku, documents, rows_of
-from engine.simulation.questions import asked
 from engine.simulation.scenario import Simulation
 from engine.simulation.world import World
 
@@ -55,6 +52,8 @@ class Glancing:
 
     async def _outline(self, partition: str, names: set[str]) -> World | None:
         """The world as far as these SKUs go; None if its network is not small. Raises NoNetworkError."""
+        from engine.simulation.present import decoded_sku, documents, rows_of  # Not at the start of a service.
+
         found = await documents(self._ledger, partition, NETWORK_BYTES_MAX)
         if found is None:
             return None
@@ -94,6 +93,9 @@ def _named(value: Any, key: str = "") -> Iterator[str]:
 
 def _refuse(simulation: Simulation, world: World) -> None:
     """Raise InvalidInputError with every fault, if looking for them is little work."""
+    from engine.simulation import faults  # A service that starts does not wait for these to load.
+    from engine.simulation.questions import asked
+
     if _steps(simulation, world) <= STEPS_MAX:
         whole = asked(simulation, world)
         if _steps(whole, world) <= STEPS_MAX:
