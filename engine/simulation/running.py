@@ -77,7 +77,7 @@ class _Course:
             strict_skus=setting.world.strict_skus,
             price_orders_min=terms.orders_min,
             price_horizon_days=terms.horizon_days,
-            price_max_age_seconds=120 * terms.minutes,
+            price_max_age_seconds=2 * 60 * terms.minutes,  # made twice in that time, as by the service
         )
         self._engine, self._ledger = build_simulation(self._settings, self._clock)
         self._registry = self._engine.registry

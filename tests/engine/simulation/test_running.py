@@ -83,8 +83,10 @@ async def test_the_same_orders_give_the_same_outcomes_and_the_very_same_decision
     assert "failed" not in found[0][0].sheets
 
 
-async def test_prices_keep_stock_for_those_who_need_it():
-    """A run with prices spends less where scarce stock is worth more to orders to come; so prices are in force."""
+@pytest.mark.parametrize("minutes", [5, 30])
+async def test_prices_keep_stock_for_those_who_need_it(minutes):
+    """A run with prices spends less where scarce stock is worth more to orders to come; so prices are in force, however
+    seldom they are made."""
     terms = Generator(
         since=datetime(2026, 11, 23, tzinfo=UTC),
         days=3,
@@ -97,7 +99,7 @@ async def test_prices_keep_stock_for_those_who_need_it():
     base = world({("E", "P"): 250, ("E", "Q"): 1_000, ("M", "P"): 1_000})
     spent = {}
     for on in (False, True):
-        of = setting(base, window_ms=60_000, pricing=Pricing(on=on, orders_min=50, programme_hours=2))
+        of = setting(base, window_ms=60_000, pricing=Pricing(on=on, orders_min=50, programme_hours=2, minutes=minutes))
         figures = await run(of, Generated(terms, SKUS, 1).orders())
         assert figures.units_shipped == figures.units
         spent[on] = figures.total
