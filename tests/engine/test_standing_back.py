@@ -40,9 +40,17 @@ def test_a_process_in_a_session_of_its_own_stands_back_with_its_group() -> None:
 @grouped
 def test_a_process_in_the_session_of_others_holds_them_not_back() -> None:
     """Protects who started it: a group that is not its own alone keeps its share."""
-    before = int(GROUP.read_text().split()[-1])
-    assert process("stand_back(19, idle=True)", own_session=False) == (19, os.SCHED_IDLE, before)
-    assert int(GROUP.read_text().split()[-1]) == before
+    code = (  # two processes in one session, begun here: the session of these tests may have no group
+        "import os, subprocess, sys\nfrom pathlib import Path\nfrom engine.standing_back import stand_back\n"
+        "if len(sys.argv) == 1: subprocess.run([sys.executable, '-c', sys.orig_argv[2], 'child'], check=True)\n"
+        "else: stand_back(19, idle=True)\n"
+        f"print(os.nice(0), os.sched_getscheduler(0), Path('{GROUP}').read_text().split()[-1], flush=True)"
+    )
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, start_new_session=True)
+    child, parent = ended.stdout.splitlines()
+    assert child == f"19 {os.SCHED_IDLE} 0"
+    assert parent == f"{os.nice(0)} {os.SCHED_OTHER} 0"
 
 
 @grouped
