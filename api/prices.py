@@ -15,7 +15,8 @@ from api.partition import IDENTIFIER_PATTERN, partition_of, path_id, query_of
 from engine.assembly import Engine
 from engine.domain import decimal
 from engine.errors import InvalidInputError, NotFoundError
-from engine.pricing.sheet import StoredSheet
+from engine.network import Network
+from engine.pricing.sheet import PriceSheet
 from engine.promise import to_date
 
 
@@ -72,8 +73,13 @@ class PriceDesk:
     async def show(self, request: Request) -> Response:
         """The sheet as a whole."""
         query_of(request, ())
-        sheet = await self._engine.registry.price_sheet(partition_of(request))
-        return _json(Prices(version=0) if sheet is None else _whole(sheet))
+        partition = partition_of(request)
+        sheet = await self._engine.registry.price_sheet(partition)
+        if sheet is None:
+            return _json(Prices(version=0))
+        if not sheet.at_ms:  # see `Registry.price_sheet`
+            return _json(Prices(version=sheet.version))
+        return _json(_whole(sheet, (await self._engine.registry.books(partition)).network))
 
     async def of_sku(self, request: Request) -> Response:
         """The prices of one SKU."""
@@ -82,9 +88,11 @@ class PriceDesk:
         sheet = await self._engine.registry.price_sheet(partition)
         if sheet is None:
             raise NotFoundError(f"partition {partition!r} has no prices")
+        network = (await self._engine.registry.books(partition)).network
         nodes = [
-            NodePrice(node_id=keep.node_id, price=decimal(keep.mills), kept_for=keep.for_zone or None)
+            NodePrice(node_id=node_id, price=decimal(keep.mills), kept_for=keep.for_zone or None)
             for keep in sheet.keeps(sku)
+            if (node_id := network.node_id_of(keep.node)) is not None
         ]
         return _json(SkuPrices(sku=sku, version=sheet.version, nodes=nodes))
 
@@ -108,9 +116,7 @@ class PriceDesk:
         ]  # fmt: skip
 
 
-def _whole(sheet: StoredSheet) -> Prices:
-    if not sheet.at_ms:  # see `Registry.price_sheet`
-        return Prices(version=sheet.version)
+def _whole(sheet: PriceSheet, network: Network) -> Prices:
     return Prices(
         version=sheet.version,
         as_of=datetime.fromtimestamp(sheet.at_ms / 1000, UTC),
@@ -121,8 +127,9 @@ def _whole(sheet: StoredSheet) -> Prices:
         skus=len(sheet.stock),
         cells=sheet.cells(),
         room=[
-            DayPrice(node_id=each.node_id, date=to_date(each.day).isoformat(), price=decimal(each.mills))
+            DayPrice(node_id=node_id, date=to_date(each.day).isoformat(), price=decimal(each.mills))
             for each in sheet.room
+            if (node_id := network.node_id_of(each.node)) is not None
         ],
     )
 

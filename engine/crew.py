@@ -29,7 +29,6 @@ from engine.lowering import WindowInput
 from engine.metrics import Metrics
 from engine.network import Network, NetworkDocument
 from engine.policy import Policy
-from engine.pricing.sheet import StoredSheet
 from engine.recording import joined_slots, split_slots
 
 log = structlog.get_logger("apportion.crew")
@@ -280,22 +279,20 @@ def pack(window: WindowInput, inquiry: Inquiry | None, sent: dict[Named, object]
     rows = window.snapshot.rows
     stock = ([row.gain for row in rows], [len(row.slots) for row in rows], joined_slots(rows))
     buffer = io.BytesIO()
-    prices = msgspec.msgpack.encode(window.prices)
-    bare = replace(window, orders=(), items={}, snapshot=replace(window.snapshot, rows=()), prices=None)
-    _Pickler(buffer, window, sent).dump((inquiry, orders, items, stock, prices, bare))
+    bare = replace(window, orders=(), items={}, snapshot=replace(window.snapshot, rows=()))
+    _Pickler(buffer, window, sent).dump((inquiry, orders, items, stock, bare))
     return buffer.getvalue()
 
 
 def unpack(frame: bytes, kept: dict[Named, Network | Policy]) -> tuple[WindowInput, Inquiry | None]:
     """The window that `pack` packed, and the question about it, if it is not to be decided."""
-    inquiry, orders, items, (gains, sizes, stock), prices, bare = _Unpickler(io.BytesIO(frame), kept).load()
+    inquiry, orders, items, (gains, sizes, stock), bare = _Unpickler(io.BytesIO(frame), kept).load()
     entries = msgspec.msgpack.decode(items, type=list[Sku])
     window = replace(
         bare,
         orders=msgspec.msgpack.decode(orders, type=tuple[Order, ...]),
         items={entry.sku: entry for entry in entries},
         snapshot=replace(bare.snapshot, rows=tuple(map(Row, gains, split_slots(stock, sizes)))),
-        prices=msgspec.msgpack.decode(prices, type=StoredSheet | None),
     )
     return window, inquiry
 

@@ -101,6 +101,16 @@ class Network:
             centroids=table,
         )
 
+    def indexes_of(self, numbers: Ints) -> Ints:
+        """The index of each ledger's number, -1 for numbers of nodes that left."""
+        known = numbers < len(self.index_of)
+        return np.where(known, self.index_of[np.where(known, numbers, 0)], -1)
+
+    def node_id_of(self, number: int) -> str | None:
+        """The node that has a ledger's number; None if it left."""
+        index = self.index_of[number] if number < len(self.index_of) else -1
+        return self.node_ids[index] if index >= 0 else None
+
     def distances(self, orders: Sequence[Order]) -> Distances:
         """Great-circle metres from nodes to orders."""
         places = np.array([self._destination(order) for order in orders], np.float64).reshape(len(orders), 2)

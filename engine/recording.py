@@ -21,7 +21,7 @@ from engine.ledger.port import LOAD, SLOT, Again, DayLoad, Row, Slots, Snapshot,
 from engine.lowering import WindowInput
 from engine.network import Network
 from engine.policy import Policy
-from engine.pricing.sheet import StoredSheet
+from engine.pricing.sheet import PriceSheet
 
 
 class Documents(NamedTuple):
@@ -62,7 +62,7 @@ class _Recorded(msgspec.Struct, omit_defaults=True):
     floor: bool = False
     again: Again | None = None
     expected: dict[str, Expected] = {}
-    prices: StoredSheet | None = None
+    prices: PriceSheet | None = None
 
 
 _pack = msgspec.msgpack.Encoder().encode

@@ -26,7 +26,7 @@ from engine.matrices import Matrices
 from engine.network import Network, NetworkDocument, parse_network, patch_node
 from engine.policy import Policy
 from engine.policy.faults import parse_policy
-from engine.pricing.sheet import StoredSheet, unpacked
+from engine.pricing.sheet import PriceSheet, unpacked
 
 log = structlog.get_logger("apportion.registry")
 
@@ -60,7 +60,7 @@ class Books:
     strict_skus: bool = False
     """A SKU that `items` does not have does not ship."""
     items: dict[str, Sku] = field(default_factory=dict)
-    prices: StoredSheet | None = None
+    prices: PriceSheet | None = None
     """The last sheet that was read: perhaps not the newest, for nothing waits for it."""
     prices_max_age_s: float = inf
     """See `Settings.price_max_age_seconds`."""
@@ -69,7 +69,7 @@ class Books:
         """Whether each document is at least as new."""
         return versions is None or all(mine >= asked for mine, asked in zip(self.versions[:3], versions, strict=False))
 
-    def prices_of(self, skus: Sequence[str], snapshot: Snapshot) -> StoredSheet | None:
+    def prices_of(self, skus: Sequence[str], snapshot: Snapshot) -> PriceSheet | None:
         """What the sheet at hand says of these SKUs and the snapshot's days; None if it says nothing, or is too old."""
         if self.prices is None or snapshot.at_ms - self.prices.at_ms > 1000 * self.prices_max_age_s:
             return None
@@ -112,7 +112,7 @@ class Registry:
         if versions is not None and versions.prices not in (at, 0) and partition not in self._reading:
             self._reading[partition] = asyncio.create_task(self._read_prices(partition))
 
-    async def price_sheet(self, partition: str) -> StoredSheet | None:
+    async def price_sheet(self, partition: str) -> PriceSheet | None:
         """The newest price sheet; None if there is none. One that another version of the program made says nothing."""
         stored = await self._ledger.prices(partition)
         if stored is None:
@@ -120,7 +120,7 @@ class Registry:
         try:
             return unpacked(stored.body, stored.version)
         except msgspec.DecodeError:
-            return StoredSheet(0, "adaptive", {}, version=stored.version)
+            return PriceSheet(0, "adaptive", version=stored.version)
 
     async def close(self) -> None:
         """End what is read beside the windows."""

@@ -142,13 +142,19 @@ def kept_at(window: WindowInput) -> dict[str, tuple[Kept, ...]]:
         return found
     for sku in sheet.stock:
         for keep in sheet.keeps(sku):
+            node_id = window.network.node_id_of(keep.node)
+            if node_id is None:
+                continue
             text = f"kept for {keep.for_zone or 'orders to come'}, where it is expected to save {decimal(keep.mills)}"
             price = decimal(keep.mills * weight // 1000)
-            found[keep.node_id] = (*found.get(keep.node_id, ()), Kept(sku=sku, price=price, text=text))
+            found[node_id] = (*found.get(node_id, ()), Kept(sku=sku, price=price, text=text))
     for room in sheet.room:
+        node_id = window.network.node_id_of(room.node)
+        if node_id is None:
+            continue
         text = f"kept on {to_date(room.day)} for orders to come, where it is expected to save {decimal(room.mills)}"
         kept = Kept(sku=None, price=decimal(room.mills * weight // 1000), text=text)
-        found[room.node_id] = (*found.get(room.node_id, ()), kept)
+        found[node_id] = (*found.get(node_id, ()), kept)
     return found
 
 

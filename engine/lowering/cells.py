@@ -72,9 +72,7 @@ def cells_of(window: WindowInput) -> Cells:
     slots = np.frombuffer(b"".join(row.slots.tobytes() for row in rows), SLOT)
     item = np.repeat(np.arange(len(rows)), lengths)
     place = np.arange(len(slots)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    number = slots["node"].astype(np.int64)
-    known = number < len(network.index_of)
-    node = np.where(known, network.index_of[np.where(known, number, 0)], -1)
+    node = network.indexes_of(slots["node"].astype(np.int64))
     here = node >= 0
     at = (item[here], node[here])
     safety = slots["safety"].astype(np.int64)[here]

@@ -27,14 +27,14 @@ def prices_of(window: WindowInput, days: Days, stock: Ints) -> Prices:
     sheet, weight = window.prices, thousandths(window.policy.objective.stock_price)
     if sheet is None or not weight:
         return found
-    index = {node_id: n for n, node_id in enumerate(window.network.node_ids)}
-    for i, sku in enumerate(window.skus):
-        for keep in sheet.keeps(sku):
-            if keep.node_id in index:
-                found.stock[i, index[keep.node_id]] = min(keep.mills * weight // 1000, DEAREST)
-    for price in sheet.room:
-        node = index.get(price.node_id)
-        if node is not None:
-            bucket = days.bucket[:, :, node][days.ship[:, :, node] == price.day]
+    row, cells = sheet.of(window.skus)
+    node = window.network.indexes_of(cells["node"].astype(np.int64))
+    there = node >= 0
+    mills = np.minimum(cells["mills"][there].astype(np.int64) * weight // 1000, DEAREST)
+    found.stock[row[there], node[there]] = mills
+    nodes = window.network.indexes_of(np.array([price.node for price in sheet.room], np.int64))
+    for price, at in zip(sheet.room, nodes.tolist(), strict=True):
+        if at >= 0:
+            bucket = days.bucket[:, :, at][days.ship[:, :, at] == price.day]
             found.room[bucket[bucket >= 0]] = min(price.mills * weight // 1000, DEAREST)
     return found._replace(any=bool(found.stock.any() or found.room.any()))

@@ -9,7 +9,7 @@ from engine.domain import Order, Sku
 from engine.ledger.port import Again, Snapshot
 from engine.network import Network
 from engine.policy import Policy
-from engine.pricing.sheet import StoredSheet
+from engine.pricing.sheet import PriceSheet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class WindowInput:
     strict_skus: bool = False
     floor: bool = False
     in_turn: bool = False
-    prices: StoredSheet | None = None
+    prices: PriceSheet | None = None
     """What the price sheet says of the window's SKUs and days; None for nothing."""
     again: Again | None = None
     """Of a window that decides one standing order again: the snapshot counts its hold as free."""

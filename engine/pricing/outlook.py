@@ -23,7 +23,7 @@ from engine.ledger.port import Snapshot
 from engine.lowering import Lowered, WindowInput, days_of, lower, touched
 from engine.pricing.demand import Basket, Kind
 from engine.pricing.observed import Destination, Observed, zone_of
-from engine.pricing.sheet import Keep, PriceSheet, RoomPrice
+from engine.pricing.sheet import CELL, PriceSheet, RoomPrice, by_sku
 from engine.registry import DEFAULT, Books
 from solvers.problem import DEAREST, Problem
 
@@ -153,7 +153,6 @@ class Ahead:
         sheet = PriceSheet(
             self.snapshot.at_ms,
             "lp",
-            {},
             horizon=round(self.horizon.orders, 1),
             futures=len(futures.weight),
             seen=round(self.seen, 1),
@@ -170,8 +169,8 @@ class Ahead:
             return sheet  # of what is wanted there is nothing, so there is nothing to keep
         if few and all(shadow.value is None for shadow in shadows):
             raise RuntimeError("no programme of the futures was solved")
-        stock, room = self._stock(shadows, futures.zones), self._room(shadows, lowered, futures)
-        return msgspec.structs.replace(sheet, stock=stock, room=room)
+        zones, stock = self._stock(shadows, futures.zones)
+        return msgspec.structs.replace(sheet, zones=zones, stock=stock, room=self._room(shadows, lowered, futures))
 
     def _replenished(self) -> dict[str, int]:
         """When each SKU is replenished next, a kit with the first of its parts. What is overdue nobody can rely on."""
@@ -186,17 +185,21 @@ class Ahead:
                 due_ms[sku] = min(parts)
         return due_ms
 
-    def _stock(self, shadows: Sequence[Shadow], zones: Sequence[str]) -> dict[str, tuple[Keep, ...]]:
+    def _stock(self, shadows: Sequence[Shadow], names: Sequence[str]) -> tuple[tuple[str, ...], dict[str, bytes]]:
+        """The zones and the stock of the sheet."""
         own = len(self.skus)
         mean = np.mean([shadow.stock[:own] for shadow in shadows], axis=0)
-        mills = np.minimum(np.rint(mean), DEAREST).astype(np.int64)
-        zone_of = _zones(shadows, zones)
-        stock: dict[str, tuple[Keep, ...]] = {}
-        node_ids = self.books.network.node_ids
-        for i in np.flatnonzero(mills.any(axis=1)).tolist():
-            nodes = np.flatnonzero(mills[i]).tolist()
-            stock[self.skus[i]] = tuple(Keep(node_ids[n], int(mills[i, n]), zone_of.get((i, n), "")) for n in nodes)
-        return stock
+        number = self.books.network.number_of
+        by_number = np.argsort(number)
+        mills = np.minimum(np.rint(mean), DEAREST).astype(np.int64)[:, by_number]
+        item, at = np.nonzero(mills)
+        node = by_number[at]
+        zone_of = _zones(shadows, names)
+        told = [zone_of.get(cell, "") for cell in zip(item.tolist(), node.tolist(), strict=True)]
+        zones = {zone: place for place, zone in enumerate(dict.fromkeys(("", *told)))}
+        cells = np.empty(len(item), CELL)
+        cells["node"], cells["mills"], cells["zone"] = number[node], mills[item, at], [zones[zone] for zone in told]
+        return tuple(zones), by_sku(self.skus, item, cells)
 
     def _room(self, shadows: Sequence[Shadow], lowered: Lowered, futures: Futures) -> tuple[RoomPrice, ...]:
         """By node and day; where units are what is scarce, a box costs what those of a mean order do."""
@@ -211,8 +214,8 @@ class Ahead:
             for n, d, b in zip(node.tolist(), day.tolist(), bucket.tolist(), strict=True)
             if mills[b]
         }
-        node_ids = self.books.network.node_ids
-        return tuple(RoomPrice(node_ids[n], d, price) for (n, d), price in sorted(priced.items()))
+        number_of = self.books.network.number_of.tolist()
+        return tuple(RoomPrice(number_of[n], d, price) for (n, d), price in sorted(priced.items()))
 
     def _window(self, orders: tuple[Order, ...]) -> WindowInput:
         """The orders of all futures as one window."""

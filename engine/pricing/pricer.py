@@ -166,8 +166,7 @@ class Pricer:
         observed.counted()
         kept.priced, kept.renew_at = observed.at, started + self._settings.price_max_age_seconds / 2
         kept.sheet = msgspec.structs.replace(sheet, version=version)
-        cells = sum(map(len, sheet.stock.values()))
-        return Told(partition, sheet.at_ms, sheet.source, cells, self._now() - started, error)
+        return Told(partition, sheet.at_ms, sheet.source, sheet.cells(), self._now() - started, error)
 
     def _ahead_ms(self, observed: Observed) -> int:
         """How far ahead prices look: to the horizon, but no farther than it was looked back, for a burst of a minute
@@ -235,7 +234,7 @@ class Pricer:
     async def _followed(self, partition: str, kept: _Kept, horizon: float) -> PriceSheet:
         """The last prices, moved by what was taken since."""
         books = await self._registry.books(partition, await self._ledger.versions(partition))
-        sheet = kept.sheet or PriceSheet(0, "adaptive", {}, horizon=horizon, seen=kept.observed.demand.seen)
+        sheet = kept.sheet or PriceSheet(0, "adaptive", horizon=horizon, seen=kept.observed.demand.seen)
         skus = tuple(sorted(sheet.stock.keys() | {sku for sku, _ in kept.observed.taken}))
         snapshot = await self._ledger.snapshot(partition, skus, (), ())
         return followed(sheet, kept.observed, books, skus, snapshot, horizon)

@@ -16,7 +16,7 @@ from engine.decisions import Cost, ParcelCost, ParcelLine
 from engine.domain import Order, ShipTo, epoch_ms, mills
 from engine.network import Network
 from engine.pricing.observed import zone_of
-from engine.pricing.sheet import StoredSheet
+from engine.pricing.sheet import PriceSheet
 from engine.promise import DAY_MS, local_day, to_date, to_day
 from engine.simulation.figures import Day, Figures, Flow, Load, Price, Region, Short
 from engine.simulation.outcome import Outcome
@@ -80,13 +80,15 @@ class Meter:
         """One more price sheet was made."""
         self.figures.sheets[source] = self.figures.sheets.get(source, 0) + 1
 
-    def prices(self, sheet: StoredSheet, skus: Iterable[str]) -> None:
+    def prices(self, sheet: PriceSheet, skus: Iterable[str], network: Network) -> None:
         """What that sheet says of some SKUs."""
         for sku in skus:
             for keep in sheet.keeps(sku):
-                price = self.figures.prices.setdefault(sku, {}).setdefault(keep.node_id, Price())
-                price.mills += keep.mills
-                price.sheets += 1
+                node_id = network.node_id_of(keep.node)
+                if node_id is not None:
+                    price = self.figures.prices.setdefault(sku, {}).setdefault(node_id, Price())
+                    price.mills += keep.mills
+                    price.sheets += 1
 
     def order(self, order: Order, decided: Told, at: Instants, way: Way) -> Outcome:
         """One more order, as it was decided in the end."""

@@ -294,7 +294,7 @@ class _Course:
             await asyncio.sleep(0)
             books = await self._registry.books(PARTITION, versions)
         if priced and books.prices is not None:
-            self._meter.prices(books.prices, self._setting.priced_skus)
+            self._meter.prices(books.prices, self._setting.priced_skus, books.network)
         self._forget()
 
     async def _end(self) -> None:

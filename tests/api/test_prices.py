@@ -9,11 +9,12 @@ from decimal import Decimal
 from typing import Any
 
 from engine.pricing.pricer import Pricer, Told
-from engine.pricing.sheet import Keep, PriceSheet, RoomPrice, packed
+from engine.pricing.sheet import Keep, RoomPrice, packed
 from engine.promise import to_day
 from engine.settings import Settings
 from tests.api.conftest import problem
 from tests.api.scenes import Scene, order_of, shipped
+from tests.engine.sheets import price_sheet
 
 BOSTON, YORK = {"country": "US", "zone": "Boston"}, {"country": "US", "zone": "York"}
 NODES: dict[str, dict[str, Any]] = {"near-boston": {}, "york": {}}
@@ -87,7 +88,9 @@ async def test_a_sheet_steers_is_shown_and_can_be_switched_off(scene: Scene) -> 
     await scene.open(NODES, {"S": {"near-boston": 9, "york": 9}}, lanes=LANES)
     assert (await scene.http.get("/v1/prices")).json()["version"] == 0
     problem(await scene.http.get("/v1/prices/S"), 404, "not-found")
-    sheet = PriceSheet(await now_ms(scene), "lp", {"S": (Keep("near-boston", 3_100, "Boston"),)}, futures=4, seen=50.5)
+    near = (await scene.engine.registry.books(scene.partition)).network.numbers["near-boston"]
+    stock = {"S": [Keep(near, 3_100, "Boston")]}
+    sheet = price_sheet(stock, at_ms=await now_ms(scene), futures=4, seen=50.5)
     assert await scene.engine.ledger.put_prices(scene.partition, packed(sheet)) == 1
     shown = (await scene.http.get("/v1/prices")).json()
     assert {name: shown[name] for name in ("version", "source", "skus", "cells", "futures", "orders_seen")} == {
@@ -120,8 +123,9 @@ async def test_the_price_of_room_is_shown_counts_and_is_explained(scene: Scene) 
     first = await scene.order("first", ("S", 1), ship_to=YORK)
     assert shipped(first) == {("near-boston", "S"): 1}
     today = date.fromisoformat(first["parcels"][0]["ship_by"][:10])
-    room = tuple(RoomPrice("near-boston", to_day(today) + ahead, 3_100) for ahead in range(2))
-    await scene.engine.ledger.put_prices(scene.partition, packed(PriceSheet(await now_ms(scene), "lp", {}, room)))
+    near = (await scene.engine.registry.books(scene.partition)).network.numbers["near-boston"]
+    room = tuple(RoomPrice(near, to_day(today) + ahead, 3_100) for ahead in range(2))
+    await scene.engine.ledger.put_prices(scene.partition, packed(price_sheet({}, at_ms=await now_ms(scene), room=room)))
     shown = (await scene.http.get("/v1/prices")).json()["room"]
     assert shown[0] == {"node_id": "near-boston", "date": today.isoformat(), "price": "3.10"}
     await scene.engine.registry.books(scene.partition, await scene.engine.ledger.versions(scene.partition))

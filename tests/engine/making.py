@@ -16,7 +16,7 @@ from engine.ledger.port import LOAD, SLOT, DayLoad, Row, Snapshot, Versions
 from engine.lowering import Lowered, WindowInput, lower, touched
 from engine.network import Network, parse_network
 from engine.policy import Policy
-from engine.pricing.sheet import PriceSheet, stored
+from engine.pricing.sheet import PriceSheet
 from solvers.problem import Ints
 from solvers.solution import Shipment, Solution, check, settle
 
@@ -119,7 +119,7 @@ def window(
         policy=msgspec.convert(policy or {}, Policy),
         as_placed=as_placed,
         strict_skus=strict_skus,
-        prices=None if prices is None else stored(prices),
+        prices=prices,
     )
 
 

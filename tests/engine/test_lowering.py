@@ -13,10 +13,11 @@ import pytest
 from engine.deciding import decide
 from engine.domain import Sku, epoch_ms
 from engine.lowering import Lowered, days_of, lower
-from engine.pricing.sheet import Keep, PriceSheet, RoomPrice
+from engine.pricing.sheet import Keep, RoomPrice
 from engine.promise import to_date, to_day
 from solvers.problem import UNLIMITED, Mode
 from tests.engine.making import MONDAY, card, column, compiled, document, node, order, window
+from tests.engine.sheets import price_sheet
 
 MON, TUE, FRI = (to_day(date(2026, 11, day)) for day in (23, 24, 27))
 
@@ -293,10 +294,13 @@ def priced_window(**policy: object):
     limited = node("A", capacity={"parcels_per_day": 9})
     network = compiled(document([limited, node("B")], [card()]))
     stock = {"S": {"A": {"on_hand": 1}, "B": {"on_hand": 1}}}
-    sheet = PriceSheet(
-        1, "lp", {"S": (Keep("A", 2_000, "US:021"), Keep("gone", 9)), "other": (Keep("B", 7),)},
-        (RoomPrice("A", MON, 150), RoomPrice("A", FRI, 99)), version=4,
-    )  # fmt: skip
+    a, b = network.numbers["A"], network.numbers["B"]
+    gone = [Keep(1, 9), Keep(99, 9)]
+    sheet = price_sheet(
+        {"S": [Keep(a, 2_000, "US:021"), *gone], "other": [Keep(b, 7)]},
+        room=(RoomPrice(a, MON, 150), RoomPrice(a, FRI, 99), *(RoomPrice(keep.node, MON, 9) for keep in gone)),
+        version=4,
+    )
     return window(network, [order("O", ("S", 1))], stock, policy={"objective": policy}, prices=sheet)
 
 

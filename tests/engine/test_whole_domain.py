@@ -19,6 +19,7 @@ from engine.pricing.sheet import Keep, PriceSheet, RoomPrice
 from engine.promise import to_day
 from tests.engine.making import card, compiled, document, node, order, window
 from tests.engine.reading import decided, said
+from tests.engine.sheets import price_sheet
 
 MON = to_day(date(2026, 11, 23))
 NODES = "ABCDE"
@@ -116,11 +117,11 @@ def _prices(rng: random.Random, network: Network, stock: Mapping[str, object]) -
     if rng.random() < 0.5:
         return None
     kept = {
-        sku: tuple(Keep(node_id, rng.randint(1, 3_000), "US:021") for node_id in network.node_ids)
+        sku: [Keep(node, rng.randint(1, 3_000), "US:021") for node in network.number_of.tolist()]
         for sku in stock
         if rng.random() < 0.5
     }
-    return PriceSheet(1, "lp", kept, tuple(RoomPrice(node_id, MON, 40) for node_id in network.node_ids), version=9)
+    return price_sheet(kept, room=tuple(RoomPrice(node, MON, 40) for node in network.number_of.tolist()), version=9)
 
 
 def leaves(asked: WindowInput, decision: dict[str, Any]) -> Counter[tuple[str, str]]:

@@ -20,8 +20,9 @@ from engine.pricing.demand import FORECAST_WORTH
 from engine.pricing.observed import Observed
 from engine.pricing.outlook import Ahead
 from engine.pricing.pricer import PAUSE_S, Pricer, Told, _Kept
-from engine.pricing.sheet import Keep, PriceSheet, StoredSheet, unpacked
+from engine.pricing.sheet import Keep, PriceSheet, unpacked
 from engine.settings import Settings
+from tests.engine.sheets import price_sheet
 from tests.engine.test_allocator import NOW_MS, World, order
 
 NODES = [{"id": "near", "parcel": "5.00"}, {"id": "far", "parcel": "9.00"}]
@@ -52,16 +53,16 @@ def pricer_of(world: World, now: Time | None = None, holder: str = "test") -> Pr
     return Pricer(world.ledger, world.registry, SETTINGS, now or Time(), holder)
 
 
-async def sheet_of(world: World) -> StoredSheet:
+async def sheet_of(world: World) -> PriceSheet:
     """The sheet that was published last."""
     stored = await world.ledger.prices("p")
     assert stored is not None
     return unpacked(stored.body, stored.version)
 
 
-def mills_of(sheet: StoredSheet) -> dict[str, int]:
+def mills_of(sheet: PriceSheet) -> dict[str, int]:
     """Prices of A by node."""
-    return {keep.node_id: keep.mills for keep in sheet.keeps("A")}
+    return {("near", "far")[keep.node]: keep.mills for keep in sheet.keeps("A")}
 
 
 async def test_scarce_stock_has_a_price_and_ample_stock_none() -> None:
@@ -229,7 +230,7 @@ async def test_the_room_of_a_day_is_kept_for_whom_it_saves_most(capacity: dict[s
         await pricer_of(world).round()
         sheet = await sheet_of(world)
         [price] = sheet.room
-        assert (sheet.stock, price.node_id, price.day) == ({}, "near", NOW_MS // DAY_MS)
+        assert (sheet.stock, price.node, price.day) == ({}, 0, NOW_MS // DAY_MS)
         assert 500 < price.mills <= 10_000
         assert await from_where(world, *["York"] * 4, *["Boston"] * 4) == [york] * 4 + [boston] * 4
 
@@ -349,7 +350,7 @@ async def test_prices_rest_on_the_futures_of_several_programmes() -> None:
     pricer = pricer_of(world)
     await pricer.round()
     assert mills_of(await sheet_of(world)) == {"near": 4_000}
-    pricer._kept["p"].sheet = msgspec.structs.replace(pricer._kept["p"].sheet, stock={"A": (Keep("near", 2_000),)})
+    pricer._kept["p"].sheet = price_sheet({"A": [Keep(0, 2_000)]}, futures=4)
     await world.decide(order("O", ("B", 1)))
     await pricer.round()
     assert mills_of(await sheet_of(world)) == {"near": pytest.approx(2_500, abs=20)}
@@ -507,7 +508,7 @@ async def test_a_sheet_of_another_program_says_nothing() -> None:
     """It is no reason to fail, and is not read again and again."""
     world = await shop(near=1)
     await world.ledger.put_prices("p", b"another form")
-    assert await world.registry.price_sheet("p") == StoredSheet(0, "adaptive", {}, version=1)
+    assert await world.registry.price_sheet("p") == PriceSheet(0, "adaptive", version=1)
     await world.decide(order("first", ("A", 1)))
     while (await world.registry.books("p")).prices is None:  # noqa: ASYNC110 (a task does it)
         await asyncio.sleep(0.001)

@@ -61,7 +61,7 @@ async def test_a_process_of_its_own_publishes_prices_and_is_started_again(server
         await published(ledger, partition, 1)
         sheet = await engine.registry.price_sheet(partition)
         assert sheet is not None
-        assert {(keep.node_id, keep.mills) for keep in sheet.keeps("A")} == {("near", 4_000)}
+        assert {(keep.node, keep.mills) for keep in sheet.keeps("A")} == {(0, 4_000)}
         first = pricer.pid
         assert first is not None
         os.kill(first, signal.SIGKILL)

@@ -7,7 +7,8 @@ import pytest
 
 from engine.domain import ShipTo
 from engine.pricing.observed import zone_of
-from engine.pricing.sheet import Keep, PriceSheet, RoomPrice, packed, unpacked
+from engine.pricing.sheet import Keep, RoomPrice, packed, unpacked
+from tests.engine.sheets import price_sheet
 
 
 @pytest.mark.parametrize(
@@ -27,37 +28,34 @@ def test_a_destination_has_the_name_that_says_most(place: ShipTo, zone: str) -> 
 
 def test_a_sheet_comes_back_as_it_was_packed() -> None:
     """With the version that the store gave it."""
-    sheet = PriceSheet(5, "lp", {"S": (Keep("A", 7, "Boston"),)}, (RoomPrice("A", 20_000, 3),), 9.5, 4, 80.25)
+    stock = {"S": [Keep(3, 7, "Boston"), Keep(70, 2**30)], "T": [Keep(0, 8, "York")]}
+    sheet = price_sheet(stock, at_ms=5, room=(RoomPrice(3, 20_000, 3),), horizon=9.5, futures=4, seen=80.25)
     read = unpacked(packed(sheet), 3)
-    told = msgspec.structs.replace(sheet, version=3)
-    assert {sku: read.keeps(sku) for sku in read.stock} == told.stock
-    for field in ("at_ms", "source", "room", "horizon", "futures", "seen", "version"):
-        assert getattr(read, field) == getattr(told, field), field
+    assert read == msgspec.structs.replace(sheet, version=3)
+    assert {sku: read.keeps(sku) for sku in read.stock} == stock
+    assert (read.keeps("U"), read.cells()) == ([], 3)
 
 
 def test_a_window_gets_its_part_of_a_sheet() -> None:
-    """Only its SKUs and its days cross to the worker and into the record; the rest is not even unpacked."""
-    sheet = PriceSheet(
-        5, "lp", {"S": (Keep("A", 7),), "T": (Keep("A", 8),)}, (RoomPrice("A", 1, 3), RoomPrice("A", 2, 4))
-    )
-    read = unpacked(packed(sheet), 1)
-    some = read.only(["T", "U"], {2})
-    assert ({sku: some.keeps(sku) for sku in some.stock}, some.room) == (
-        {"T": (Keep("A", 8),)},
-        (RoomPrice("A", 2, 4),),
-    )
-    assert all(isinstance(keeps, msgspec.Raw) for keeps in read.stock.values())
-    assert read.keeps("U") == ()
+    """Only its SKUs, its days and the zones of these cross to the worker and into the record."""
+    stock = {"S": [Keep(3, 7, "Boston")], "T": [Keep(3, 8, "York"), Keep(4, 8)], "U": [Keep(3, 9)]}
+    sheet = price_sheet(stock, room=(RoomPrice(3, 1, 3), RoomPrice(3, 2, 4)))
+    some = sheet.only(["U", "V", "T"], {2})
+    assert {sku: some.keeps(sku) for sku in some.stock} == {sku: stock[sku] for sku in ("U", "T")}
+    assert (some.zones, some.room) == (("", "York"), (RoomPrice(3, 2, 4),))
+    nothing = sheet.only(["V"], {3})
+    assert (nothing.zones, nothing.stock, nothing.room) == (("",), {}, ())
 
 
-@pytest.mark.parametrize("nodes", [1, 15, 16, 400, 70_000])
-def test_the_prices_of_a_sheet_are_counted_without_being_unpacked(nodes: int) -> None:
-    """Each length of array has its own head."""
-    sheet = PriceSheet(5, "lp", {"S": (Keep("A", 7),) * nodes, "T": (Keep("A", 8),)})
-    assert unpacked(packed(sheet), 1).cells() == nodes + 1
+def test_the_cells_of_skus_come_as_arrays() -> None:
+    """One SKU after another as asked, each with its place; who has no price has no cell."""
+    sheet = price_sheet({"S": [Keep(3, 7, "Boston")], "T": [Keep(3, 8), Keep(4, 9)]})
+    row, cells = sheet.of(["T", "none", "S"])
+    assert (row.tolist(), cells["node"].tolist(), cells["mills"].tolist()) == ([0, 0, 2], [3, 4, 3], [8, 9, 7])
 
 
-def test_a_sheet_of_another_form_is_refused_as_a_whole() -> None:
+@pytest.mark.parametrize("stock", [{"S": [["A", 7, ""]]}, {"S": b"short"}])
+def test_a_sheet_of_another_form_is_refused_as_a_whole(stock: object) -> None:
     """Not only when a window asks for one of its SKUs."""
     with pytest.raises(msgspec.DecodeError):
-        unpacked(msgspec.msgpack.encode([5, "lp", {"S": [["A", "dear"]]}]), 1)
+        unpacked(msgspec.msgpack.encode([5, "lp", [""], stock]), 1)

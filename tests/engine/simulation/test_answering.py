@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from engine.policy.document import Policy, Rule, Then
-from engine.pricing.sheet import Keep, PriceSheet, stored
+from engine.pricing.sheet import Keep
 from engine.simulation.answering import Answer, answered
 from engine.simulation.measuring import Meter
 from engine.simulation.questions import asked
@@ -14,6 +14,8 @@ from engine.simulation.scenario import BASELINE, Run, Simulation, runs_of
 from engine.simulation.simulating import Result, performed, prepared
 from engine.simulation.trail import Trail
 from engine.simulation.world import World
+from tests.engine.making import compiled, document, node
+from tests.engine.sheets import price_sheet
 from tests.engine.simulation.worlds import EAST, simulation, with_policy, world
 
 DEMAND = {
@@ -104,11 +106,12 @@ async def test_what_more_stock_saves_is_measured_by_runs_that_have_it():
 def test_prices_are_means_over_the_sheets_that_have_them():
     """Two of four sheets price the cell, at 0.10 and 0.30: 0.20 in the mean, half of the time, 200 for 1,000 units."""
     of = asking(pricing={"on": True}, seeds=[1], questions={"worth": {"skus": ["P"]}})
-    meter = Meter()
+    meter, network = Meter(), compiled(document([node("E")]))
     for mills in (100, 300, None, None):
-        stock = {} if mills is None else {"P": (Keep("E", mills),), "Q": (Keep("E", 9),)}
+        east = network.numbers["E"]
+        stock = {} if mills is None else {"P": [Keep(east, mills), Keep(99, 9)], "Q": [Keep(east, 9)]}
         meter.sheet("lp")
-        meter.prices(stored(PriceSheet(0, "lp", stock)), ["P"])
+        meter.prices(price_sheet(stock), ["P"], network)
     results = [Result(Run(BASELINE, 1), meter.figures, Trail().columns())]
     [worth] = answered(of, world(), results).worth
     [cell] = worth.cells
