@@ -14,6 +14,7 @@ from solvers.problem import Bools, Ints, Problem
 from solvers.purse import Purse
 from solvers.quick import quick_plan
 from solvers.resources import Taken, taken_by, taken_of, together
+from solvers.runs import heads
 from solvers.simple import Answers, Simple, nothing, simple_plans
 from solvers.single import MAX_SKUS, priced_plans
 
@@ -57,7 +58,7 @@ def is_large(problem: Problem, orders: Ints) -> Bools:
     large = size > MAX_SKUS
     for at in np.flatnonzero(large).tolist():
         mine = problem.lines_of(int(orders[at]))
-        head = np.flatnonzero(np.diff(lines.line[mine], prepend=-1))
+        head = heads(lines.line[mine])
         # A few lines of one SKU are not a large order.
         large[at] = len(head) > MAX_LINES or len(np.unique(lines.item[mine][head])) > MAX_SKUS
     return large

@@ -13,6 +13,7 @@ from solvers.load import Load, Rows, loaded, most_at, rows_of
 from solvers.menu import Supply
 from solvers.plan import plan_cost, take, use_of
 from solvers.problem import Ints, Problem
+from solvers.runs import heads
 from solvers.solution import Shipment
 from solvers.tariff import BEYOND, about, shipment_cost, totals
 
@@ -129,7 +130,7 @@ class _Pour:
         takes = np.where(lines.eligible[self.at][:, node], self.left.stock[item][:, node], 0)
         takes[lines.weight_g[self.at][:, None] > self.problem.options.max_weight_g[self.options]] = 0
         takes = np.minimum(takes, self.missing[line][:, None])
-        head = np.flatnonzero(np.diff(line, prepend=-1))
+        head = heads(line)
         if len(head) < len(line):
             before = np.cumsum(takes, axis=0) - takes
             before -= before[np.repeat(head, np.diff(head, append=len(line)))]

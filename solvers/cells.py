@@ -13,6 +13,7 @@ import numpy as np
 
 from solvers.plan import parts_of
 from solvers.problem import Bools, Ints, Problem
+from solvers.runs import opens
 
 
 class Cell(NamedTuple):
@@ -67,9 +68,11 @@ class Origin(NamedTuple):
 def odd_rows(problem: Problem) -> Bools:
     """bool[L]: the row is an alternative, of a group, alone or of a derived item."""
     lines = problem.lines
-    same = np.diff(lines.line, prepend=-1) == 0
+    same = ~opens(lines.line)
     same[:-1] |= same[1:]
-    odd: Bools = same | (lines.group >= 0) | lines.alone | np.isin(lines.item, problem.derived.item)
+    made = np.zeros(len(problem.stock), np.bool_)
+    made[problem.derived.item] = True
+    odd: Bools = same | (lines.group >= 0) | lines.alone | made[lines.item]
     return odd
 
 

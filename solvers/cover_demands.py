@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from solvers.load import Rows, is_careful, rows_of
 from solvers.problem import Bools, Ints, Problem
+from solvers.runs import heads
 
 Floats = NDArray[np.float64]
 
@@ -87,7 +88,7 @@ def demands_of(problem: Problem, order: int) -> Demands:
 
 
 def _heads(rows: Rows) -> Ints:
-    return np.flatnonzero(np.diff(rows.line, prepend=-1))
+    return heads(rows.line)
 
 
 def _hanging(problem: Problem, order: int) -> Demands:

@@ -16,6 +16,7 @@ from solvers.limits import limited
 from solvers.menu import Supply, has_room, spans
 from solvers.plan import Priced
 from solvers.problem import Bools, Ints, Problem
+from solvers.runs import owners
 from solvers.simple import Simple
 from solvers.tariff import BEYOND, Contents, box_prices, tolls
 
@@ -42,7 +43,7 @@ def targets(problem: Problem, supply: Supply, simple: Simple) -> Targets:
     `simple`: the window's simple orders, on the same supply.
     """
     lines = problem.lines
-    owner = np.repeat(np.arange(problem.orders), np.diff(lines.start))
+    owner = owners(lines.start)
     row = np.full(len(lines.item), -1, np.int64)
     units: list[int] = []
     usable = simple.usable()
@@ -70,7 +71,7 @@ def targets(problem: Problem, supply: Supply, simple: Simple) -> Targets:
 
 def everything(problem: Problem) -> Targets:
     """The targets of a window of which a solution is known that ships all."""
-    owner = np.repeat(np.arange(problem.orders), np.diff(problem.lines.start))
+    owner = owners(problem.lines.start)
     return Targets(np.full(len(owner), -1, np.int64), np.zeros(0, np.int64), owner)
 
 
@@ -95,7 +96,7 @@ def by_class(problem: Problem, plans: Sequence[Priced]) -> Targets:
 
     Never less than what can be filled, if the plans fill as much as can be.
     """
-    owner = np.repeat(np.arange(problem.orders), np.diff(problem.lines.start))
+    owner = owners(problem.lines.start)
     classes, number = np.unique(-problem.priority, return_inverse=True)
     units = np.zeros(len(classes), np.int64)
     np.add.at(units, number, [one.filled for one in plans])
@@ -105,7 +106,7 @@ def by_class(problem: Problem, plans: Sequence[Priced]) -> Targets:
 def _usable(problem: Problem, supply: Supply, which: Ints) -> Bools:
     """bool[n, N]: some option with room carries a unit of the row `which` int64[n] of `Lines` from the node."""
     lines, options = problem.lines, problem.options
-    owner = np.repeat(np.arange(problem.orders), np.diff(lines.start))[which]
+    owner = owners(lines.start)[which]
     rows, of = spans(options.start, owner)
     line = which[of]
     light = lines.weight_g[line] <= options.max_weight_g[rows]

@@ -15,6 +15,7 @@ import numpy as np
 
 from solvers.menu import Supply, has_room, spans
 from solvers.problem import Ints, Problem
+from solvers.runs import sizes
 from solvers.solution import Plan, Shipment
 from solvers.tariff import BEYOND, Contents, box_prices, tolls
 
@@ -46,7 +47,7 @@ def solve(problem: Problem) -> Flown | None:
     Fill by priority comes first through arc costs: serving a class rather than the next lower one is worth more than
     all the money of the window; None where that would not fit an integer.
     """
-    size, lines = np.diff(problem.lines.start), problem.lines
+    size, lines = sizes(problem.lines.start), problem.lines
     if problem.orders == 0 or not (size == 1).all() or not (lines.quantity == 1).all():
         return None
     if np.isin(lines.item, problem.derived.item).any():

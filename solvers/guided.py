@@ -16,6 +16,7 @@ import numpy as np
 
 from solvers.plan import add_up
 from solvers.problem import UNLIMITED, Guide, Ints, Problem
+from solvers.runs import heads, owners
 from solvers.solution import Plan, Solution
 from solvers.tariff import BEYOND, times
 
@@ -90,7 +91,7 @@ def unpriced(problem: Problem) -> Problem:
 def shipping_as(problem: Problem, plans: Sequence[Plan]) -> Problem:
     """The window in which just the units of each line that these plans ship are wanted, and all of them."""
     lines = problem.lines
-    head = np.flatnonzero(np.diff(lines.line, prepend=-1))
+    head = heads(lines.line)
     shipped = np.concatenate([np.zeros(0, np.int64), *(_units(problem, at, plan) for at, plan in enumerate(plans))])
     by_line = np.add.reduceat(shipped, head) if len(head) else shipped
     units = np.repeat(by_line, np.diff(head, append=len(lines.line)))
@@ -119,7 +120,7 @@ def guidance(problem: Problem, solution: Solution) -> Guidance:
         np.add.at(balance, boxes.order, guide.balance[boxes.option])
     if guide is not None and guide.prices:
         np.add.at(kept, boxes.order, _of_room(guide.room, problem.options.bucket[boxes.option]))
-        box = np.repeat(np.arange(len(boxes.order)), np.diff(boxes.take_start))
+        box = owners(boxes.take_start)
         node = problem.options.node[boxes.option[box]]
         each = unit_prices(problem, guide)[problem.lines.item[boxes.take_line], node]
         np.add.at(kept, boxes.order[box], each * boxes.take_units)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solvers.problem import Bools, Ints, Problem
+from solvers.runs import opens
 from solvers.tariff import totals
 
 
@@ -77,7 +78,7 @@ def _columns(label: Ints) -> list[list[int]]:
 def charged_units(problem: Problem, orders: Ints) -> Ints:
     """int64[G]: units charged of an order of which nothing ships."""
     lines = problem.lines
-    head = np.diff(lines.line, prepend=-1) != 0
+    head = opens(lines.line)
     charged = np.where(head, np.maximum(lines.quantity - lines.dated, 0), 0)
     running = np.concatenate([np.zeros(1, np.int64), np.cumsum(charged)])
     units: Ints = running[lines.start[orders + 1]] - running[lines.start[orders]]
@@ -87,7 +88,7 @@ def charged_units(problem: Problem, orders: Ints) -> Ints:
 def _line_count(problem: Problem, orders: Ints) -> Ints:
     """int64[G]: lines of an order."""
     lines = problem.lines
-    running = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.diff(lines.line, prepend=-1) != 0)])
+    running = np.concatenate([np.zeros(1, np.int64), np.cumsum(opens(lines.line))])
     count: Ints = running[lines.start[orders + 1]] - running[lines.start[orders]]
     return count
 
@@ -96,7 +97,7 @@ def _groups(problem: Problem, rows: Ints, ships: Ints, heads: list[int], whole: 
     """bool[M, G]: the state holds each group whole, or none of it."""
     lines = problem.lines
     kept = np.ones((len(ships), len(rows)), np.bool_)
-    head = np.flatnonzero(np.diff(lines.line, prepend=-1))
+    head = opens(lines.line)
     size = np.bincount(lines.group[head][lines.group[head] >= 0], minlength=1)
     for columns in _columns(lines.group[rows[0]]):
         group = lines.group[rows[:, columns[0]]]

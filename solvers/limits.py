@@ -11,6 +11,7 @@ from enum import Enum
 import numpy as np
 
 from solvers.problem import UNLIMITED, Bools, Ints, Problem
+from solvers.runs import heads, opens, owners
 from solvers.solution import Shipment
 from solvers.tariff import boxes_of
 
@@ -36,8 +37,8 @@ def limited(problem: Problem) -> Bools:
     """bool[O]: the order has a limit, a group or alternatives, so that not every set of shipments is a plan of it."""
     limits, lines = problem.limits, problem.lines
     found = (limits.max_parcels < UNLIMITED) | limits.complete | limits.whole_lines | (limits.min_split_value > 0)
-    odd = (lines.group >= 0) | (np.diff(lines.line, prepend=-1) == 0)
-    owner = np.repeat(np.arange(problem.orders), np.diff(lines.start))
+    odd = (lines.group >= 0) | ~opens(lines.line)
+    owner = owners(lines.start)
     found[owner[odd]] = True
     return found
 
@@ -47,7 +48,7 @@ def broken(problem: Problem, order: int, plan: Sequence[Shipment]) -> Broken | N
     if not plan:
         return None
     lines, limits, at = problem.lines, problem.limits, problem.lines_of(order)
-    head = np.flatnonzero(np.diff(lines.line[at], prepend=-1))
+    head = heads(lines.line[at])
     quantity, group = lines.quantity[at][head], lines.group[at][head]
     units = np.array([np.add.reduceat(shipment.units, head) for shipment in plan])
     shipped = units.sum(axis=0)

@@ -14,6 +14,7 @@ import numpy as np
 from solvers.menu import Supply
 from solvers.plan import Use, draw, fits, parts_of, unit_bucket
 from solvers.problem import UNLIMITED, Bools, Ints, Problem
+from solvers.runs import heads, opens
 from solvers.solution import Shipment
 from solvers.tariff import shipment_cost
 
@@ -61,8 +62,7 @@ def is_careful(problem: Problem, order: int) -> bool:
 def rows_of(problem: Problem, order: int) -> Rows:
     """The rows of an order, their lines and lots in row order."""
     lines, at = problem.lines, problem.lines_of(order)
-    opens = np.diff(lines.line[at], prepend=-1) != 0
-    line, head = np.cumsum(opens) - 1, np.flatnonzero(opens)
+    line, head = np.cumsum(opens(lines.line[at])) - 1, heads(lines.line[at])
     group = lines.group[at]
     if not (group >= 0).any():
         lots = np.split(np.arange(len(line)), head[1:]) if len(head) else []

@@ -10,6 +10,7 @@ import numpy as np
 
 from solvers.menu import Supply, spans
 from solvers.problem import Ints, Limits, Lines, Options, Problem
+from solvers.runs import sizes
 from solvers.solution import Plan, Shipment
 
 
@@ -37,7 +38,7 @@ def part(problem: Problem, orders: Ints, supply: Supply) -> Part:
         return {name: getattr(table, name)[which] for name in table.__slots__ if name != "start"}
 
     def starts(start: Ints) -> Ints:
-        return np.concatenate([np.zeros(1, np.int64), np.cumsum(np.diff(start)[orders])])
+        return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes(start)[orders])])
 
     left, guide = supply.copy(), problem.guide
     if guide is not None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solvers.problem import Ints, Problem
+from solvers.runs import heads
 from solvers.solution import Shipment
 from solvers.tariff import shipment_cost
 
@@ -77,7 +78,7 @@ def plan_cost(problem: Problem, order: int, plan: tuple[Shipment, ...]) -> PlanC
 def charged(problem: Problem, order: int, plan: tuple[Shipment, ...]) -> int:
     """Units of an order that a plan leaves behind and that may not wait uncharged (`Lines.dated`)."""
     lines, at = problem.lines, problem.lines_of(order)
-    head = np.flatnonzero(np.diff(lines.line[at], prepend=-1))
+    head = heads(lines.line[at])
     shipped = sum((shipment.units for shipment in plan), np.zeros(at.stop - at.start, np.int64))
     left = lines.quantity[at][head] - np.add.reduceat(shipped, head) - lines.dated[at][head]
     return int(np.maximum(left, 0).sum())

@@ -10,6 +10,7 @@ from solvers.column import Columns
 from solvers.plan import Priced
 from solvers.problem import Bools, Ints
 from solvers.resources import Taken
+from solvers.runs import heads
 from solvers.solution import Plan
 
 
@@ -97,7 +98,7 @@ class Pool:
         key = self.order[owner] * len(self.free) + resource
         rank = np.argsort(key, kind="stable")
         key, amount = key[rank], amount[rank]
-        first = np.flatnonzero(np.diff(key, prepend=-1))
+        first = heads(key)
         if not len(first):
             return first
         wanted = np.zeros(len(self.free), np.int64)

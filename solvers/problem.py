@@ -13,6 +13,8 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from solvers.runs import opens, owners, sizes
+
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
@@ -251,11 +253,11 @@ class Problem:
         """Units that an order wants, whatever the ways to supply them."""
         at = self.lines_of(order)
         line = self.lines.line[at]
-        return int(self.lines.quantity[at][np.diff(line, prepend=-1) != 0].sum())
+        return int(self.lines.quantity[at][opens(line)].sum())
 
     def demand(self) -> int:
         """Units that all orders together want."""
-        head = np.diff(self.lines.line, prepend=-1) != 0
+        head = opens(self.lines.line)
         return int(self.lines.quantity[head].sum())
 
     def options_of(self, order: int) -> slice:
@@ -295,7 +297,7 @@ class Problem:
         group = self.lines.group
         if group.shape != self.lines.item.shape or not (group >= 0).any():
             return True
-        pairs = np.stack([group, np.repeat(np.arange(self.orders), np.diff(self.lines.start))])[:, group >= 0]
+        pairs = np.stack([group, owners(self.lines.start)])[:, group >= 0]
         return len(np.unique(pairs, axis=1).T) == len(np.unique(pairs[0]))
 
     def _derived_of_stock(self) -> bool:
@@ -309,8 +311,8 @@ class Problem:
         listed = (derived.item >= 0) & (derived.item < n_items)
         parts = (derived.part >= 0) & (derived.part < n_items) & ~np.isin(derived.part, derived.item)
         places = (derived.source >= -1) & (derived.source < n_nodes)
-        sizes = (np.diff(derived.start) >= 1).all() and (derived.count >= 1).all() and (np.diff(derived.item) > 0).all()
-        return bool(listed.all() and parts.all() and places.all() and sizes)
+        rows = (sizes(derived.start) >= 1).all() and (derived.count >= 1).all() and (np.diff(derived.item) > 0).all()
+        return bool(listed.all() and parts.all() and places.all() and rows)
 
     def _guide_not_negative(self) -> bool:
         guide, size = self.guide, self.options.node.shape
@@ -344,7 +346,7 @@ class Problem:
                 column(start, n_orders + 1)
                 and start[0] == 0
                 and start[-1] == length
-                and bool((np.diff(start) >= 0).all())
+                and bool((sizes(start) >= 0).all())
             )
 
         def within(values: Ints, low: int, high: int) -> bool:

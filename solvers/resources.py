@@ -13,6 +13,7 @@ import numpy as np
 from solvers.menu import Supply
 from solvers.plan import derive, use_of
 from solvers.problem import Bools, Ints, Problem
+from solvers.runs import heads, opens
 from solvers.solution import Flat, Plan, flat, in_one_box
 from solvers.tariff import shipment_cost
 
@@ -81,7 +82,7 @@ def in_turn(taken: Taken, supply: Supply, count: int) -> Bools:
     """bool[count]: the plan fits beside all that come before it, whether or not those fit themselves."""
     rank = np.lexsort((taken.owner, taken.resource))
     resource, amount = taken.resource[rank], taken.amount[rank]
-    head = np.diff(resource, prepend=-1) != 0
+    head = opens(resource)
     running = np.cumsum(amount)
     before = np.maximum.accumulate(np.where(head, running - amount, 0))
     over = running - before > free(supply)[resource]
@@ -144,7 +145,7 @@ def _added_up(problem: Problem, owner: Ints, resource: Ints, amount: Ints) -> Ta
     key = owner * size + resource
     rank = np.argsort(key, kind="stable")
     key, amount = key[rank], amount[rank]
-    first = np.flatnonzero(np.diff(key, prepend=-1))
+    first = heads(key)
     if len(first) < len(key):
         key, amount = key[first], np.add.reduceat(amount, first)
     return Taken(key // size, key % size, amount)

@@ -20,6 +20,7 @@ from solvers.plan import Priced
 from solvers.problem import Bools, Ints, Problem
 from solvers.purse import Purse
 from solvers.quick import STEP
+from solvers.runs import owners, sizes
 from solvers.simple_kernel import flatten, plan
 from solvers.simple_kernel_prices import measure, tabulate
 from solvers.simple_kernel_tables import (
@@ -143,8 +144,8 @@ class Simple:
         which, found = answers
         count = int(found.start[-1])
         owner, option = np.zeros(count, np.int64), np.zeros(count, np.int64)
-        lines = np.diff(self.table.line_start)[which]
-        most = int((np.diff(found.start) * lines).sum())
+        lines = sizes(self.table.line_start)[which]
+        most = int((sizes(found.start) * lines).sum())
         of, row, units = (np.zeros(most, np.int64) for _ in range(3))
         size = flatten(self.table, which, found, owner, option, of, row, units)
         return Flat(owner, option, of[:size], row[:size], units[:size])
@@ -152,7 +153,7 @@ class Simple:
     def cost(self, answers: Answers) -> Ints:
         """int64[n]: mills that the answers cost, without any rates."""
         (which, found), table, objective = answers, self.table, self.problem.objective
-        slot = np.repeat(np.arange(len(which)), np.diff(found.start))
+        slot = owners(found.start)
         at = which[slot]
         states = table.state_start[at + 1] - table.state_start[at]
         cell = table.cell_start[at] + (found.option - table.option_start[at]) * states + found.part
@@ -160,12 +161,12 @@ class Simple:
         np.add.at(cost, slot, table.price[cell])
         cost += objective.unfilled_per_unit * table.left[table.state_start[which] + found.state]
         cost += objective.late_per_day * found.late
-        return cost - np.where(np.diff(found.start) > 0, objective.split_parcel, 0)
+        return cost - np.where(sizes(found.start) > 0, objective.split_parcel, 0)
 
     def usable(self) -> Bools:
         """bool[L, N]: the node can ship a unit of the row of `Lines`, if that is of a simple order."""
         table, found = self.table, np.zeros((len(self.problem.lines.item), self.problem.nodes), np.bool_)
-        order = np.repeat(np.arange(len(table.order)), np.diff(table.line_start))
+        order = owners(table.line_start)
         option, line = spans(table.option_start, order)
         at = order[line]
         states = table.state_start[at + 1] - table.state_start[at]
@@ -304,13 +305,9 @@ def _wanted(problem: Problem) -> Wanted:
 def _odd(problem: Problem) -> Bools:
     """bool[O]: alternatives, groups, goods made of others, limits, or money beyond what fits."""
     lines, limits, objective = problem.lines, problem.limits, problem.objective
-    units = np.bincount(_owner(problem), lines.quantity.astype(np.float64), problem.orders)
+    units = np.bincount(owners(problem.lines.start), lines.quantity.astype(np.float64), problem.orders)
     late = float(problem.options.late_days.max(initial=0)) * objective.late_per_day
     odd = limits.whole_lines | limits.complete | (limits.min_split_value > 0) | (limits.max_parcels < units)
     odd |= units * (float(objective.unfilled_per_unit) + objective.split_parcel) + late > LARGE
-    odd |= np.bincount(_owner(problem), odd_rows(problem), problem.orders) > 0
+    odd |= np.bincount(owners(problem.lines.start), odd_rows(problem), problem.orders) > 0
     return odd
-
-
-def _owner(problem: Problem) -> Ints:
-    return np.repeat(np.arange(problem.orders), np.diff(problem.lines.start))

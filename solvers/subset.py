@@ -17,6 +17,7 @@ from solvers.coupled import MAX_LAYERS, Piece
 from solvers.layers import Layers, by_boxes
 from solvers.menu import Menu, spans
 from solvers.problem import UNLIMITED, Ints
+from solvers.runs import heads
 from solvers.solution import Shipment
 from solvers.states import FAR, cheapest, trace
 
@@ -115,7 +116,7 @@ def _cheapest_rows(menu: Menu, price: Ints, owner: Ints, parts: Ints) -> Ints:
     edge = np.append(menu.start, len(menu.rows))
     row, at = spans(edge, owner)
     offered = price[parts[at], row]
-    first = np.flatnonzero(np.diff(at, prepend=-1))
+    first = heads(at)
     best = np.minimum.reduceat(offered, first)
     found: Ints = np.minimum.reduceat(np.where(offered == best[at], row, len(menu.rows)), first)
     return found

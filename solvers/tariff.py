@@ -12,6 +12,7 @@ import numpy as np
 
 from solvers.packing import MAX_BOXES, BoxGroup, pack
 from solvers.problem import UNLIMITED, Bools, Curves, Ints, Problem
+from solvers.runs import heads
 
 BEYOND = 2**50
 """A price from here on counts as "cannot go": sums of thousands of them, times a thousand, still fit an int64."""
@@ -282,7 +283,7 @@ def _contents(
 def _present(some: Bools, label: Ints) -> Ints:
     """int64[M, labels]: 1 where a column of the label, ascending, is there. some bool[M, n], label int64[n]."""
     order = np.argsort(label, kind="stable")
-    first = np.flatnonzero(np.diff(label[order], prepend=-1))
+    first = heads(label[order])
     if len(first) == len(label):
         return some[:, order].astype(np.int64)
     return np.maximum.reduceat(some[:, order].astype(np.int64), first, axis=1)

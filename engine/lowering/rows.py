@@ -17,6 +17,7 @@ from engine.lowering.places import Places
 from engine.lowering.question import WindowInput
 from engine.network import Network
 from solvers.problem import Bools, Derived, Ints, Lines
+from solvers.runs import opens
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ def lines_of(
         weight_g=np.array(goods.weight_g, np.int64)[good],
         volume_mm3=np.array(goods.volume_mm3, np.int64)[good],
         eligible=eligible,
-        draw=np.cumsum((np.diff(line, prepend=-1) != 0) | (np.diff(source, prepend=-1) != 0)) - 1,
+        draw=np.cumsum(opens(line) | opens(source)) - 1,
         more_line=more_line,
         more_unit=more_unit,
         group=_groups(window)[line],
