@@ -58,17 +58,15 @@ def followed(
     known = sorted(skus)
     row_of = {sku: at * NODES for at, sku in enumerate(known)}
     cells, free = _free(row_of, books.network, skus, snapshot)
-    taken, units = _taken(row_of, observed)
     before = _priced(sheet, known)
-    concerned = np.intersect1d(np.union1d(before.at, taken), cells, assume_unique=True)
-    used = _at(concerned, taken, units)
-    price = _at(concerned, before.at, before.mills).astype(np.float64)
-    stock = _at(concerned, cells, free) + used
+    mills, zone = _at(cells, before.at, before.mills, before.zone)
+    (used,) = _at(cells, *_taken(row_of, observed))
+    price, stock = mills.astype(np.float64), free + used
     rate = gentle(observed.parcel_mills, stock) if sheet.futures else STEP * observed.parcel_mills
     moved = stepped(price, used, float(observed.since), stock, max(horizon, 1.0), rate)
     # A unit kept saves a dearer parcel at most: beyond the price of one only a programme goes, not one large order.
     moved = np.minimum(moved, np.maximum(price, observed.parcel_mills))
-    told = _stock(known, concerned, moved, _at(concerned, before.at, before.zone))
+    told = _stock(known, cells, moved, zone)
     return msgspec.structs.replace(sheet, at_ms=snapshot.at_ms, source="adaptive", stock=told, version=0)
 
 
@@ -88,20 +86,18 @@ def _free(row_of: Mapping[str, int], network: Network, skus: Sequence[str], snap
 
 
 def _taken(row_of: Mapping[str, int], observed: Observed) -> tuple[Ints, Ints]:
-    """The cells that were taken from, ascending, and how many units."""
+    """The cells that were taken from, and how many units."""
     cells = np.array([row_of[sku] + node for sku, node in observed.taken], np.int64)
-    units = np.array(list(observed.taken.values()), np.int64)
-    sequence = np.argsort(cells, kind="stable")
-    return cells[sequence], units[sequence]
+    return cells, np.array(list(observed.taken.values()), np.int64)
 
 
-def _at(asked: Ints, cells: Ints, values: Ints) -> Ints:
-    """The values of cells, ascending, at those asked for; 0 where there is none."""
-    found = np.zeros(len(asked), np.int64)
-    if len(cells):
-        at = np.minimum(np.searchsorted(cells, asked), len(cells) - 1)
-        there = cells[at] == asked
-        found[there] = values[at[there]]
+def _at(asked: Ints, cells: Ints, *values: Ints) -> list[Ints]:
+    """Values of `cells` at those `asked` for, which ascend; 0 where there is none."""
+    place = np.minimum(np.searchsorted(asked, cells), max(0, len(asked) - 1))
+    there = asked[place] == cells if len(asked) else np.zeros(len(cells), np.bool_)
+    found = [np.zeros(len(asked), np.int64) for _ in values]
+    for spread, value in zip(found, values, strict=True):
+        spread[place[there]] = value[there]
     return found
 
 
@@ -115,10 +111,11 @@ def renewed_by(moved: PriceSheet, fresh: PriceSheet, received: Container[str]) -
     before, after = _priced(moved, known), _priced(fresh, known)
     before = _Priced(*(each[~new[before.at // NODES]] for each in before))
     cells = np.union1d(before.at, after.at)
-    latest = _at(cells, after.at, after.mills).astype(np.float64)
-    price = renewed(_at(cells, before.at, before.mills).astype(np.float64), latest)
     zones = {zone: at for at, zone in enumerate(dict.fromkeys((*moved.zones, *fresh.zones)))}
-    newer = _at(cells, after.at, np.array([zones[zone] for zone in fresh.zones])[after.zone])
-    zone = np.where(newer > 0, newer, _at(cells, before.at, before.zone))
-    stock = _stock(known, cells, np.where(new[cells // NODES], latest, price), zone)
+    zone_of = np.array([zones[zone] for zone in fresh.zones])
+    older, zone = _at(cells, before.at, before.mills, before.zone)
+    latest, newer = _at(cells, after.at, after.mills, zone_of[after.zone])
+    price = renewed(older.astype(np.float64), latest.astype(np.float64))
+    price = np.where(new[cells // NODES], latest, price)
+    stock = _stock(known, cells, price, np.where(newer > 0, newer, zone))
     return msgspec.structs.replace(fresh, stock=stock, zones=tuple(zones))
