@@ -11,8 +11,9 @@ from bench.papers.deciding import Moment, Prices
 from bench.papers.recipe import PARCEL, LongTail, tail_orders
 from bench.papers.source import Floats
 from bench.papers.world import SCALE, World
-from engine.pricing.demand import FORECAST_WORTH, Demand, Kind
+from engine.pricing.demand import FORECAST_WORTH, Demand
 from engine.pricing.descent import gentle, renewed, stepped
+from engine.pricing.kinds import Kind
 from solvers.menu import Supply
 from solvers.problem import Ints
 from solvers.shadow import Outlook

@@ -11,12 +11,14 @@ Old orders fade by a half-life, counted in orders.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from engine.pricing.kinds import Basket, Kind, Kinds, Line
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -36,16 +38,6 @@ KINDS_MAX = 50_000
 LARGEST_GROWTH = 1e12
 """Weights of new orders grow instead of old ones fading; beyond this all are scaled back."""
 
-Basket = tuple[tuple[Hashable, int], ...]
-"""(SKU, units) of each line, in a fixed order."""
-
-
-class Kind(NamedTuple):
-    """Orders that are alike: what is bought and where it goes."""
-
-    basket: Basket
-    zone: Hashable
-
 
 class Future(NamedTuple):
     """One possible course of things: `orders` int64[K] of each of `kinds`."""
@@ -64,8 +56,14 @@ class Demand:
     half_life: float | None = None
     pooling: float = POOLING
     _growth: float = 1.0
-    _weight: dict[Kind, float] = field(default_factory=dict)
-    _forecast: dict[Kind, float] = field(default_factory=dict)
+    _kinds: Kinds = field(default_factory=Kinds)
+    """Those of the forecast first, then those that came."""
+    _weight: list[float] = field(default_factory=list)
+    """Of each kind: the orders that came, without the forecast."""
+    _forecast: list[float] = field(default_factory=list)
+    """Of the first kinds: what is expected of them."""
+    _came: int = 0
+    """How many kinds came."""
     _arrays: _Seen | None = None
 
     def expect(self, forecast: Sequence[tuple[Kind, float]], worth: float = FORECAST_WORTH) -> None:
@@ -74,9 +72,10 @@ class Demand:
         It replaces an earlier one, and fades like orders do.
         """
         total = sum(rate for _, rate in forecast)
-        self._forecast, self._arrays = {}, None
+        expected: dict[Kind, float] = {}
         for kind, rate in forecast if total > 0 else ():
-            self._forecast[kind] = self._forecast.get(kind, 0.0) + self._growth * worth * rate / total
+            expected[kind] = expected.get(kind, 0.0) + self._growth * worth * rate / total
+        self._remember(expected, self._known())
 
     def observe(self, kind: Kind) -> bool:
         """One order came; whether kinds were forgotten for it, the lightest of too many."""
@@ -85,40 +84,50 @@ class Demand:
             self._growth *= 2.0 ** (1.0 / self.half_life)
             if self._growth > LARGEST_GROWTH:
                 self._weight, self._forecast = (
-                    {kind: weight / self._growth for kind, weight in known.items()}
-                    for known in (self._weight, self._forecast)
+                    [weight / self._growth for weight in known] for known in (self._weight, self._forecast)
                 )
                 self._growth = 1.0
-        self._weight[kind] = self._weight.get(kind, 0.0) + self._growth
-        if len(self._weight) <= 2 * KINDS_MAX:
+        number = self._kinds.add(kind)
+        if number == len(self._weight):
+            self._weight.append(0.0)
+        self._came += self._weight[number] == 0.0
+        self._weight[number] += self._growth
+        if self._came <= 2 * KINDS_MAX:
             return False
-        heaviest = sorted(self._weight.items(), key=lambda one: -one[1])[:KINDS_MAX]
-        self._weight = dict(heaviest)
+        heaviest = sorted(self._known(), key=lambda one: -one[1])[:KINDS_MAX]
+        self._remember(dict(zip(self._kinds.number, self._forecast, strict=False)), heaviest)
         return True
 
-    def zones(self) -> set[Hashable]:
+    def _known(self) -> Iterable[tuple[Kind, float]]:
+        """The kinds that came, with their weights."""
+        return [one for one in zip(self._kinds.number, self._weight, strict=True) if one[1]]
+
+    def _remember(self, forecast: Mapping[Kind, float], came: Iterable[tuple[Kind, float]]) -> None:
+        """These kinds, and no others."""
+        weight = dict.fromkeys(forecast, 0.0) | dict(came)
+        self._kinds, self._weight, self._forecast = Kinds(weight), list(weight.values()), list(forecast.values())
+        self._came, self._arrays = sum(weight > 0.0 for weight in self._weight), None
+
+    def zones(self) -> Set[Hashable]:
         """Those of all kinds that are known."""
-        return {kind.zone for known in (self._weight, self._forecast) for kind in known}
+        return self._kinds.zones.keys()
 
     @property
     def seen(self) -> float:
         """Orders that the weights amount to, what is left of the forecast's among them."""
-        return (sum(self._weight.values()) + sum(self._forecast.values())) / self._growth
+        return (sum(self._weight) + sum(self._forecast)) / self._growth
 
     @property
     def foreseen(self) -> float:
         """Orders that what is left of the forecast amounts to."""
-        return sum(self._forecast.values()) / self._growth
+        return sum(self._forecast) / self._growth
 
     def _seen(self) -> _Seen | None:
         """All kinds as arrays, kept until another is seen; None where nothing is known."""
-        if self._arrays is not None:
-            return self._arrays
-        known = dict(self._forecast)
-        for kind, weight in self._weight.items():
-            known[kind] = known.get(kind, 0.0) + weight
-        if known:
-            self._arrays = _Seen.of(list(known), np.array(list(known.values())) / self._growth)
+        if self._arrays is None and self._weight:
+            weight = np.array(self._weight)
+            weight[: len(self._forecast)] += self._forecast
+            self._arrays = _Seen.of(self._kinds, weight / self._growth)
         return self._arrays
 
     def sample(self, horizon: float, rng: np.random.Generator) -> Future:
@@ -194,6 +203,7 @@ class _Seen:
 
     baskets: list[Basket]
     zones: list[Hashable]
+    lines: list[Line]
     basket: Ints
     zone: Ints
     weight: Floats
@@ -209,7 +219,7 @@ class _Seen:
 
         What is drawn twice for one basket is left out once.
         """
-        lines = [line for basket in self.baskets for line in basket]
+        lines = self.lines
         length = np.diff(self.basket_start)[self.basket]
         came = rng.choice(len(rate), int(size.sum()), p=rate * length / (rate * length).sum())
         at = self.basket_start[self.basket[came]] + (rng.random(len(came)) * length[came]).astype(np.int64)
@@ -221,26 +231,32 @@ class _Seen:
         ]
 
     @staticmethod
-    def of(kinds: Sequence[Kind], weight: Floats) -> _Seen:
-        """The kinds numbered."""
-        baskets: dict[Basket, int] = {}
-        zones: dict[Hashable, int] = {}
-        items: dict[Hashable, int] = {}
-        basket = np.array([baskets.setdefault(kind.basket, len(baskets)) for kind in kinds], np.int64)
-        zone = np.array([zones.setdefault(kind.zone, len(zones)) for kind in kinds], np.int64)
-        inside = [[items.setdefault(sku, len(items)) for sku, _ in one] for one in baskets]
-        start = np.cumsum([0, *map(len, inside)], dtype=np.int64)
-        flat = np.array([item for one in inside for item in one], np.int64)
+    def of(kinds: Kinds, weight: Floats) -> _Seen:
+        """The kinds with these weights."""
+        basket, zone, start, flat = (
+            np.array(each, np.int64) for each in (kinds.basket, kinds.zone, kinds.start, kinds.item)
+        )
         size = start[basket + 1] - start[basket]
-        owner = np.repeat(np.arange(len(kinds), dtype=np.int64), size)
+        owner = np.repeat(np.arange(len(basket)), size)
         held = flat[np.arange(len(owner)) - np.repeat(np.cumsum(size) - size, size) + np.repeat(start[basket], size)]
         order = np.argsort(held, kind="stable")
-        item_start = np.searchsorted(held[order], np.arange(len(items) + 1)).astype(np.int64)
-        item_weight = np.bincount(held, weights=weight[owner], minlength=len(items)).astype(np.float64)
-        by_basket = np.bincount(basket, weights=weight, minlength=len(baskets)).astype(np.float64)
+        item_start = np.searchsorted(held[order], np.arange(len(kinds.items) + 1)).astype(np.int64)
+        item_weight = np.bincount(held, weights=weight[owner], minlength=len(kinds.items)).astype(np.float64)
+        by_basket = np.bincount(basket, weights=weight, minlength=len(kinds.baskets)).astype(np.float64)
         novel = _novel(by_basket[np.diff(start) > 1])
         return _Seen(
-            list(baskets), list(zones), basket, zone, weight, start, flat, owner[order], item_start, item_weight, novel
+            list(kinds.baskets),
+            list(kinds.zones),
+            kinds.lines,
+            basket,
+            zone,
+            weight,
+            start,
+            flat,
+            owner[order],
+            item_start,
+            item_weight,
+            novel,
         )
 
 
@@ -251,5 +267,5 @@ def _novel(weight: Floats) -> float:
     return once / float(weight.sum()) if once else 0.0
 
 
-def _by_name(line: tuple[Hashable, int]) -> str:
+def _by_name(line: Line) -> str:
     return str(line[0])

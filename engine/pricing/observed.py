@@ -17,7 +17,8 @@ from engine.ledger import states
 from engine.ledger.journal import CELL_STRIDE, Logged, again_of
 from engine.ledger.layout import DAY_MS
 from engine.ledger.retention import START, place
-from engine.pricing.demand import Demand, Kind
+from engine.pricing.demand import Demand
+from engine.pricing.kinds import Kind
 
 HALF_LIFE = 20_000.0
 """Orders after which one counts half in what is known of demand."""

@@ -21,7 +21,7 @@ import numpy as np
 from engine.domain import Order, OrderLine, ShipTo, epoch_ms
 from engine.ledger.port import Snapshot
 from engine.lowering import Lowered, WindowInput, days_of, lower, touched
-from engine.pricing.demand import Basket, Kind
+from engine.pricing.kinds import Basket, Kind
 from engine.pricing.observed import Destination, Observed, zone_of
 from engine.pricing.sheet import CELL, PriceSheet, RoomPrice, by_sku
 from engine.registry import DEFAULT, Books

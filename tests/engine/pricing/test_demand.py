@@ -7,7 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from engine.pricing.demand import Demand, Kind
+from engine.pricing.demand import Demand
+from engine.pricing.kinds import Kind
 
 PAIR = Kind((("A", 1), ("B", 2)), "east")
 ALONE = Kind((("C", 1),), "west")
@@ -80,6 +81,21 @@ def test_a_forecast_takes_the_place_of_the_one_before():
     assert demand.seen > 300
 
 
+def test_the_lightest_of_too_many_kinds_are_forgotten(monkeypatch: pytest.MonkeyPatch):
+    """What is known stays small: kinds that came most stay, with what is foreseen of them or of others, and no more."""
+    monkeypatch.setattr("engine.pricing.demand.KINDS_MAX", 2)
+    demand = Demand()
+    often, seldom = (Kind(((sku, 1),), sku) for sku in ("often", "seldom"))
+    for kind in (seldom, often, often, ALONE, ALONE):
+        assert not demand.observe(kind)
+    demand.expect([(PAIR, 3.0), (often, 1.0)], worth=40)
+    assert not demand.observe(Kind((("once", 1),), "once"))
+    assert demand.observe(Kind((("twice", 1),), "twice"))
+    assert demand.zones() == {kind.zone for kind in (PAIR, often, ALONE)}
+    assert (demand.seen, demand.foreseen) == (pytest.approx(44), pytest.approx(40))
+    assert shares(demand, 1_000)[often] > shares(demand, 1_000)[ALONE]
+
+
 def test_old_orders_fade_by_the_half_life():
     """After a change of the mix, one half-life of orders later the new kind has half the weight."""
     demand = Demand(half_life=500)
@@ -120,13 +136,15 @@ def test_baskets_that_never_come_twice_are_put_together_anew() -> None:
     """Where every basket is another one, those to come are others too, of what sells; where they repeat, they stay."""
     rng = np.random.default_rng(3)
     several, repeated = Demand(), Demand()
+    seen = set()
     for order in range(200):
         one, other = rng.choice(40, 2, replace=False).tolist()
-        several.observe(Kind(tuple(sorted(((f"S{one:02}", 1), (f"S{other:02}", 2)))), "zone"))
+        basket = tuple(sorted(((f"S{one:02}", 1), (f"S{other:02}", 2))))
+        seen.add(basket)
+        several.observe(Kind(basket, "zone"))
         repeated.observe(Kind((("A", 1), (f"B{order % 5}", 1)), "zone"))
-    seen = {kind.basket for kind in several._weight}
     future = several.sample(500, rng)
     assert sum(kind.basket not in seen for kind in future.kinds) > 0.3 * len(future.kinds)
     assert {sku for kind in future.kinds for sku, _ in kind.basket} <= {f"S{at:02}" for at in range(40)}
     assert len(set(future.kinds)) == len(future.kinds)
-    assert {kind.basket for kind in repeated.sample(500, rng).kinds} <= {kind.basket for kind in repeated._weight}
+    assert {kind.basket for kind in repeated.sample(500, rng).kinds} == {(("A", 1), (f"B{k}", 1)) for k in range(5)}
