@@ -59,7 +59,7 @@ class Reason(StrEnum):
         return self not in (Reason.UNKNOWN_SKU, Reason.NO_ELIGIBLE_NODE, Reason.NO_LANE)
 
 
-class ParcelLine(Struct, frozen=True, omit_defaults=True):
+class ParcelLine(Struct, frozen=True, omit_defaults=True, gc=False):
     """Units of an order line in a parcel: `quantity` units of the SKU shown.
 
     `substituted_for`: the SKU that was ordered, where another ships. `node_id`: the node of the dock that it is drawn
@@ -73,14 +73,14 @@ class ParcelLine(Struct, frozen=True, omit_defaults=True):
     node_id: str | None = None
 
 
-class ParcelCost(Struct, frozen=True):
+class ParcelCost(Struct, frozen=True, gc=False):
     """What the parcel itself costs."""
 
     shipping: str
     handling: str
 
 
-class Parcel(Struct, frozen=True):
+class Parcel(Struct, frozen=True, gc=False):
     """One box that leaves a node. `carrier` null: an agreed lane of no carrier.
 
     `ship_by`: the node's cut-off of the ship day (its last second without a cut-off), with the node's offset.
@@ -98,7 +98,7 @@ class Parcel(Struct, frozen=True):
     cost: ParcelCost
 
 
-class Unallocated(Struct, frozen=True):
+class Unallocated(Struct, frozen=True, gc=False):
     """Units of a line that do not ship, and why.
 
     Of the SKU ordered, over the nodes eligible for the line: `free` units open to this order, `held` units of other
@@ -117,7 +117,7 @@ class Unallocated(Struct, frozen=True):
     elsewhere: tuple[str, ...]
 
 
-class Backordered(Struct, frozen=True):
+class Backordered(Struct, frozen=True, gc=False):
     """Units of a line that wait for stock. `expected_at`: when stock to come in covers them; null if none does yet."""
 
     line_id: str
@@ -126,7 +126,7 @@ class Backordered(Struct, frozen=True):
     expected_at: str | None
 
 
-class Cost(Struct, frozen=True):
+class Cost(Struct, frozen=True, gc=False):
     """The order's cost by term; `total` is the sum of the others."""
 
     shipping: str
@@ -137,7 +137,7 @@ class Cost(Struct, frozen=True):
     total: str
 
 
-class Guidance(Struct, frozen=True):
+class Guidance(Struct, frozen=True, gc=False):
     """Money that guided the choice without being charged; never part of the total."""
 
     stock_price: str = "0"
@@ -145,7 +145,7 @@ class Guidance(Struct, frozen=True):
     balance: str = "0"
 
 
-class WindowFacts(Struct, frozen=True):
+class WindowFacts(Struct, frozen=True, gc=False):
     """How the order's window was decided. `gap`: proven distance from the optimum as a fraction; null if unproven."""
 
     window_id: str
@@ -160,7 +160,7 @@ class WindowFacts(Struct, frozen=True):
     price_version: int
 
 
-class Decision(Struct, frozen=True):
+class Decision(Struct, frozen=True, gc=False):
     """One order decided."""
 
     order_id: str

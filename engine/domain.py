@@ -34,7 +34,7 @@ Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}$(?!\n)")]
 Instant = Annotated[datetime, Meta(tz=True)]
 
 
-class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Base of everything a caller sends: immutable, and an unknown field is an error."""
 
 

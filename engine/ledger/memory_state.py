@@ -93,7 +93,7 @@ class Day:
         return layout.day_load(bytes(self.packed))
 
 
-class Kept(Struct):
+class Kept(Struct, gc=False):
     """An order as kept. `takes` are (sku, slot, node, units) still held."""
 
     content: bytes

@@ -134,7 +134,7 @@ class LoadTake(NamedTuple):
     units_max: int
 
 
-class Proposal(Struct, frozen=True, array_like=True):
+class Proposal(Struct, frozen=True, array_like=True, gc=False):
     """One order's outcome as decided, to be committed whole or not at all.
 
     `order` and `decision` are JSON bytes, kept as they are. `state` is the order's state after commit, once its hold is

@@ -46,12 +46,12 @@ class Destination(NamedTuple):
     level: str
 
 
-class _Line(msgspec.Struct):
+class _Line(msgspec.Struct, gc=False):
     sku: str
     quantity: int
 
 
-class _Came(msgspec.Struct):
+class _Came(msgspec.Struct, gc=False):
     """What of an order is demand."""
 
     ship_to: ShipTo
@@ -60,12 +60,12 @@ class _Came(msgspec.Struct):
     pickup_node: str | None = None
 
 
-class _Cost(msgspec.Struct):
+class _Cost(msgspec.Struct, gc=False):
     shipping: str
     handling: str
 
 
-class _Told(msgspec.Struct):
+class _Told(msgspec.Struct, gc=False):
     """What of a decision tells the price of a parcel."""
 
     parcels: list[msgspec.Raw]

@@ -25,7 +25,7 @@ PLACES_MAX = 4_096
 """Destinations that are remembered."""
 
 
-class _Parcel(Struct):
+class _Parcel(Struct, gc=False):
     node_id: str
     ship_by: str
     deliver_by: str
@@ -33,19 +33,19 @@ class _Parcel(Struct):
     cost: ParcelCost
 
 
-class _Left(Struct):
+class _Left(Struct, gc=False):
     line_id: str
     sku: str
     quantity: int
 
 
-class _Window(Struct):
+class _Window(Struct, gc=False):
     window_id: str
     gap: float | None
     cut: bool
 
 
-class Told(Struct):
+class Told(Struct, gc=False):
     """What of a decision is measured."""
 
     status: str
@@ -216,7 +216,7 @@ class Meter:
         day.units_shipped += shipped
 
 
-class Instants(Struct):
+class Instants(Struct, gc=False):
     """When an order was placed, decided and released, in ms since the epoch, and how often it moved in between."""
 
     placed_ms: int

@@ -101,7 +101,7 @@ def main() -> None:
     with contextlib.suppress(ValueError, OSError):  # each run's trail is a file that is mapped for the answer
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    garbage.settle()
+    garbage.settle(garbage.ALONE)
     tasks: SimpleQueue[Task] = SimpleQueue()
 
     def listen() -> None:
