@@ -112,11 +112,11 @@ def deadline_ms(now_ms: int, hold_ms: int) -> int:
 def require_proposals(proposals: Sequence[Proposal], skus: int) -> None:
     """Assert what every implementation relies on; what breaks it is a fault of the engine, not of a caller."""
     for proposal in proposals:
-        for take in proposal.takes:
-            assert 0 <= take.sku < skus, "a take names a SKU of the batch"
-            assert 0 < take.units <= CELL_UNITS_MAX, "a take is of at least one unit"
-            assert 0 <= take.safety <= CELL_UNITS_MAX, "safety is never negative"
-            assert take.slot >= 0, "slots count from 0"
+        for sku, slot, _, units, safety in proposal.takes:
+            assert 0 <= sku < skus, "a take names a SKU of the batch"
+            assert 0 < units <= CELL_UNITS_MAX, "a take is of at least one unit"
+            assert 0 <= safety <= CELL_UNITS_MAX, "safety is never negative"
+            assert slot >= 0, "slots count from 0"
         for load in proposal.loads:
             _require_load(load)
 

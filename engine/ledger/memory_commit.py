@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 from engine.ledger import layout, memory_holds, states
 from engine.ledger.journal import Body
@@ -202,25 +203,25 @@ class _Deciding:
         return True
 
     def _take(self, take: Take) -> bool:
-        cell = self.rows[take.sku].cell(take.slot)
-        if cell is None or cell[0] != take.node:
+        sku, slot, node, units, default = take
+        cell = self.rows[sku].cell(slot)
+        if cell is None or cell[0] != node:
             return False
         _, on_hand, held, safety, blocked = cell
-        place = take.sku, take.slot
-        taken = self.held.get(place, 0)
-        if take.units > on_hand - held - taken - blocked - (take.safety if safety < 0 else safety):
+        taken = self.held.get((sku, slot), 0)
+        if units > on_hand - held - taken - blocked - (default if safety < 0 else safety):
             return False
-        self.held[place] = taken + take.units
+        self.held[sku, slot] = taken + units
         return True
 
     def _load(self, load: LoadTake) -> bool:
-        parcels, units = self._partition.days.get(load.day, _NO_DAY).load(load.node)
-        taken = self.loads.get((load.day, load.node), (0, 0))
-        if parcels + taken[0] + load.parcels > _bound(load.parcels_max):
+        day, node, parcels, units, parcels_max, units_max = load
+        before = self._partition.days.get(day, _NO_DAY).load(node)
+        taken = self.loads.get((day, node), (0, 0))
+        parcels, units = parcels + taken[0], units + taken[1]
+        if before[0] + parcels > _bound(parcels_max) or before[1] + units > _bound(units_max):
             return False
-        if units + taken[1] + load.units > _bound(load.units_max):
-            return False
-        self.loads[load.day, load.node] = taken[0] + load.parcels, taken[1] + load.units
+        self.loads[day, node] = parcels, units
         return True
 
     def _give_back(self, takes: tuple[Take, ...], loads: tuple[LoadTake, ...]) -> None:
@@ -292,13 +293,10 @@ def _write(
     kept: list[Kept] = []
     for proposal, old in chosen:
         order = _kept(batch, proposal, old, at_ms)
-        takes = [
-            value
-            for sku, slot, node, units in order.takes
-            for value in (index.setdefault(sku, len(index)), slot, node, units)
-        ]
-        loads = [value for load in order.loads for value in load]
-        told: list[object] = [order.state, proposal.idempotency_key or "", takes, loads]
+        takes: list[int] = []
+        for sku, slot, node, units in order.takes:
+            takes += (index.setdefault(sku, len(index)), slot, node, units)
+        told: list[object] = [order.state, proposal.idempotency_key or "", takes, list(chain(*order.loads))]
         if order.deadline or old is not None or order.waits or order.closes_ms:
             told += (order.deadline, order.firm)
             anew = old is not None and proposal.again is not None
@@ -307,8 +305,9 @@ def _write(
             told += (waits_of(order.waits), order.rank)
         if order.closes_ms:
             told.append(order.closes_ms)
-        enlist(partition, proposal.order_id, old, -1, waited)
-        enlist(partition, proposal.order_id, order, 1, waited)
+        if order.waits or old is not None:
+            enlist(partition, proposal.order_id, old, -1, waited)
+            enlist(partition, proposal.order_id, order, 1, waited)
         body.orders.append(tuple(told))
         if order.deadline:
             memory_holds.soften(partition, amounts_of(order.takes, order.loads), order.deadline, 1)
@@ -320,10 +319,11 @@ def _write(
     put_waited(partition, waited, body)
     at_ms = partition.append(at_ms, "commit", body, tuple(raw), batch.record)
     recorded = recorded or partition.newest()
+    became = {state: Change(at_ms, "order." + state) for state in {order.state for order in kept}}
     for (proposal, _), order in zip(chosen, kept, strict=True):
         if proposal.again is not None:
             order.history.append(Change(at_ms, "order." + states.PAST[proposal.again.command]))
-        order.history.append(Change(at_ms, "order." + order.state))
+        order.history.append(became[order.state])
         order.recorded = recorded
         partition.keep(proposal.order_id, order)
         if proposal.idempotency_key is not None:
@@ -371,8 +371,9 @@ def _kept(batch: Batch, proposal: Proposal, old: Kept | None, at_ms: int) -> Kep
     again = proposal.again
     command = again.command if again is not None and old is not None else states.DECIDE
     first = old if command in (states.REROUTE, *states.UNASKED) else None
-    takes = tuple([(batch.skus[take.sku], take.slot, take.node, take.units) for take in proposal.takes])
-    loads = tuple([(load.day, load.node, load.parcels, load.units) for load in proposal.loads])
+    skus = batch.skus
+    takes = tuple([(skus[sku], slot, node, units) for sku, slot, node, units, _ in proposal.takes])
+    loads = tuple([load[:4] for load in proposal.loads])
     state, deadline = proposal.state, _deadline(proposal, old, command, at_ms)
     if old is not None and command == states.FILL:
         takes, loads = old.takes + takes, old.loads + loads

@@ -335,7 +335,7 @@ class Partition:
         before = row.cell(slot)
         assert before is None or before[0] == cell[0], "a slot keeps its node"
         row.put(slot, cell)
-        was = before is not None and bool(before[1] or before[2] or before[4])
-        now = bool(cell[1] or cell[2] or cell[4])
+        was = before is not None and (before[1] or before[2] or before[4]) > 0
+        now = (cell[1] or cell[2] or cell[4]) > 0
         if was != now:
             self.use[cell[0]] = self.use.get(cell[0], 0) + now - was
