@@ -233,6 +233,9 @@ class _Deciding:
 
     def _cascade(self) -> None:
         """Undo what rested on takes that are not made: claims of shortage, and verdicts on the same order or key."""
+        waiting = [k for k, outcome in enumerate(self._outcomes) if self._gave_up(k, outcome)]
+        if not waiting:
+            return
         claims: dict[tuple[str, int], list[int]] = {}
         rests: dict[int, list[int]] = {}
         for index, outcome in enumerate(self._outcomes):
@@ -244,7 +247,6 @@ class _Deciding:
                     claims.setdefault(("day", day), []).append(index)
             if index in self._rests_on:
                 rests.setdefault(self._rests_on[index], []).append(index)
-        waiting = [k for k, outcome in enumerate(self._outcomes) if self._gave_up(k, outcome)]
         while waiting:
             index = waiting.pop()
             proposal = self._batch.proposals[index]
@@ -337,13 +339,16 @@ def _write_rows(partition: Partition, deciding: _Deciding, body: Body) -> tuple[
     for (sku, slot), units in sorted(deciding.held.items()):
         if units:
             name = deciding.skus[sku]
-            cell = deciding.rows[sku].cell(slot)
-            assert cell is not None, "a cell that was taken from is there"
-            node, on_hand, held, safety, blocked = cell
-            assert units < 0 or held + units <= on_hand - blocked, "oversold"
-            partition.put_cell(name, slot, (node, on_hand, held + units, safety, blocked))
-            row = index.setdefault(name, len(index))
-            body.cells += (row, slot, node, on_hand, held + units, safety, blocked, 0, units, 0, 0)
+            row = deciding.rows[sku]
+            before = row.cell(slot)
+            assert before is not None, "a cell that was taken from is there"
+            node, on_hand, held, safety, blocked = before
+            held += units
+            assert units < 0 or held <= on_hand - blocked, "oversold"
+            after = node, on_hand, held, safety, blocked
+            row.put(slot, after)
+            partition.count_use(before, after)
+            body.cells += (index.setdefault(name, len(index)), slot, *after, 0, units, 0, 0)
             if units < 0:
                 freer[name] = None
     for name in freer:

@@ -335,7 +335,11 @@ class Partition:
         before = row.cell(slot)
         assert before is None or before[0] == cell[0], "a slot keeps its node"
         row.put(slot, cell)
-        was = before is not None and (before[1] or before[2] or before[4]) > 0
-        now = (cell[1] or cell[2] or cell[4]) > 0
-        if was != now:
-            self.use[cell[0]] = self.use.get(cell[0], 0) + now - was
+        self.count_use(before, cell)
+
+    def count_use(self, before: Cell | None, now: Cell) -> None:
+        """Keep count of the cells in use at a node, one of which changed."""
+        was_used = before is not None and (before[1] or before[2] or before[4]) > 0
+        is_used = (now[1] or now[2] or now[4]) > 0
+        if was_used != is_used:
+            self.use[now[0]] = self.use.get(now[0], 0) + is_used - was_used
