@@ -7,7 +7,10 @@ import os
 import sys
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import settings
+
+from engine.standing_back import NICENESS_MAX, stand_back
 
 # How long an example takes says more of the machine's other work than of the code.
 settings.register_profile("untimed", deadline=None)
@@ -20,6 +23,14 @@ if "PYTHONPYCACHEPREFIX" not in os.environ:
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = _BYTECODE.name
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where tests run on all cores, they stand back as far as what they start: processes with idle time only
+    (simulations) would get none beside them, and be waited for by minutes."""
+    if hasattr(config, "workerinput"):
+        os.setsid()
+        stand_back(NICENESS_MAX)
 
 
 def pytest_sessionstart() -> None:

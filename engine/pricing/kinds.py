@@ -48,7 +48,7 @@ class Kinds:
         if basket is None:
             basket = self.baskets[kind.basket] = len(self.baskets)
             self.lines += kind.basket
-            self.item.extend(self.items.setdefault(sku, len(self.items)) for sku, _ in kind.basket)
+            self.item.extend([self.items.setdefault(sku, len(self.items)) for sku, _ in kind.basket])
             self.start.append(len(self.lines))
         self.basket.append(basket)
         self.zone.append(self.zones.setdefault(kind.zone, len(self.zones)))
