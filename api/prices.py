@@ -79,7 +79,7 @@ class PriceDesk:
             return _json(Prices(version=0))
         if not sheet.at_ms:  # see `Registry.price_sheet`
             return _json(Prices(version=sheet.version))
-        return _json(_whole(sheet, (await self._engine.registry.books(partition)).network))
+        return _json(_whole(sheet, await self._network(partition)))
 
     async def of_sku(self, request: Request) -> Response:
         """The prices of one SKU."""
@@ -88,13 +88,18 @@ class PriceDesk:
         sheet = await self._engine.registry.price_sheet(partition)
         if sheet is None:
             raise NotFoundError(f"partition {partition!r} has no prices")
-        network = (await self._engine.registry.books(partition)).network
+        network = await self._network(partition)
         nodes = [
             NodePrice(node_id=node_id, price=decimal(keep.mills), kept_for=keep.for_zone or None)
             for keep in sheet.keeps(sku)
             if (node_id := network.node_id_of(keep.node)) is not None
         ]
         return _json(SkuPrices(sku=sku, version=sheet.version, nodes=nodes))
+
+    async def _network(self, partition: str) -> Network:
+        """The newest one: a sheet may speak of a node that has just come."""
+        versions = await self._engine.ledger.versions(partition)
+        return (await self._engine.registry.books(partition, versions)).network
 
     def endpoints(self) -> list[Endpoint]:
         """The routes."""

@@ -8,9 +8,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from engine.pricing.pricer import Pricer, Told
 from engine.pricing.sheet import Keep, RoomPrice, packed
 from engine.promise import to_day
+from engine.registry import Registry
 from engine.settings import Settings
 from tests.api.conftest import problem
 from tests.api.scenes import Scene, order_of, shipped
@@ -166,3 +169,24 @@ async def test_a_sheet_of_another_program_shows_its_version_alone(scene: Scene) 
     await scene.engine.ledger.put_prices(scene.partition, b"another form")
     shown = (await scene.http.get("/v1/prices")).json()
     assert (shown["version"], shown["as_of"], shown["source"]) == (1, None, None)
+
+
+async def test_nodes_are_told_by_name_as_they_come_and_go(scene: Scene) -> None:
+    """A sheet has numbers of nodes: one that another process just brought has its name, one that left is not told."""
+    await scene.open(NODES, {"S": {"near-boston": 9, "york": 9}}, lanes=LANES)
+    ledger, registry = scene.engine.ledger, Registry(scene.engine.ledger)
+    before = (await scene.engine.registry.books(scene.partition)).network
+    document, (gone, stays) = before.document, before.document.nodes
+    added = msgspec.structs.replace(stays, node_id="new")
+    changed = msgspec.structs.replace(document, nodes=[stays, added], lanes=[])
+    await scene.stock({"S": {gone.node_id: 0}})
+    await registry.put_network(scene.partition, msgspec.json.encode(changed))
+    after = (await registry.books(scene.partition)).network
+    numbers = sorted({*before.numbers.values(), *after.numbers.values()})
+    assert len(numbers) == 3
+    room = tuple(RoomPrice(number, 20_000, 70) for number in numbers)
+    sheet = price_sheet({"S": [Keep(number, 50) for number in numbers]}, at_ms=await now_ms(scene), room=room)
+    await ledger.put_prices(scene.partition, packed(sheet))
+    told = {stays.node_id, "new"}
+    assert {node["node_id"] for node in (await scene.http.get("/v1/prices/S")).json()["nodes"]} == told
+    assert {price["node_id"] for price in (await scene.http.get("/v1/prices")).json()["room"]} == told
