@@ -26,13 +26,15 @@ def stand_back(niceness: int, *, idle: bool = False) -> None:
         with contextlib.suppress(OSError):  # not allowed everywhere
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     if (back := NICENESS_MAX if idle else niceness) and os.getsid(0) == os.getpid():
-        _group_stands_back(back)
+        group_stands_back(back)
 
 
-def _group_stands_back(niceness: int) -> None:
-    """Where Linux groups processes by session, the processor is shared among groups first: niceness and idle time say
-    only who goes first within one, and a process alone in its session would get as much as the service. So its group
-    stands back too."""
+def group_stands_back(niceness: int) -> None:
+    """Let the group of this process's session stand back, and nobody who is started in another session.
+
+    Where Linux groups processes by session, the processor is shared among groups first: niceness and idle time say
+    only who goes first within one, and a process alone in its session would get as much as the service.
+    """
     for _ in range(_TRIES):
         try:
             _GROUP.write_text(str(niceness))

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import settings
 
-from engine.standing_back import NICENESS_MAX, stand_back
+from engine.standing_back import NICENESS_MAX, group_stands_back
 
 # How long an example takes says more of the machine's other work than of the code.
 settings.register_profile("untimed", deadline=None)
@@ -26,11 +26,10 @@ if "PYTHONPYCACHEPREFIX" not in os.environ:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Where tests run on all cores, they stand back as far as what they start: processes with idle time only
-    (simulations) would get none beside them, and be waited for by minutes."""
+    """Where tests run on all cores, they stand back as far as simulations do, which would get no time beside them."""
     if hasattr(config, "workerinput"):
         os.setsid()
-        stand_back(NICENESS_MAX)
+        group_stands_back(NICENESS_MAX)
 
 
 def pytest_sessionstart() -> None:
